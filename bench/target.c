@@ -1,0 +1,119 @@
+/* The program that the bench traces: target THREADS. It has that many idle threads, and one that does what the page
+ * (target.h) tells it, over and over. That one is not the leader, if there are others: a tracer that is the parent too
+ * finds the leader sooner than other threads. It ends with the bench. */
+#define _GNU_SOURCE
+#include "target.h"
+
+#include <linux/futex.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+static struct target_page *page;
+static _Atomic uint32_t never;
+
+/* A function as compilers begin and end them. */
+void hot(void);
+__asm__("hot:\n\t"
+        "push %rbp\n\t"
+        "mov %rsp, %rbp\n\t"
+        "pop %rbp\n\t"
+        "ret\n");
+
+static void nothing(int number)
+{
+    (void)number;
+}
+
+static void futex_wait(_Atomic uint32_t *word, uint32_t while_it_is)
+{
+    while (atomic_load(word) == while_it_is)
+        syscall(SYS_futex, word, FUTEX_WAIT, while_it_is, NULL, NULL, 0);
+}
+
+static void *idle(void *arg)
+{
+    (void)arg;
+    atomic_fetch_add(&page->threads, 1);
+    futex_wait(&never, 0);
+    return NULL;
+}
+
+static double now_us(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec * 1e6 + (double)now.tv_nsec / 1e3;
+}
+
+static void work_once(void)
+{
+    switch (page->work) {
+    case WORK_HITS:
+        hot();
+        break;
+    case WORK_TRAPS:
+        __asm__ volatile("int3");
+        break;
+    case WORK_SIGNALS:
+        raise(SIGUSR1);
+        break;
+    }
+}
+
+_Noreturn static void *work(void *arg)
+{
+    page->worker = (int32_t)syscall(SYS_gettid);
+    while (atomic_load(&page->threads) < *(uint32_t *)arg)
+        usleep(1000);
+    atomic_store(&page->ready, 1);
+    syscall(SYS_futex, &page->ready, FUTEX_WAKE, 1, NULL, NULL, 0);
+    for (uint32_t works = 0;; works++) {
+        futex_wait(&page->asked, works);
+        double begin = now_us();
+        for (uint32_t i = 0; i < page->count; i++)
+            work_once();
+        page->us = (now_us() - begin) / page->count;
+        atomic_store(&page->done, works + 1);
+        syscall(SYS_futex, &page->done, FUTEX_WAKE, 1, NULL, NULL, 0);
+    }
+}
+
+static int start(const pthread_attr_t *attributes, void *(*function)(void *), void *arg)
+{
+    pthread_t id;
+    return pthread_create(&id, attributes, function, arg);
+}
+
+int main(int argc, char **argv)
+{
+    uint32_t idlers = argc > 1 ? (uint32_t)atoi(argv[1]) : 0;
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    page = mmap(NULL, sizeof *page, PROT_READ | PROT_WRITE, MAP_SHARED, TARGET_FD, 0);
+    char *block = malloc(TARGET_BLOCK);
+    if (page == MAP_FAILED || !block)
+        return 1;
+    memset(block, 1, TARGET_BLOCK);
+    page->block = (uintptr_t)block;
+    page->hot = (uintptr_t)hot;
+    signal(SIGUSR1, nothing);
+    if (!idlers)
+        work(&idlers);
+
+    pthread_attr_t attributes;
+    pthread_attr_init(&attributes);
+    pthread_attr_setstacksize(&attributes, 64 << 10);
+    int error = start(&attributes, work, &idlers);
+    for (uint32_t made = 1; !error && made < idlers; made++)
+        error = start(&attributes, idle, NULL);
+    if (error)
+        return 1;
+    idle(NULL);
+    return 0;
+}

@@ -1,0 +1,32 @@
+/* What the bench and its traced program (target.c) share: a page of memory, in which the bench says what to do and the
+ * program how long that took. Hits are timed by the program that is hit, so the time is the same thing for every
+ * tracer. */
+#ifndef REIN_BENCH_TARGET_H
+#define REIN_BENCH_TARGET_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#define TARGET_FD 3 /* where the program finds the page */
+
+enum target_work {
+    WORK_HITS,    /* calls hot(), on which a tracer has put a breakpoint */
+    WORK_TRAPS,   /* executes an int3 of its own, which a tracer has to pass over */
+    WORK_SIGNALS, /* sends itself a signal, with a handler that does nothing */
+};
+
+struct target_page {
+    _Atomic uint32_t threads; /* idle ones that run */
+    int32_t worker;           /* the id of the one that is not */
+    _Atomic uint32_t ready;   /* futex */
+    uint64_t hot, block;      /* addresses: the function, and a MiB to be read */
+
+    enum target_work work;
+    uint32_t count;
+    _Atomic uint32_t asked, done; /* futexes: how many works so far */
+    double us;                    /* for each of the last work's count */
+};
+
+enum { TARGET_BLOCK = 1 << 20 };
+
+#endif

@@ -1,0 +1,40 @@
+/* What the files of the command share: error messages, exit statuses, small helpers. */
+#ifndef REIN_CLI_H
+#define REIN_CLI_H
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Exit statuses of rein's own. With a COMMAND, `rein trace` ends with the program's. */
+enum {
+    STATUS_OK = 0,
+    STATUS_FAILED = 1,
+    STATUS_USAGE = 2,
+    STATUS_OWN_FAILURE = 125, /* with a COMMAND: rein itself has failed */
+    STATUS_CANNOT_RUN = 126,  /* COMMAND was found, but cannot be run */
+    STATUS_NOT_FOUND = 127,   /* COMMAND was not found */
+};
+
+int cli_trace(int argc, char **argv);
+int cli_threads(int argc, char **argv);
+
+/* "rein: ..." on standard error; a newline is added. */
+void cli_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* "rein: trace: ..." and where to find help; returns STATUS_USAGE. */
+int cli_usage(const char *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* These end the program, with a message, when there is no memory. Not for use on the monitor. */
+void *cli_alloc(size_t count, size_t size);             /* all zero */
+void *cli_grow(void *items, size_t count, size_t size); /* room for at least count + 1; doubles */
+char *cli_copy(const char *text);
+char *cli_format(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* The whole of a small file as a string, NULL if it cannot be read. */
+char *cli_read_file(const char *path, size_t *size);
+/* A process id: 0 if text is none. */
+int cli_parse_pid(const char *text);
+/* The last component of a path. */
+const char *cli_basename(const char *path);
+
+#endif

@@ -1,0 +1,453 @@
+/* Resolves locations and keeps the breakpoints where they should be. Symbols are looked for in the program with all that
+ * is known of it, in libraries first by what they export or have in themselves; their separate debug files, which are
+ * large, are opened only for a location that is found nowhere else. */
+#include "sites.h"
+
+#include <elf.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli.h"
+#include "linker.h"
+
+bool sites_add(struct sites *sites, const char *text, const char **why)
+{
+    struct location location;
+    if (!location_parse(text, &location, why))
+        return false;
+    sites->wanted = cli_grow(sites->wanted, sites->wanted_count, sizeof *sites->wanted);
+    sites->wanted[sites->wanted_count++] = (struct wanted){.location = location};
+    return true;
+}
+
+static void free_site(struct site *site)
+{
+    for (size_t i = 0; i < site->thread_room; i++)
+        rein_thread_unref(site->threads[i].thread);
+    rein_breakpoint_unref(site->breakpoint);
+    free(site->threads);
+    free(site->location);
+    free(site->label);
+    free(site->symbol);
+    free(site->source);
+    free(site->failure);
+    free(site);
+}
+
+void sites_free(struct sites *sites)
+{
+    for (size_t i = 0; i < sites->count; i++)
+        free_site(sites->items[i]);
+    for (size_t i = 0; i < sites->wanted_count; i++) {
+        location_clear(&sites->wanted[i].location);
+        free(sites->wanted[i].note);
+    }
+    free(sites->items);
+    free(sites->wanted);
+}
+
+/* ---- Making sites ---- */
+
+struct site *sites_at(const struct sites *sites, uint64_t address)
+{
+    for (size_t i = 0; i < sites->count; i++)
+        if (sites->items[i]->address == address && sites->items[i]->is_set)
+            return sites->items[i];
+    return NULL;
+}
+
+static struct site *find_site(const struct sites *sites, const char *path, uint64_t own, uint64_t address)
+{
+    for (size_t i = 0; i < sites->count; i++) {
+        struct site *site = sites->items[i];
+        bool mapped = site->module != NULL || site->is_set;
+        if (mapped && site->address == address) /* whatever it was found by */
+            return site;
+        /* Not if it is mapped elsewhere: this is a second copy then (dlmopen). */
+        if (!mapped && site->own == own &&
+            (site->path == NULL ? path == NULL : path != NULL && strcmp(site->path, path) == 0))
+            return site;
+    }
+    return NULL;
+}
+
+static void describe_site(struct sites *sites, struct site *site)
+{
+    struct described is;
+    modules_describe(sites->modules, site->address, &is);
+    free(site->label);
+    site->label = modules_describe_text(sites->modules, site->address);
+    if (is.symbol != NULL && site->symbol == NULL) {
+        site->symbol = cli_format("%.*s", (int)is.symbol->name_length, is.symbol->name);
+        site->offset = is.offset;
+    }
+    if (is.has_line && site->source == NULL) {
+        site->source = cli_copy(is.line.file);
+        site->line = is.line.line;
+    }
+}
+
+/* Is text one of the texts in list, which are separated by ", "? */
+static bool is_listed(const char *list, const char *text)
+{
+    size_t length = strlen(text);
+    for (const char *at = list; (at = strstr(at, text)) != NULL; at += length)
+        if ((at == list || at[-1] == ' ') && (at[length] == '\0' || at[length] == ','))
+            return true;
+    return false;
+}
+
+/* address is in the process; the site is known by path and own. */
+static void make_site(struct sites *sites, struct wanted *wanted, struct module *module, uint64_t address,
+                      const char *path, uint64_t own)
+{
+    struct site *site = find_site(sites, path, own, address);
+    if (site == NULL) {
+        site = cli_alloc(1, sizeof *site);
+        *site = (struct site){
+            .owner = sites->owner,
+            .location = cli_copy(wanted->location.text),
+            .path = path,
+            .own = own,
+            .address = address,
+        };
+        describe_site(sites, site);
+        site->next = atomic_load(&sites->newest);
+        atomic_store(&sites->newest, site);
+        sites->items = cli_grow(sites->items, sites->count, sizeof(void *));
+        sites->items[sites->count++] = site;
+    } else if (!is_listed(site->location, wanted->location.text)) {
+        char *both = cli_format("%s, %s", site->location, wanted->location.text);
+        free(site->location);
+        site->location = both;
+    }
+    bool appeared = site->path == NULL && site->module == NULL && module != NULL;
+    site->module = module;
+    site->address = address;
+    if (appeared) /* an absolute address: now there is something to say about it */
+        describe_site(sites, site);
+    wanted->found++;
+    wanted->found_ever = true;
+}
+
+static void make_site_in(struct sites *sites, struct wanted *wanted, struct module *module, uint64_t own)
+{
+    make_site(sites, wanted, module, own + module_bias(module), module->path, own);
+}
+
+static void set_note(struct wanted *wanted, bool is_wrong, char *note)
+{
+    if (wanted->note == NULL) {
+        wanted->note = note;
+        wanted->is_wrong = is_wrong;
+    } else {
+        free(note);
+    }
+}
+
+/* ---- Looking in one module ---- */
+
+struct look {
+    struct sites *sites;
+    struct wanted *wanted;
+    struct module *module;
+};
+
+static void take_symbol(const struct symbol *symbol, void *arg)
+{
+    struct look *look = arg;
+    const struct location *location = &look->wanted->location;
+    uint64_t own = symbol->address + location->offset;
+    struct symbols *symbols = module_symbols(look->sites->modules, look->module);
+    const char *name = cli_basename(look->module->path);
+    if (symbol->type == STT_GNU_IFUNC) {
+        look->wanted->ifunc = look->module;
+        look->wanted->resolver = symbol->address;
+    } else if (symbols_is_code(symbols, own)) {
+        make_site_in(look->sites, look->wanted, look->module, own);
+    } else if (location->offset == 0) {
+        set_note(look->wanted, true, cli_format("%s is data in %s, not a function", location->symbol, name));
+    } else {
+        set_note(look->wanted, true,
+                 cli_format("%s: %s+0x%" PRIx64 " is outside the code of %s", location->text, location->symbol,
+                            location->offset, name));
+    }
+}
+
+static void look_for_line(struct look *look, struct symbols *symbols, bool everywhere)
+{
+    const struct location *location = &look->wanted->location;
+    int line = location->line;
+    uint64_t *addresses;
+    size_t count;
+    enum symbols_line_result result = symbols_find_line(symbols, location->file, everywhere, &line, &addresses, &count);
+    if (result == SYMBOLS_NO_LINE)
+        set_note(look->wanted, true,
+                 cli_format("%s has no code from line %d on; the last with code is %d", location->file, location->line,
+                            line));
+    if (result == SYMBOLS_LINE_FOUND && line != location->line)
+        set_note(look->wanted, false,
+                 cli_format("%s has no code; the breakpoint is at line %d, the next that has", location->text, line));
+    for (size_t i = 0; i < count; i++)
+        make_site_in(look->sites, look->wanted, look->module, addresses[i]);
+    free(addresses);
+}
+
+static void look_in(struct look *look, bool deep)
+{
+    const struct location *location = &look->wanted->location;
+    bool program = look->module == modules_program(look->sites->modules);
+    if (location->kind == LOCATION_ADDRESS && location->file == NULL)
+        return;
+    if (location->kind != LOCATION_LINE && location->file != NULL &&
+        !location_names_file(location->file, look->module->path))
+        return;
+    struct symbols *symbols = module_symbols(look->sites->modules, look->module);
+    if (symbols == NULL)
+        return;
+    if (location->kind == LOCATION_SYMBOL)
+        symbols_find(symbols, location->symbol, deep || program ? SYMBOLS_DEBUG : SYMBOLS_OWN, take_symbol, look);
+    else if (location->kind == LOCATION_LINE)
+        look_for_line(look, symbols, deep);
+    else if (symbols_is_code(symbols, location->address))
+        make_site_in(look->sites, look->wanted, look->module, location->address);
+    else
+        set_note(look->wanted, true, cli_format("%s: there is no code at that address", location->text));
+}
+
+static void look_for_address(struct sites *sites, struct wanted *wanted)
+{
+    uint64_t address = wanted->location.address;
+    make_site(sites, wanted, modules_at(sites->modules, address), address, NULL, address);
+}
+
+/* ---- Indirect functions ---- */
+
+struct slot_search {
+    uint64_t slots[8];
+    size_t count;
+};
+
+static void take_slot(uint64_t slot, void *arg)
+{
+    struct slot_search *search = arg;
+    if (search->count < sizeof search->slots / sizeof search->slots[0])
+        search->slots[search->count++] = slot;
+}
+
+struct name_list {
+    const char *prefix;
+    char *text;
+    size_t count;
+};
+
+static void take_implementation(const struct symbol *symbol, void *arg)
+{
+    struct name_list *list = arg;
+    size_t length = strlen(list->prefix);
+    if (symbol->type != STT_FUNC || symbol->name_length <= length + 3 || strncmp(symbol->name, "__", 2) != 0 ||
+        strncmp(symbol->name + 2, list->prefix, length) != 0 || symbol->name[length + 2] != '_')
+        return;
+    char *name = cli_format("%.*s", (int)symbol->name_length, symbol->name);
+    if (!is_listed(list->text, name) && list->count++ < 12) {
+        char *text = cli_format("%s%s%s", list->text, *list->text == '\0' ? "" : ", ", name);
+        free(list->text);
+        list->text = text;
+    }
+    free(name);
+}
+
+/* The symbol of an indirect function is its resolver, which picks an implementation for this processor; the linker
+ * calls it once and keeps the answer. If the answer is in memory, the breakpoint goes there. */
+static void resolve_ifunc(struct sites *sites, struct wanted *wanted, rein_process *process)
+{
+    struct symbols *symbols = module_symbols(sites->modules, wanted->ifunc);
+    uint64_t bias = module_bias(wanted->ifunc), value;
+    struct slot_search search = {.count = 0};
+    if (process != NULL && wanted->location.offset == 0)
+        symbols_ifunc_slots(symbols, wanted->resolver, take_slot, &search);
+    for (size_t i = 0; i < search.count; i++) {
+        if (!linker_read_word(process, search.slots[i] + bias, symbols_is_64_bit(symbols), &value) ||
+            value == symbols_initial_word(symbols, search.slots[i])) /* not filled yet */
+            continue;
+        struct module *module = modules_at(sites->modules, value);
+        struct symbols *others = module == NULL ? NULL : module_symbols(sites->modules, module);
+        if (others == NULL || !symbols_is_code(others, value - module_bias(module)) || value == wanted->resolver + bias)
+            continue;
+        char *where = modules_describe_text(sites->modules, value);
+        set_note(
+            wanted, false,
+            cli_format("%s in %s is an indirect function (IFUNC); the breakpoint is at the implementation that was "
+                       "picked for this processor, %s, which other functions may share",
+                       wanted->location.symbol, cli_basename(wanted->ifunc->path), where));
+        free(where);
+        make_site_in(sites, wanted, module, value - module_bias(module));
+        wanted->ifunc = NULL;
+        return;
+    }
+}
+
+static void explain_ifunc(struct sites *sites, struct wanted *wanted)
+{
+    struct name_list list = {wanted->location.symbol, cli_copy(""), 0};
+    symbols_each(module_symbols(sites->modules, wanted->ifunc), SYMBOLS_DEBUG, take_implementation, &list);
+    set_note(wanted, false,
+             cli_format("%s in %s is an indirect function (IFUNC): its symbol is a resolver that picks one of several "
+                        "implementations, and which one cannot be told now. %s%s%s",
+                        wanted->location.symbol, cli_basename(wanted->ifunc->path),
+                        list.count > 0 ? "Name one of them instead: " : "None of their symbols is in the file.",
+                        list.text, list.count > 12 ? ", ..." : ""));
+    free(list.text);
+}
+
+/* ---- All locations ---- */
+
+static void look_everywhere(struct sites *sites, struct wanted *wanted, bool deep)
+{
+    for (size_t i = 0; i < sites->modules->count; i++) {
+        struct look look = {sites, wanted, sites->modules->items[i]};
+        if (look.module->is_new)
+            look_in(&look, deep);
+    }
+}
+
+static void resolve(struct sites *sites, struct wanted *wanted, rein_process *process)
+{
+    if (wanted->ifunc != NULL && wanted->ifunc->is_gone)
+        wanted->ifunc = NULL;
+    if (wanted->location.kind == LOCATION_ADDRESS && wanted->location.file == NULL) {
+        look_for_address(sites, wanted);
+        return;
+    }
+    look_everywhere(sites, wanted, false);
+    if (wanted->found == 0 && wanted->ifunc == NULL && wanted->location.kind != LOCATION_ADDRESS)
+        look_everywhere(sites, wanted, true);
+    if (wanted->ifunc != NULL)
+        resolve_ifunc(sites, wanted, process);
+    if (wanted->ifunc != NULL && sites->complete)
+        explain_ifunc(sites, wanted);
+}
+
+void sites_resolve(struct sites *sites, rein_process *process)
+{
+    for (size_t i = 0; i < sites->count; i++) {
+        struct site *site = sites->items[i];
+        if (site->module != NULL && site->module->is_gone) {
+            site->module = NULL;
+            site->is_stale = true;
+        }
+    }
+    for (size_t i = 0; i < sites->wanted_count; i++)
+        resolve(sites, &sites->wanted[i], process);
+}
+
+void sites_forget_program(struct sites *sites)
+{
+    for (size_t i = 0; i < sites->count; i++) {
+        struct site *site = sites->items[i];
+        site->earlier += site->breakpoint == NULL ? 0 : rein_breakpoint_hits(site->breakpoint);
+        rein_breakpoint_unref(site->breakpoint);
+        site->breakpoint = NULL;
+        site->module = NULL;
+        site->is_set = site->is_stale = false;
+    }
+    for (size_t i = 0; i < sites->wanted_count; i++) {
+        sites->wanted[i].found = 0;
+        sites->wanted[i].ifunc = NULL;
+    }
+}
+
+/* ---- Breakpoints ---- */
+
+static void set_site(struct site *site, rein_process *process, rein_breakpoint_callback callback, uint64_t other)
+{
+    if (site->address == other) { /* the linker's breakpoint serves this one too */
+        site->is_set = true;
+        return;
+    }
+    struct rein_breakpoint_options options = REIN_BREAKPOINT_OPTIONS_INIT;
+    options.flags = REIN_BREAKPOINT_WHILE_RUNNING;
+    options.callback = callback;
+    options.arg = site;
+    if (site->breakpoint != NULL) {
+        site->earlier += rein_breakpoint_hits(site->breakpoint);
+        rein_breakpoint_unref(site->breakpoint);
+        site->breakpoint = NULL;
+    }
+    int result = rein_process_add_breakpoint(process, site->address, &options, &site->breakpoint);
+    site->is_set = result == 0;
+    free(site->failure);
+    site->failure = result == 0 || result == REIN_EXITED ? NULL : strdup(rein_error_message());
+}
+
+void sites_set(struct sites *sites, rein_process *process, rein_breakpoint_callback callback, uint64_t other)
+{
+    for (size_t i = 0; i < sites->count; i++) {
+        struct site *site = sites->items[i];
+        if (site->is_set && site->is_stale) {
+            if (site->address != other)
+                rein_process_remove_breakpoint(process, site->address, REIN_BREAKPOINT_WHILE_RUNNING);
+            site->is_set = false;
+        }
+        site->is_stale = false;
+        if (!site->is_set && (site->module != NULL || site->path == NULL))
+            set_site(site, process, callback, other);
+    }
+}
+
+uint64_t site_hits(const struct site *site)
+{
+    return site->earlier + (site->breakpoint == NULL ? 0 : rein_breakpoint_hits(site->breakpoint));
+}
+
+/* ---- Counts by thread ---- */
+
+static struct thread_count *find_thread(struct thread_count *table, size_t room, rein_thread *thread)
+{
+    size_t at = (size_t)(((uintptr_t)thread >> 4) * 0x9e3779b97f4a7c15u >> 20) & (room - 1);
+    while (table[at].thread != NULL && table[at].thread != thread)
+        at = (at + 1) & (room - 1);
+    return &table[at];
+}
+
+static bool grow_threads(struct site *site)
+{
+    size_t room = site->thread_room == 0 ? 16 : 2 * site->thread_room;
+    struct thread_count *table = calloc(room, sizeof *table);
+    if (table == NULL)
+        return false;
+    for (size_t i = 0; i < site->thread_room; i++)
+        if (site->threads[i].thread != NULL)
+            *find_thread(table, room, site->threads[i].thread) = site->threads[i];
+    free(site->threads);
+    site->threads = table;
+    site->thread_room = room;
+    return true;
+}
+
+void site_count_thread(struct site *site, rein_thread *thread)
+{
+    if (2 * site->thread_count >= site->thread_room && !grow_threads(site) &&
+        site->thread_count + 1 >= site->thread_room)
+        return;
+    struct thread_count *count = find_thread(site->threads, site->thread_room, thread);
+    if (count->thread == NULL) {
+        count->thread = rein_thread_ref(thread);
+        site->thread_count++;
+    }
+    count->hits++;
+}
+
+void sites_note_name(struct sites *sites, rein_thread *thread, const char name[16])
+{
+    for (struct site *site = atomic_load(&sites->newest); site != NULL; site = site->next) {
+        if (site->thread_room == 0)
+            continue;
+        struct thread_count *count = find_thread(site->threads, site->thread_room, thread);
+        if (count->thread != NULL)
+            memcpy(count->name, name, sizeof count->name);
+    }
+}

@@ -1,0 +1,100 @@
+/* From locations to breakpoints: the addresses that the user's locations stand for in what is mapped now, and the
+ * breakpoints there. A location can have several sites (a name in two libraries, a line in two inlined copies), or none
+ * yet. Everything here is the main thread's, but for the per-thread counts, which the monitor fills. */
+#ifndef REIN_CLI_SITES_H
+#define REIN_CLI_SITES_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <rein/rein.h>
+
+#include "location.h"
+#include "modules.h"
+
+struct thread_count {
+    rein_thread *thread; /* counted */
+    uint64_t hits;
+    char name[16]; /* "": it was not asked yet */
+};
+
+/* A place in a file (or at an absolute address) that has, or had, a breakpoint. It stays when its library goes or the
+ * process executes another program, and is used again when the file comes back: its hits add up. */
+struct site {
+    void *owner;      /* for the breakpoint's callback */
+    char *location;   /* the texts of the locations it stands for, "read, __read" */
+    const char *path; /* of the file; NULL: an absolute address was asked for */
+    uint64_t own;     /* the file's own address, or the absolute one */
+    char *label;      /* "work_take (work.c:57)" */
+    char *symbol;     /* may be NULL */
+    uint64_t offset;  /* from the symbol */
+    char *source;     /* may be NULL */
+    int line;
+    bool told;         /* that it was found was reported */
+    struct site *next; /* see sites->newest */
+
+    struct module *module; /* NULL: not mapped now, or an address outside of all files */
+    uint64_t address;      /* in the process; the last one, if it is not mapped now */
+    bool is_set;
+    bool is_stale;               /* what it was set in is not mapped any more */
+    rein_breakpoint *breakpoint; /* counted; NULL: never set */
+    uint64_t earlier;            /* hits of breakpoints before this one */
+    char *failure;               /* why it could not be set */
+
+    struct thread_count *threads; /* a hash table by thread; size is a power of two, or 0 */
+    size_t thread_count, thread_room;
+};
+
+struct wanted {
+    struct location location;
+    size_t found; /* how many sites, in the present program */
+    bool found_ever;
+    bool warned;
+    char *note;    /* what is odd about it; NULL: nothing */
+    bool is_wrong; /* the note says why it cannot be set */
+    bool note_told;
+    struct module
+        *ifunc; /* where it is an indirect function that is still to be resolved, by the resolver at .resolver */
+    uint64_t resolver;
+};
+
+struct sites {
+    struct wanted *wanted;
+    size_t wanted_count;
+    struct site **items;
+    size_t count;
+    struct site *_Atomic newest; /* the same as a list, which the monitor may walk while the main thread adds */
+    struct modules *modules;
+    bool complete; /* all that the program starts with is mapped: what is missing now is worth a word */
+    void *owner;
+};
+
+/* Adds a location; false if text is none: *why. */
+bool sites_add(struct sites *sites, const char *text, const char **why);
+void sites_free(struct sites *sites);
+
+/* Looks for all locations in what the last scan of the modules has found new, and marks the sites whose module is gone.
+ * Nothing is set: sites_set does that. process is to read memory with; NULL before it is held. */
+void sites_resolve(struct sites *sites, rein_process *process);
+/* The process has executed another program: no breakpoint is set any more. */
+void sites_forget_program(struct sites *sites);
+
+/* On the monitor, or with the process stopped: puts breakpoints where they are missing, removes those whose module is
+ * gone. callback gets the site as its argument. other, if not 0, is an address that has a breakpoint already. */
+void sites_set(struct sites *sites, rein_process *process, rein_breakpoint_callback callback, uint64_t other);
+struct site *sites_at(const struct sites *sites, uint64_t address);
+
+uint64_t site_hits(const struct site *site);
+/* On the monitor: counts a hit of this thread. */
+void site_count_thread(struct site *site, rein_thread *thread);
+/* On the monitor: notes the name of a thread that is about to be gone. */
+void sites_note_name(struct sites *sites, rein_thread *thread, const char name[16]);
+
+/* Is the location a function of the program that the compiler has inlined everywhere? */
+bool sites_is_inlined(struct sites *sites, const struct location *location);
+/* Names that are like the one in the location, in what is mapped: "work_take, work_make"; NULL: none. To be freed. */
+char *sites_near_misses(struct sites *sites, const struct location *location);
+
+#endif

@@ -1,0 +1,46 @@
+/* What symbols.c and lines.c share, and nobody else sees. */
+#ifndef REIN_CLI_SYMBOLS_INTERNAL_H
+#define REIN_CLI_SYMBOLS_INTERNAL_H
+
+#include <elfutils/libdw.h>
+#include <elfutils/libdwfl.h>
+#include <gelf.h>
+
+#include "symbols.h"
+
+struct unit { /* a piece of a compilation unit's code */
+    uint64_t low, high;
+    Dwarf_Off die;
+};
+
+struct symbols {
+    int fd; /* -1 for an image in memory */
+    Elf *elf;
+    char *path;
+    bool is_64_bit;
+    unsigned machine;
+    uint64_t start, dynamic;
+    GElf_Phdr *segments; /* those that are loaded */
+    size_t segment_count;
+
+    bool own_loaded, debug_loaded, has_symtab;
+    struct symbol *table; /* by address */
+    size_t count;
+    uint64_t *ends; /* ends[i]: the furthest end of table[0] to table[i] */
+
+    Dwfl *dwfl;
+    Dwfl_Module *module;
+    bool module_failed;
+    uint64_t dwfl_bias; /* an address of libdwfl's minus one of the file's */
+
+    bool dwarf_loaded;
+    Dwarf *dwarf;
+    uint64_t dwarf_bias; /* an address of libdwfl's minus one in the DWARF data */
+    struct unit *units;  /* by address */
+    size_t unit_count;
+};
+
+/* NULL if libdwfl cannot make anything of it. */
+Dwfl_Module *symbols_module(struct symbols *symbols);
+
+#endif

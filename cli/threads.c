@@ -1,0 +1,280 @@
+/* `rein threads`: what the threads of a process are doing. The process is stopped for as long as it takes to read
+ * registers; files are opened, and addresses looked up, when it runs again. */
+#include <dirent.h>
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <rein/rein.h>
+
+#include "cli.h"
+#include "modules.h"
+#include "output.h"
+
+static const char help[] =
+    "usage: rein threads [--json] PID\n"
+    "\n"
+    "Lists the threads of a process: id, name, state, and where each of them is. They are stopped only while their\n"
+    "registers are read.\n"
+    "\n"
+    "  -j, --json  one JSON object a line\n"
+    "  -h, --help  this text\n"
+    "\n"
+    "See rein-threads(1).\n";
+
+struct thread {
+    int id;
+    char name[16];
+    char state; /* as in /proc/PID/stat, before the process was stopped; 0: it came later */
+    bool has_pc;
+    rein_word pc;
+};
+
+struct list {
+    struct thread *items; /* by id */
+    size_t count;
+};
+
+static int by_id(const void *a, const void *b)
+{
+    const struct thread *left = a, *right = b;
+    return left->id < right->id ? -1 : left->id > right->id;
+}
+
+static struct thread *find(struct list *list, size_t count, int id)
+{
+    struct thread key = {.id = id};
+    return count == 0 ? NULL : bsearch(&key, list->items, count, sizeof key, by_id);
+}
+
+static struct thread *add(struct list *list, int id)
+{
+    list->items = cli_grow(list->items, list->count, sizeof *list->items);
+    list->items[list->count] = (struct thread){.id = id};
+    return &list->items[list->count++];
+}
+
+/* "1234 (a name) S ...": the name may have parentheses in it. */
+static void parse_status(const char *text, struct thread *thread)
+{
+    const char *open = strchr(text, '('), *close = strrchr(text, ')');
+    if (open == NULL || close == NULL || close < open || close[1] != ' ')
+        return;
+    snprintf(thread->name, sizeof thread->name, "%.*s", (int)(close - open - 1), open + 1);
+    thread->state = close[2];
+}
+
+/* What can be seen without stopping it. */
+static void look(struct list *list, int pid)
+{
+    char *path = cli_format("/proc/%d/task", pid);
+    DIR *directory = opendir(path);
+    struct dirent *entry;
+    free(path);
+    while (directory != NULL && (entry = readdir(directory)) != NULL) {
+        int id = cli_parse_pid(entry->d_name);
+        if (id == 0)
+            continue;
+        path = cli_format("/proc/%d/task/%d/stat", pid, id);
+        char *text = cli_read_file(path, NULL);
+        if (text != NULL)
+            parse_status(text, add(list, id));
+        free(text);
+        free(path);
+    }
+    if (directory != NULL)
+        closedir(directory);
+    if (list->count > 0)
+        qsort(list->items, list->count, sizeof *list->items, by_id);
+}
+
+struct reading { /* of a stopped thread */
+    int id;
+    bool has_pc;
+    rein_word pc;
+};
+
+struct visit {
+    rein_process *process;
+    rein_thread **threads;
+    struct reading *readings;
+    size_t count;
+};
+
+/* On the monitor: all threads in one go. */
+static int read_registers(void *arg)
+{
+    struct visit *visit = arg;
+    int result = rein_process_threads(visit->process, &visit->threads, &visit->count);
+    if (result != 0)
+        return result;
+    visit->readings = calloc(visit->count + 1, sizeof *visit->readings);
+    if (visit->readings == NULL)
+        return REIN_NO_MEMORY;
+    for (size_t i = 0; i < visit->count; i++) {
+        struct reading *reading = &visit->readings[i];
+        rein_registers *registers;
+        reading->id = rein_thread_id(visit->threads[i]);
+        if (rein_thread_registers(visit->threads[i], &registers) != 0)
+            continue; /* it could not be stopped, or is gone */
+        reading->has_pc = rein_registers_pc(registers, &reading->pc) == 0;
+        rein_registers_free(registers);
+    }
+    return 0;
+}
+
+/* Adds what was read to what was seen before. */
+static void merge(struct list *list, const struct visit *visit)
+{
+    size_t known = list->count;
+    for (size_t i = 0; i < visit->count; i++) {
+        const struct reading *reading = &visit->readings[i];
+        struct thread *thread = find(list, known, reading->id);
+        if (thread == NULL) {
+            thread = add(list, reading->id);
+            if (rein_thread_name(visit->threads[i], thread->name) != 0)
+                strcpy(thread->name, "?");
+        }
+        thread->has_pc = reading->has_pc;
+        thread->pc = reading->pc;
+    }
+    if (list->count > 0)
+        qsort(list->items, list->count, sizeof *list->items, by_id);
+}
+
+static int visit_process(struct list *list, int pid)
+{
+    struct visit visit = {0};
+    struct rein_attach_options options = REIN_ATTACH_OPTIONS_INIT;
+    rein_monitor *monitor;
+    options.timeout_ms = 5000;
+    if (rein_monitor_create(NULL, &monitor) != 0) {
+        cli_error("%s", rein_error_message());
+        return STATUS_FAILED;
+    }
+    int result = rein_attach(monitor, pid, &options, &visit.process);
+    if (result == 0)
+        result = rein_monitor_call(monitor, read_registers, &visit);
+    char *message = result == 0 ? NULL : cli_copy(rein_error_message());
+    if (visit.process != NULL)
+        rein_process_detach(visit.process, 0);
+    merge(list, &visit);
+    free(visit.readings);
+    rein_thread_list_free(visit.threads, visit.count);
+    rein_process_unref(visit.process);
+    rein_monitor_close(monitor);
+    if (message != NULL)
+        cli_error("%s", message);
+    free(message);
+    return result == 0 ? STATUS_OK : STATUS_FAILED;
+}
+
+static const char *state_text(const struct thread *thread)
+{
+    switch (thread->state) {
+    case 'R':
+        return "running";
+    case 'S':
+        return "sleeping";
+    case 'D':
+        return "disk sleep";
+    case 'T':
+        return "stopped";
+    case 't':
+        return "traced";
+    case 'Z':
+        return "zombie";
+    case 'X':
+    case 'x':
+        return "dead";
+    case 'I':
+        return "idle";
+    case 'P':
+        return "parked";
+    default:
+        return "new";
+    }
+}
+
+static void print_json(struct modules *modules, const struct thread *thread)
+{
+    json_t *object = json_object();
+    json_object_set_new(object, "tid", json_integer(thread->id));
+    output_set_text(object, "name", thread->name);
+    output_set_text(object, "state", state_text(thread));
+    if (thread->has_pc) {
+        struct described place;
+        char pc[24];
+        snprintf(pc, sizeof pc, "0x%" PRIx64, thread->pc);
+        output_set_text(object, "pc", pc);
+        modules_describe(modules, thread->pc, &place);
+        output_set_place(object, &place);
+    }
+    json_dumpf(object, stdout, JSON_COMPACT);
+    putchar('\n');
+    json_decref(object);
+}
+
+static void print(struct modules *modules, const struct list *list, bool json)
+{
+    int width = 15;
+    if (!json)
+        printf("%8s  %-*s  %-10s  %s\n", "id", width, "name", "state", "where");
+    for (size_t i = 0; i < list->count; i++) {
+        const struct thread *thread = &list->items[i];
+        if (json) {
+            print_json(modules, thread);
+            continue;
+        }
+        char *where = thread->has_pc ? modules_describe_text(modules, thread->pc) : cli_copy("-");
+        printf("%8d  %-*s  %-10s  %s\n", thread->id, width, thread->name, state_text(thread), where);
+        free(where);
+    }
+}
+
+int cli_threads(int argc, char **argv)
+{
+    static const struct option long_options[] = {
+        {"json", no_argument, NULL, 'j'}, {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
+    static char name[] = "rein"; /* getopt's messages begin with it */
+    bool json = false;
+    int option;
+    argv[0] = name;
+    while ((option = getopt_long(argc, argv, "jh", long_options, NULL)) != -1) {
+        if (option == 'h') {
+            fputs(help, stdout);
+            return fflush(stdout) == 0 ? STATUS_OK : STATUS_FAILED;
+        }
+        if (option != 'j') {
+            fputs("Try `rein threads --help`.\n", stderr);
+            return STATUS_USAGE;
+        }
+        json = true;
+    }
+    if (optind + 1 != argc)
+        return cli_usage("threads", optind == argc ? "which process? Give its PID" : "one PID is enough");
+    int pid = cli_parse_pid(argv[optind]);
+    if (pid == 0)
+        return cli_usage("threads", "%s: that is no process id", argv[optind]);
+
+    struct list list = {0};
+    struct modules modules = {.pid = pid};
+    look(&list, pid);
+    /* Before: the process may be gone after. Libraries that come in between are missed, which does little harm. */
+    modules_scan(&modules);
+    int status = visit_process(&list, pid);
+    if (status == STATUS_OK) {
+        print(&modules, &list, json);
+        if (fflush(stdout) != 0) {
+            cli_error("the output cannot be written: %s", strerror(errno));
+            status = STATUS_FAILED;
+        }
+    }
+    free(list.items);
+    modules_free(&modules);
+    return status;
+}

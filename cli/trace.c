@@ -1,0 +1,380 @@
+/* `rein trace`: its options, and the main thread's part: starting or attaching, taking what the callbacks in tracer.c have
+ * noted and having it written, signals to rein, and the end. */
+#include <errno.h>
+#include <getopt.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli.h"
+#include "tracer.h"
+
+static const char help[] =
+    "usage: rein trace [OPTION...] [--] COMMAND [ARG...]\n"
+    "       rein trace [OPTION...] -p PID\n"
+    "\n"
+    "Follows a program and says what happens, one line an event, on standard error.\n"
+    "\n"
+    "  -b, --break LOCATION  tell when it comes to LOCATION; may be repeated. LOCATION is\n"
+    "                          SYMBOL[+OFFSET]       a function's first instruction, in every file that has it\n"
+    "                          FILE:SYMBOL[+OFFSET]  in that program or library: libc.so.6:read\n"
+    "                          SOURCE:LINE           where the line's first statement begins\n"
+    "                          0xADDRESS             in the process\n"
+    "                          FILE:0xADDRESS        the file's own address, as objdump shows it\n"
+    "  -c, --count           no line for a hit, a table at the end\n"
+    "  -t, --threads         with hits by thread in the summary\n"
+    "  -e, --events LIST     only these events: breakpoint,signal,thread,exec,fork,group-stop, all or none\n"
+    "  -j, --json            one JSON object a line\n"
+    "  -o, --output FILE     write to FILE\n"
+    "  -p, --pid PID         follow a process that runs; ^C lets it go\n"
+    "      --no-aslr         start COMMAND with the same addresses in every run\n"
+    "  -h, --help            this text\n"
+    "\n"
+    "Ends with COMMAND's exit status, or by the signal that ended it. See rein-trace(1).\n";
+
+enum { OPTION_NO_ASLR = 256 };
+
+static const struct option long_options[] = {
+    {"break", required_argument, NULL, 'b'}, {"count", no_argument, NULL, 'c'},
+    {"threads", no_argument, NULL, 't'},     {"events", required_argument, NULL, 'e'},
+    {"json", no_argument, NULL, 'j'},        {"output", required_argument, NULL, 'o'},
+    {"pid", required_argument, NULL, 'p'},   {"no-aslr", no_argument, NULL, OPTION_NO_ASLR},
+    {"help", no_argument, NULL, 'h'},        {NULL, 0, NULL, 0},
+};
+
+struct options {
+    int pid;
+    char **command;
+    const char *output;
+    bool no_aslr;
+};
+
+#define KIND(name) (1u << REIN_CAUSE_##name)
+
+static const struct {
+    const char *name;
+    unsigned kinds;
+} event_names[] = {
+    {"breakpoint", KIND(BREAKPOINT)},
+    {"signal", KIND(SIGNAL)},
+    {"thread", KIND(THREAD_CREATE) | KIND(THREAD_EXIT)},
+    {"exec", KIND(EXEC)},
+    {"fork", KIND(FORK) | KIND(VFORK)},
+    {"group-stop", KIND(GROUP_STOP)},
+    {"all", ALL_EVENTS},
+    {"none", 0},
+};
+
+static bool parse_events(const char *list, unsigned *kinds, char **wrong)
+{
+    char *copy = cli_copy(list), *rest = copy, *name;
+    *kinds = 0;
+    *wrong = NULL;
+    while (*wrong == NULL && (name = strsep(&rest, ",")) != NULL) {
+        size_t i = 0, count = sizeof event_names / sizeof event_names[0];
+        while (i < count && strcmp(event_names[i].name, name) != 0)
+            i++;
+        if (i == count)
+            *wrong = cli_copy(name);
+        else
+            *kinds |= event_names[i].kinds;
+    }
+    free(copy);
+    return *wrong == NULL;
+}
+
+enum { HELP_GIVEN = 1000 }; /* not 0, and no exit status */
+
+static int parse_option(struct tracer *tracer, struct options *options, int option)
+{
+    const char *why;
+    char *wrong;
+    switch (option) {
+    case 'b':
+        if (!sites_add(&tracer->sites, optarg, &why))
+            return cli_usage("trace", "-b %s: %s", optarg, why);
+        break;
+    case 'c':
+        tracer->count = true;
+        break;
+    case 't':
+        tracer->output.by_thread = true;
+        break;
+    case 'e':
+        if (!parse_events(optarg, &tracer->shown, &wrong)) {
+            int status = cli_usage("trace", "-e: there is no event '%s'", wrong);
+            free(wrong);
+            return status;
+        }
+        break;
+    case 'j':
+        tracer->output.json = true;
+        break;
+    case 'o':
+        options->output = optarg;
+        break;
+    case 'p':
+        options->pid = cli_parse_pid(optarg);
+        if (options->pid == 0)
+            return cli_usage("trace", "-p %s: that is no process id", optarg);
+        break;
+    case OPTION_NO_ASLR:
+        options->no_aslr = true;
+        break;
+    case 'h':
+        fputs(help, stdout);
+        return fflush(stdout) == 0 ? HELP_GIVEN : STATUS_FAILED;
+    default:
+        fputs("Try `rein trace --help`.\n", stderr);
+        return STATUS_USAGE;
+    }
+    return 0;
+}
+
+static int parse_options(struct tracer *tracer, struct options *options, int argc, char **argv)
+{
+    int option, status;
+    static char name[] = "rein"; /* getopt's messages begin with it */
+    argv[0] = name;
+    while ((option = getopt_long(argc, argv, "+b:cte:jo:p:h", long_options, NULL)) != -1)
+        if ((status = parse_option(tracer, options, option)) != 0)
+            return status;
+    options->command = optind < argc ? argv + optind : NULL;
+    if (options->pid == 0 && options->command == NULL)
+        return cli_usage("trace", "what is to be traced? Give a COMMAND, or -p PID");
+    if (options->pid != 0 && options->command != NULL)
+        return cli_usage("trace", "-p PID and a COMMAND (%s) cannot both be traced", options->command[0]);
+    if (options->pid != 0 && options->no_aslr)
+        return cli_usage("trace", "--no-aslr is for a COMMAND: process %d has its addresses", options->pid);
+    return 0;
+}
+
+/* ---- The beginning ---- */
+
+static bool make_monitor(struct tracer *tracer)
+{
+    if (rein_monitor_create(NULL, &tracer->monitor) == 0)
+        return true;
+    cli_error("%s", rein_error_message());
+    return false;
+}
+
+static int start_command(struct tracer *tracer, const struct options *options)
+{
+    struct rein_spawn_options spawn = REIN_SPAWN_OPTIONS_INIT;
+    spawn.flags = REIN_SPAWN_SEARCH_PATH | (options->no_aslr ? REIN_SPAWN_NO_ASLR : 0u);
+    if (!make_monitor(tracer))
+        return STATUS_OWN_FAILURE;
+    jobs_before_spawn(&tracer->jobs);
+    errno = 0;
+    int result = rein_spawn(tracer->monitor, options->command[0], options->command, NULL, NULL, NULL, 0, &spawn,
+                            &tracer->process);
+    int error = errno;
+    jobs_after_spawn(&tracer->jobs, result == 0 ? rein_process_id(tracer->process) : 0);
+    if (result != 0) {
+        cli_error("%s", rein_error_message());
+        if (result != REIN_EXEC_FAILED)
+            return STATUS_OWN_FAILURE;
+        return error == ENOENT ? STATUS_NOT_FOUND : STATUS_CANNOT_RUN;
+    }
+    tracer_hold(tracer);
+    if (!tracer_begin_program(tracer, true)) {
+        rein_process_kill(tracer->process);
+        return STATUS_FAILED;
+    }
+    const struct module *program = modules_program(&tracer->modules);
+    output_started(&tracer->output, program == NULL ? options->command[0] : program->path);
+    return 0;
+}
+
+static int attach(struct tracer *tracer, int pid)
+{
+    rein_thread **threads;
+    size_t count = 0;
+    /* What takes long, opening files, is done before the process is stopped; and a location that cannot be is told
+     * before anything is touched. */
+    tracer->modules.pid = pid;
+    if (tracer->sites.wanted_count > 0 && modules_scan(&tracer->modules) && !tracer_prepare(tracer))
+        return STATUS_FAILED;
+    if (!make_monitor(tracer))
+        return STATUS_FAILED;
+    if (rein_attach(tracer->monitor, pid, NULL, &tracer->process) != 0) {
+        cli_error("%s", rein_error_message());
+        return STATUS_FAILED;
+    }
+    tracer_hold(tracer);
+    if (rein_process_threads(tracer->process, &threads, &count) == 0)
+        rein_thread_list_free(threads, count);
+    if (!tracer_begin_program(tracer, false))
+        return STATUS_FAILED;
+    output_attached(&tracer->output, count);
+    return 0;
+}
+
+/* ---- The loop ---- */
+
+/* Takes what the library tells: only that threads were held, which the journal knows too, and the end. */
+static bool process_has_ended(struct tracer *tracer)
+{
+    struct rein_event event;
+    int result;
+    while ((result = rein_process_next_event(tracer->process, 0, &event)) == 0)
+        rein_event_clear(&event);
+    if (result == REIN_TIMEOUT || result == REIN_CANCELLED)
+        return false;
+    if (result != REIN_EXITED && result != REIN_DETACHED) {
+        tracer->failed = true;
+        output_warning(&tracer->output, "%s", rein_error_message());
+    }
+    return true;
+}
+
+/* Not all at once: a storm of events must not keep rein from hearing signals. Returns how many there were. */
+enum { RECORDS_AT_ONCE = 1024 };
+static int take_records(struct tracer *tracer)
+{
+    const struct record *record;
+    int count = 0;
+    while (count < RECORDS_AT_ONCE && (record = journal_take(&tracer->journal)) != NULL) {
+        tracer_take(tracer, record);
+        count++;
+    }
+    return count;
+}
+
+static void hear_signals(void *arg)
+{
+    struct tracer *tracer = arg;
+    if (jobs_read(&tracer->jobs)) {
+        tracer->output.hurry = true; /* the program may be held, and must come to its signal */
+        tracer->told_to_end = tracer->output.hurry_to_end = !tracer->jobs.has_program;
+    }
+    jobs_forward_due(&tracer->jobs, tracer->monitor);
+}
+
+/* Waits for something to do. After records, others are likely to follow: so the monitor need not wake us for each, we
+ * look again soon. False if there are records already. */
+static bool wait_for_more(struct tracer *tracer, struct pollfd *polls, nfds_t count, int records)
+{
+    enum { SOON_MS = 2 };
+    int limit = jobs_forward_due(&tracer->jobs, tracer->monitor);
+    if (records > 0)
+        return poll(polls, count, records < RECORDS_AT_ONCE ? SOON_MS : 0) >= 0;
+    if (!journal_sleep(&tracer->journal))
+        return false;
+    return poll(polls, count, limit) >= 0;
+}
+
+/* Until the process is gone, or rein was told to end. */
+static void follow(struct tracer *tracer)
+{
+    struct pollfd polls[] = {{.fd = tracer->journal.wake_fd, .events = POLLIN},
+                             {.fd = tracer->jobs.signal_fd, .events = POLLIN},
+                             {.fd = -1, .events = POLLIN}};
+    rein_process_event_fd(tracer->process, &polls[2].fd); /* readable when it is gone */
+    for (;;) {
+        int records = take_records(tracer);
+        output_flush(&tracer->output);
+        if (tracer->told_to_end || (tracer->output.failed && !tracer->jobs.has_program)) /* nobody reads it any more */
+            break;
+        bool ready = wait_for_more(tracer, polls, 3, records);
+        if (polls[0].revents != 0 || records == 0)
+            journal_awake(&tracer->journal);
+        if (!ready)
+            continue;
+        hear_signals(tracer);
+        if (polls[2].revents != 0 && process_has_ended(tracer))
+            break;
+    }
+}
+
+static void finish(struct tracer *tracer, struct rein_exit *how, bool *ended)
+{
+    int result = rein_process_exit(tracer->process, how);
+    *ended = result == 0;
+    if (!*ended && !tracer->failed) {
+        result = rein_process_detach(tracer->process, 0);
+        *ended = rein_process_exit(tracer->process, how) == 0;
+        if (result != 0 && !*ended) {
+            tracer->failed = true;
+            output_warning(&tracer->output, "%s", rein_error_message());
+        }
+    }
+    while (take_records(tracer) > 0)
+        ;
+    if (*ended)
+        output_ended(&tracer->output, how);
+    else if (!tracer->failed)
+        output_detached(&tracer->output);
+    if (atomic_load(&tracer->journal.lost) > 0)
+        output_warning(&tracer->output, "out of memory: %lu events are missing above",
+                       atomic_load(&tracer->journal.lost));
+    output_summary(&tracer->output, &tracer->sites);
+}
+
+static void clean_up(struct tracer *tracer)
+{
+    rein_process_unref(tracer->process);
+    rein_breakpoint_unref(tracer->linker_breakpoint);
+    rein_monitor_close(tracer->monitor);
+    sites_free(&tracer->sites);
+    modules_free(&tracer->modules);
+    journal_close(&tracer->journal);
+    output_close(&tracer->output);
+    if (tracer->jobs.signal_fd >= 0)
+        close(tracer->jobs.signal_fd);
+}
+
+static int run(struct tracer *tracer, const struct options *options)
+{
+    struct rein_exit how;
+    bool ended;
+    if (!output_open(&tracer->output, options->output)) {
+        cli_error("%s: %s", options->output, strerror(errno));
+        return STATUS_FAILED;
+    }
+    tracer->output.watched = hear_signals;
+    tracer->output.watched_arg = tracer;
+    if (!journal_open(&tracer->journal) || !jobs_begin(&tracer->jobs, options->command != NULL)) {
+        cli_error("%s", strerror(errno));
+        return STATUS_FAILED;
+    }
+    tracer->output.watched_fd = tracer->jobs.signal_fd;
+    int status = options->command != NULL ? start_command(tracer, options) : attach(tracer, options->pid);
+    if (status != 0)
+        return status;
+    clock_gettime(CLOCK_MONOTONIC, &tracer->output.begin);
+    if (rein_process_continue(tracer->process) != 0) {
+        cli_error("%s", rein_error_message());
+        return options->command != NULL ? STATUS_OWN_FAILURE : STATUS_FAILED;
+    }
+    follow(tracer);
+    finish(tracer, &how, &ended);
+    if (tracer->failed)
+        return options->command != NULL ? STATUS_OWN_FAILURE : STATUS_FAILED;
+    if (options->command == NULL || !ended)
+        return STATUS_OK;
+    if (!how.signaled)
+        return how.status;
+    tracer->die_by = how.signal;
+    return 128 + how.signal;
+}
+
+int cli_trace(int argc, char **argv)
+{
+    struct tracer tracer = {
+        .journal = {.wake_fd = -1}, .jobs = {.signal_fd = -1}, .output = {.watched_fd = -1}, .shown = ALL_EVENTS};
+    struct options options = {0};
+    tracer_init(&tracer);
+    int status = parse_options(&tracer, &options, argc, argv);
+    if (status == 0)
+        status = run(&tracer, &options);
+    else if (status == HELP_GIVEN)
+        status = STATUS_OK;
+    int die_by = tracer.die_by;
+    clean_up(&tracer);
+    if (die_by != 0)
+        jobs_die_by(die_by);
+    return status;
+}

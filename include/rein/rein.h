@@ -1,0 +1,581 @@
+/* rein - take hold of running Linux processes. SPDX-License-Identifier: BSD-3-Clause
+ *
+ * This header is the manual. It is grouped by task: errors, the monitor, taking hold of a process and letting
+ * it go, causes and events, policy and callbacks, running and stopping, threads, registers, memory, breakpoints.
+ * The terms are those of ptrace(2) and gdb: a *tracee* is a thread that is traced; it is *stopped* when the
+ * kernel holds it in a ptrace-stop; *all-stop* means that one thread's stop stops the whole process.
+ *
+ * THE MODEL. A rein_monitor makes all ptrace calls. A rein_process is a process that the monitor holds; it has
+ * rein_threads and rein_breakpoints. Any thread of the host program may call any function at any time: the call is
+ * run on the monitor, atomically with respect to every change of state. A call made in a callback, which already
+ * runs on the monitor, is run at once.
+ *
+ * RESULTS. Every function that can fail returns int: 0, or a negative enum rein_error. What went wrong, with the
+ * thread, its state and the errno that matter, is then in rein_error_message(), for the calling thread, until its
+ * next call into rein. Nothing here prints, exits, aborts, installs a signal handler, or waits for a child of the
+ * host that is not a tracee.
+ *
+ * HANDLES are counted. A function that hands one out gives the caller a reference, to be given back with the
+ * matching _unref. Every handle stays valid as long as a reference is held, whatever happens to the process: a
+ * thread that is gone still answers who it was and how it ended. NULL is always refused with
+ * REIN_INVALID_ARGUMENT (the _unref functions ignore it).
+ *
+ * TIME LIMITS are in milliseconds: -1 waits for ever, 0 does not wait. A call whose limit has passed returns
+ * REIN_TIMEOUT and leaves the thing that it waited for under way.
+ *
+ * STRUCTS of options begin with their size, so that they can grow: initialise them with the macro that is given
+ * with each, or pass NULL for the defaults.
+ */
+#ifndef REIN_REIN_H
+#define REIN_REIN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define REIN_API __attribute__((visibility("default")))
+
+#define REIN_VERSION_MAJOR 0
+#define REIN_VERSION_MINOR 1
+#define REIN_VERSION_PATCH 0
+
+/* The version of the library that is running, "0.1.0". */
+REIN_API const char *rein_version(void);
+
+/* An address in a tracee or the value of one of its registers: 64 bits on every platform, also for 32-bit
+ * tracees (whose values are zero-extended). */
+typedef uint64_t rein_word;
+
+typedef struct rein_monitor rein_monitor;
+typedef struct rein_process rein_process;
+typedef struct rein_thread rein_thread;
+typedef struct rein_breakpoint rein_breakpoint;
+typedef struct rein_registers rein_registers;
+
+/* ---- Errors ---------------------------------------------------------------------------------------------------
+ * One table makes the enumeration, the names and the general texts, so that they cannot drift apart:
+ * X(name, value, text). */
+#define REIN_ERRORS(X)                                                                                                 \
+    X(INVALID_ARGUMENT, -1, "an argument is missing or not valid")                                                     \
+    X(NO_MEMORY, -2, "out of memory")                                                                                  \
+    X(SYSTEM, -3, "a system call failed")                                                                              \
+    X(NOT_SUPPORTED, -4, "not supported on this platform")                                                             \
+    X(NO_PROCESS, -5, "no such process")                                                                               \
+    X(NO_THREAD, -6, "no such thread")                                                                                 \
+    X(NOT_PERMITTED, -7, "not permitted")                                                                              \
+    X(ALREADY_TRACED, -8, "the process has a tracer already")                                                          \
+    X(KERNEL_THREAD, -9, "kernel threads cannot be traced")                                                            \
+    X(SELF, -10, "a process cannot trace itself")                                                                      \
+    X(EXEC_FAILED, -11, "the program could not be started")                                                            \
+    X(BAD_STATE, -12, "not possible in the present state")                                                             \
+    X(EXITED, -13, "the process has exited")                                                                           \
+    X(DETACHED, -14, "the process has been let go")                                                                    \
+    X(TIMEOUT, -15, "the time limit has passed")                                                                       \
+    X(CANCELLED, -16, "the wait was cancelled")                                                                        \
+    X(CANNOT_STOP, -17, "a thread cannot be stopped now")                                                              \
+    X(BREAKPOINT_EXISTS, -18, "breakpoint already exists")                                                             \
+    X(NO_BREAKPOINT, -19, "no breakpoint")                                                                             \
+    X(BAD_ADDRESS, -20, "the memory is not accessible")                                                                \
+    X(OUT_OF_RANGE, -21, "index out of range")                                                                         \
+    X(NO_REGISTER, -22, "no such register")                                                                            \
+    X(NO_LINK_REGISTER, -23, "no link register")                                                                       \
+    X(UNEXPECTED_STOP, -24, "unexpected initial stop")                                                                 \
+    X(ON_MONITOR, -25, "this call waits and cannot be made on the monitor")                                            \
+    X(WRONG_THREAD, -26, "the monitor was lent by another thread")                                                     \
+    X(CLOSED, -27, "the monitor cannot be reached any more")                                                           \
+    X(MONITOR_FAILED, -28, "the monitor has failed")
+
+enum rein_error {
+    REIN_OK = 0,
+#define REIN_ERROR_ENUMERATOR(name, value, text) REIN_##name = (value),
+    REIN_ERRORS(REIN_ERROR_ENUMERATOR)
+#undef REIN_ERROR_ENUMERATOR
+};
+
+/* The calling thread's last failure in words: what, on which thread, in which state, and what to do about it.
+ * "" when it has not failed yet. Valid until the calling thread's next call into rein. Never NULL. */
+REIN_API const char *rein_error_message(void);
+/* "REIN_BAD_STATE" for REIN_BAD_STATE; "REIN_UNKNOWN" for a number that is no error. */
+REIN_API const char *rein_error_name(int error);
+/* The general text of an error, from the table above. */
+REIN_API const char *rein_error_text(int error);
+
+/* ---- The log --------------------------------------------------------------------------------------------------
+ * Silent unless asked for. Lines come without a newline, on the monitor; a line is built only if its level is
+ * on. They come in the middle of things, so the callback must not call into rein (REIN_ON_MONITOR). */
+enum rein_log_level {
+    REIN_LOG_NONE = 0,
+    REIN_LOG_WARNING, /* something unexpected that rein could deal with */
+    REIN_LOG_INFO,    /* processes taken and let go */
+    REIN_LOG_STATE,   /* every change of a thread's state */
+    REIN_LOG_TRACE,   /* every event with its pc */
+    REIN_LOG_MEMORY,  /* every read and write of memory and registers */
+};
+typedef void (*rein_log_callback)(enum rein_log_level level, const char *line, void *arg);
+
+/* ---- The monitor ----------------------------------------------------------------------------------------------
+ * The kernel takes ptrace calls for a thread only from the one that attached to it; the monitor is that one. One
+ * monitor serves any number of processes; several monitors know nothing of each other.
+ *
+ * REIN_MONITOR_PROCESS, the default: a process of its own ("rein-monitor" in ps) that shares the host's memory and
+ *   descriptors. The host gets no SIGCHLD for a tracee, no child to wait for, and its wait calls see only its own
+ *   children (with __WALL or __WCLONE they see the monitor, too, which is then not theirs to wait for). Callbacks run
+ *   with the host's memory, locks and descriptors, but as another process: getpid() differs there, signal handlers,
+ *   the signal mask and resource limits are the monitor's own, and they must not fork, exec or exit. Before its first
+ *   attach it makes a process group of its own, so that a signal to the host's group does not end it; if it starts
+ *   programs, too, a child of its, "rein-anchor", stays in the host's group, where it sleeps: it keeps the kernel from
+ *   taking the end of such a program for the loss of the terminal. WHEN THE HOST DIES, killed by SIGKILL included, the
+ *   monitor takes all breakpoints out and lets every process go, unharmed and running, then ends. That cannot hold
+ *   when the monitor is killed too (the whole control group, or by the out-of-memory killer), nor when the host has
+ *   changed its user ids since the monitor was made (the kernel then does not tell it; make the monitor afterwards),
+ *   nor with the two kinds below.
+ *   WHEN THE MONITOR IS KILLED and the host is not, calls return REIN_MONITOR_FAILED, and the host takes out the
+ *   breakpoints that it can. What the monitor had in its hands is lost to the host as with a thread that is killed: a
+ *   descriptor or two of files in /proc that it was reading, some memory, and, if it was in malloc or free, the lock of
+ *   that heap: a thread that then frees what came from there waits for ever.
+ *   UNDER YAMA (kernel.yama.ptrace_scope 1, without CAP_SYS_PTRACE) a process may trace its descendants only, and a
+ *   process that the host has started is none of the monitor's: REIN_NOT_PERMITTED. Use REIN_MONITOR_THREAD or
+ *   REIN_MONITOR_LENT for those, or let them call prctl(PR_SET_PTRACER, the host's process id), before their exec,
+ *   say. What rein_spawn starts is the monitor's own.
+ * REIN_MONITOR_THREAD: an ordinary thread of the host, for what cannot take the first (valgrind). It looks for
+ *   events by polling, at most 2 ms apart; the host gets SIGCHLD for its tracees. When the host dies the kernel
+ *   lets the tracees go as they are, with the breakpoints in them.
+ * REIN_MONITOR_LENT: the caller lends its own thread; there is no hand-over at all. Events are handled only while
+ *   that thread is in a call into rein; calls from other threads return REIN_WRONG_THREAD, but for
+ *   rein_process_cancel_wait. While it waits it takes SIGCHLD off the thread's queue; one that was for another child
+ *   of the host is queued again. Death of the host: as above.
+ *
+ * A monitor must not be used in a child that the host forks (REIN_CLOSED there). */
+enum rein_monitor_kind { REIN_MONITOR_PROCESS = 0, REIN_MONITOR_THREAD = 1, REIN_MONITOR_LENT = 2 };
+
+struct rein_monitor_options {
+    size_t size;
+    enum rein_monitor_kind kind;
+    enum rein_log_level log_level;
+    rein_log_callback log;
+    void *log_arg;
+    /* For THREAD and LENT: a signal, of no other use to the host, by which that thread may be interrupted; 0: none. rein
+     * handles it from then on and unblocks it there. It is needed for one thing: to attach to a process with several
+     * threads of which one is just calling exec. The kernel lets a tracer wait then for an exec that waits for the
+     * tracer, for ever (as gdb and strace do). The monitor process has signals of its own, and needs none. */
+    int interrupt_signal;
+};
+#define REIN_MONITOR_OPTIONS_INIT                                                                                      \
+    {                                                                                                                  \
+        sizeof(struct rein_monitor_options), REIN_MONITOR_PROCESS, REIN_LOG_NONE, NULL, NULL, 0                        \
+    }
+
+/* Makes a monitor. The caller owns it and ends it with rein_monitor_close.
+ * REIN_SYSTEM (no thread or process could be made), REIN_NO_MEMORY, REIN_NOT_SUPPORTED. */
+REIN_API int rein_monitor_create(const struct rein_monitor_options *options, rein_monitor **monitor);
+
+/* Lets every process go (as rein_process_detach with signal 0), ends the monitor and gives the caller's reference
+ * back: the pointer is invalid afterwards. Handles of its processes and threads stay valid and answer as after a detach;
+ * calls that wait in other threads return REIN_DETACHED. A thread in uninterruptible sleep that cannot be let go keeps the
+ * call waiting for three seconds at most. REIN_ON_MONITOR in a callback. NULL is ignored. */
+REIN_API int rein_monitor_close(rein_monitor *monitor);
+
+/* Changes level or receiver of the log while it runs. log == NULL turns it off. */
+REIN_API int rein_monitor_set_log(rein_monitor *monitor, enum rein_log_level level, rein_log_callback log, void *arg);
+
+/* Runs function(arg) on the monitor: what it does with rein is one atomic step with respect to every event. Returns
+ * what the function returns (which should be 0 or a rein_error). */
+REIN_API int rein_monitor_call(rein_monitor *monitor, int (*function)(void *arg), void *arg);
+
+/* The id (of the process, or of the thread) under which the kernel knows the monitor as a tracer (TracerPid in
+ * /proc/PID/status). */
+REIN_API int rein_monitor_id(rein_monitor *monitor);
+
+/* ---- Taking hold of a process ---------------------------------------------------------------------------------
+ * monitor may be NULL: the process then gets a monitor of its own, which ends with it. */
+enum {
+    REIN_ATTACH_RUNNING = 1 << 0, /* its threads run on: each is stopped for a moment only, by itself */
+    REIN_ATTACH_STRICT = 1 << 1,  /* if a thread cannot be stopped now (vfork parent, uninterruptible sleep) or the
+                                     limit passes, let everything go and fail with REIN_CANNOT_STOP or REIN_TIMEOUT;
+                                     without this flag such a thread is held as soon as it comes out of the kernel.
+                                     Whoever cannot be stopped is given a third of a second first, for it may be
+                                     making a thread or a process, which would not be traced */
+};
+struct rein_attach_options {
+    size_t size;
+    unsigned flags;
+    int timeout_ms; /* for all threads to stop; -1: none */
+};
+#define REIN_ATTACH_OPTIONS_INIT                                                                                       \
+    {                                                                                                                  \
+        sizeof(struct rein_attach_options), 0, -1                                                                      \
+    }
+
+/* Attaches to all threads of process pid and stops them. Done with PTRACE_SEIZE (Linux 3.4): no signal is sent; what
+ * was stopped by job control is shown as it is and still stopped when it is let go. Threads that appear and vanish
+ * meanwhile are followed; so is an exec by one of them. Its system calls are restarted, as after any stop, except the
+ * few that signal(7) lists as not restarted after a stop signal; of these, the ones that were waiting without a limit
+ * are restarted by rein.
+ * Errors: REIN_NO_PROCESS, REIN_NOT_PERMITTED (the message says why: user, capability, Yama, dumpable, container),
+ * REIN_ALREADY_TRACED (by whom), REIN_KERNEL_THREAD, REIN_SELF, REIN_TIMEOUT and REIN_CANNOT_STOP (see above),
+ * REIN_BAD_STATE (it is held by this monitor already), REIN_EXITED (a zombie, or it ended meanwhile).
+ * After a failure everything is as before. On success the caller holds a reference to *process. */
+REIN_API int rein_attach(rein_monitor *monitor, int pid, const struct rein_attach_options *options,
+                         rein_process **process);
+
+enum {
+    REIN_SPAWN_NO_ASLR = 1 << 0,     /* addresses are the same in every run (personality(2), ADDR_NO_RANDOMIZE) */
+    REIN_SPAWN_SEARCH_PATH = 1 << 1, /* path without a slash is looked for in the host's PATH */
+    REIN_SPAWN_NULL_STDIO = 1 << 2,  /* descriptors 0, 1 and 2 are /dev/null; not together with fds */
+    REIN_SPAWN_CREDENTIALS = 1 << 3, /* run with the uid, gid and groups given below */
+    REIN_SPAWN_NEW_SESSION = 1 << 4, /* setsid(2): without a controlling terminal */
+};
+struct rein_spawn_options {
+    size_t size;
+    unsigned flags;
+    int process_group; /* -1: the host's (default), 0: a new one, else that one, as setpgid(2) */
+    unsigned uid, gid; /* with REIN_SPAWN_CREDENTIALS */
+    const unsigned *groups;
+    size_t group_count;
+    int timeout_ms; /* for the exec to happen; -1: none */
+};
+#define REIN_SPAWN_OPTIONS_INIT                                                                                        \
+    {                                                                                                                  \
+        sizeof(struct rein_spawn_options), 0, -1, 0, 0, NULL, 0, -1                                                    \
+    }
+
+/* Starts the program at path and stops it after the exec, before its first instruction. argv and envv end with NULL;
+ * envv == NULL: the host's environment. dir: its working directory, NULL: the host's. fds: fds[i] becomes its
+ * descriptor i for i < fd_count, -1: closed; all others are closed. fds == NULL: it inherits as by fork and exec.
+ * Signals that the host ignores stay ignored; the signal mask is the caller's. Its parent is the monitor.
+ * Errors: REIN_EXEC_FAILED (the message says which step - exec, chdir, a descriptor, credentials - and the errno, which
+ * is in errno too), REIN_SYSTEM (no process could be made), REIN_UNEXPECTED_STOP, REIN_TIMEOUT (it is killed). */
+REIN_API int rein_spawn(rein_monitor *monitor, const char *path, char *const argv[], char *const envv[],
+                        const char *dir, const int *fds, size_t fd_count, const struct rein_spawn_options *options,
+                        rein_process **process);
+
+REIN_API rein_process *rein_process_ref(rein_process *process);
+/* Gives a reference back. It does not let the process go: the monitor holds it until it is detached or gone. */
+REIN_API void rein_process_unref(rein_process *process);
+
+/* The process id. */
+REIN_API int rein_process_id(const rein_process *process);
+
+/* Lets the process go: every thread is stopped for a moment, the breakpoints are taken out, and all run on as if they had
+ * never been traced. A signal that a stopped thread was about to get is delivered; what was in a group-stop is
+ * still in it. signal != 0 is sent to the process on the way. Afterwards calls answer REIN_DETACHED. A thread that
+ * cannot be stopped now (see rein_process_stop) is let go as soon as it comes out of the kernel; until then
+ * it stays traced, without any breakpoint. In a callback it only begins; it is done when the callback has
+ * returned. REIN_NOT_PERMITTED, REIN_SYSTEM: it has been let go, but the signal could not be sent, or (REIN_SYSTEM)
+ * breakpoints are left in it, for its memory could not be written. */
+REIN_API int rein_process_detach(rein_process *process, int signal);
+
+/* Kills the process with SIGKILL and returns when it is gone; nothing of that is reported. In a callback it
+ * returns at once. REIN_NOT_PERMITTED, REIN_SYSTEM: it could not be killed, and is held as before. */
+REIN_API int rein_process_kill(rein_process *process);
+
+/* How a process or thread ended. status is -1 when signaled, as signal is 0 when not. */
+struct rein_exit {
+    bool signaled;
+    int status;
+    int signal;
+    bool core_dumped;
+};
+/* How the process ended; REIN_BAD_STATE when it has not. It is gone when its last thread is. */
+REIN_API int rein_process_exit(rein_process *process, struct rein_exit *how);
+
+/* ---- Causes: why a thread is stopped, and events --------------------------------------------------------------- */
+enum rein_cause_kind {
+    REIN_CAUSE_STOPPED = 0,   /* "stopped": by request, or because another thread stopped the process */
+    REIN_CAUSE_BREAKPOINT,    /* "breakpoint at 0x401136": .pc; the thread's pc is the breakpoint's address */
+    REIN_CAUSE_SIGNAL,        /* "SIGINT": .signal; it is delivered when the thread continues, see
+                                 rein_thread_set_signal. An int3 of the program's own is a SIGTRAP with the pc behind
+                                 it (siginfo tells the difference, not the address) */
+    REIN_CAUSE_THREAD_CREATE, /* "thread create": .new_thread exists and has not run yet */
+    REIN_CAUSE_THREAD_EXIT,   /* "thread exited with status 0", "thread exited from signal SIGKILL": .exit. It comes
+                                 while registers and memory can still be read (PTRACE_EVENT_EXIT), except for a
+                                 thread that another's exec makes vanish */
+    REIN_CAUSE_EXEC,          /* "exec": the thread runs a new program; .former_id is the id it had before. All other
+                                 threads are gone, all breakpoints are forgotten */
+    REIN_CAUSE_FORK,          /* "fork": .child is the new process; it is not held and carries no breakpoint */
+    REIN_CAUSE_VFORK,         /* "vfork": .child shares this memory and runs instead of this thread. While there is no
+                                 breakpoint it is let go, and free to be traced by its parent; with breakpoints it is
+                                 kept until it has left the memory, for it would die of them */
+    REIN_CAUSE_VFORK_DONE,    /* "vfork done": .child has left the memory */
+    REIN_CAUSE_GROUP_STOP,    /* "group-stop by SIGTSTP": .signal.number; job control has stopped the process. Shown
+                                 once for the whole process. Continuing leaves it in the group-stop, as it
+                                 would be without tracing (PTRACE_LISTEN); SIGCONT ends it */
+    REIN_CAUSE_STEP,          /* "step": a single-step is done */
+    REIN_CAUSE_COUNT
+};
+
+/* A signal with its siginfo (sigaction(2)); raw is the kernel's siginfo_t, whole. */
+struct rein_signal {
+    int number;
+    int code;
+    int error;
+    int sender_pid;
+    unsigned sender_uid;
+    int64_t value;     /* sigqueue(3)'s */
+    rein_word address; /* of a fault */
+    unsigned char raw[128] __attribute__((aligned(8)));
+};
+
+struct rein_cause {
+    enum rein_cause_kind kind;
+    int child;
+    int former_id;
+    rein_word pc;
+    struct rein_exit exit;
+    rein_thread *new_thread; /* counted: see rein_cause_clear */
+    struct rein_signal signal;
+};
+
+/* Writes the cause in words (the texts quoted above) to text, always terminated; returns its full length, as
+ * snprintf does. */
+REIN_API int rein_cause_text(const struct rein_cause *cause, char *text, size_t size);
+/* The kind's name: "breakpoint", "thread create"; NULL for a number that is none. */
+REIN_API const char *rein_cause_name(enum rein_cause_kind kind);
+/* Gives back the references in a cause that a function has filled in. NULL is ignored. */
+REIN_API void rein_cause_clear(struct rein_cause *cause);
+/* "SIGSEGV", "SIGRTMIN+3", ...; "<invalid>" for a number that is no signal. A static string. */
+REIN_API const char *rein_signal_name(int number);
+
+/* An event: at the time it is handed out the thread may have gone on, by the policy; its cause then remains as told
+ * here. */
+struct rein_event {
+    rein_thread *thread; /* counted: see rein_event_clear */
+    struct rein_cause cause;
+    uint64_t sequence; /* counts the process's events, in the order in which they happened; gaps: ignored ones */
+};
+/* Takes the oldest event that the process has waiting. Reported events and those that stopped only their thread wait until
+ * taken; those that stopped the whole process wait until the next rein_process_continue, and are not handed
+ * out before the whole process has stopped. (Exits that came to a process that was stopped already, for it was killed, after
+ * the last call that waited for it had returned, wait for another such call first.) REIN_TIMEOUT when none came in time, REIN_EXITED and REIN_DETACHED after the
+ * last one, REIN_CANCELLED. */
+REIN_API int rein_process_next_event(rein_process *process, int timeout_ms, struct rein_event *event);
+REIN_API void rein_event_clear(struct rein_event *event);
+
+/* A descriptor for poll, select or epoll that is readable while an event waits, and when the process is gone. It
+ * belongs to the process handle: only poll it. Returned in *fd. */
+REIN_API int rein_process_event_fd(rein_process *process, int *fd);
+
+/* ---- Policy and callbacks: what an event does -------------------------------------------------------------------
+ * For every kind of cause the caller chooses. REIN_CAUSE_STOPPED has no policy; REIN_CAUSE_STEP has one, but the
+ * thread that was stepped stops in any case. Default, from rein's ancestor, Go's debug/proc: breakpoint, signal, thread
+ * create, thread exit, exec stop all; group-stop is reported; fork, vfork, vfork done are ignored; a step
+ * stops its thread. Non-stop debugging is the policy REIN_STOP_THREAD for all. */
+enum rein_policy {
+    REIN_IGNORE = 0,  /* go on, nothing is told */
+    REIN_REPORT,      /* go on, an event is told */
+    REIN_STOP_THREAD, /* stop the thread, an event is told */
+    REIN_STOP_ALL,    /* stop the process, an event is told */
+};
+/* kind == REIN_CAUSE_COUNT sets all of them. For events that happen from now on. */
+REIN_API int rein_process_set_policy(rein_process *process, enum rein_cause_kind kind, enum rein_policy policy);
+REIN_API int rein_process_policy(rein_process *process, enum rein_cause_kind kind, enum rein_policy *policy);
+
+/* What a callback answers. *Go on* resumes the thread without stopping any other in the caller's sight. A signal
+ * that goes on is delivered, whichever it is, unless the callback has called rein_thread_set_signal. */
+enum rein_verdict {
+    REIN_VERDICT_POLICY = 0, /* what the policy says */
+    REIN_VERDICT_GO_ON,      /* go on, no event */
+    REIN_VERDICT_STOP_THREAD,
+    REIN_VERDICT_STOP_ALL,
+};
+/* Called on the monitor for every event, also those that the policy ignores, before the policy is applied; the thread is
+ * stopped in the kernel and its registers, signal and memory can be used. thread and cause belong to the
+ * caller: take a reference to keep the thread. It must be quick: nothing else of this monitor happens
+ * meanwhile. Calls that wait return REIN_ON_MONITOR. callback == NULL takes it away. */
+typedef enum rein_verdict (*rein_event_callback)(rein_thread *thread, const struct rein_cause *cause, void *arg);
+REIN_API int rein_process_set_callback(rein_process *process, rein_event_callback callback, void *arg);
+
+/* ---- Stopping and continuing the process ----------------------------------------------------------------------- */
+
+/* Stops every running thread, and returns when all are stopped. A thread that cannot stop now - a vfork parent, whose
+ * child must leave first, or one in uninterruptible sleep - does not hold up the call: the others are stopped,
+ * and REIN_CANNOT_STOP says which and why. It runs no program code before it is continued either: it is stopped
+ * as soon as it comes out of the kernel. (A process that shares the memory, such as that child, is not stopped, unless a
+ * breakpoint stops it.) 0 if all were stopped already. REIN_TIMEOUT: they stop as they can.
+ * In a callback it only begins. */
+REIN_API int rein_process_stop(rein_process *process, int timeout_ms);
+
+/* Continues every stopped thread. A thread at a breakpoint that was reported to the caller, or that was added
+ * where the thread stood, goes past it. A signal that stopped a thread is delivered, except SIGSTOP and SIGTRAP, unless
+ * rein_thread_set_signal has said otherwise. REIN_BAD_ADDRESS: a breakpoint cannot be written to
+ * memory (which, is in the message); nothing has been continued then. */
+REIN_API int rein_process_continue(rein_process *process);
+
+/* Returns 0 as soon as all threads are stopped (all but such as rein_process_stop names), because one hit a
+ * breakpoint, got a signal, made a thread, exits ..., by the policy, or by request. REIN_TIMEOUT, REIN_CANCELLED,
+ * REIN_EXITED when the process has ended (see rein_process_exit), REIN_DETACHED. */
+REIN_API int rein_process_wait(rein_process *process, int timeout_ms);
+
+/* Makes the calls that wait for this process or its threads now, in any thread, return REIN_CANCELLED. When none waits,
+ * the next one does. Async-signal-safe: may be called from a signal handler. */
+REIN_API int rein_process_cancel_wait(rein_process *process);
+
+/* ---- Threads --------------------------------------------------------------------------------------------------- */
+
+/* A new array of counted references to all threads that are not zombies; NULL when there are none. Give it back
+ * with rein_thread_list_free. */
+REIN_API int rein_process_threads(rein_process *process, rein_thread ***threads, size_t *count);
+REIN_API void rein_thread_list_free(rein_thread **threads, size_t count);
+/* The thread with that id, counted. REIN_NO_THREAD. */
+REIN_API int rein_process_thread(rein_process *process, int id, rein_thread **thread);
+
+REIN_API rein_thread *rein_thread_ref(rein_thread *thread);
+REIN_API void rein_thread_unref(rein_thread *thread);
+
+/* Its id in the kernel; after an exec that of the process. */
+REIN_API int rein_thread_id(const rein_thread *thread);
+/* The process it belongs to, not counted: valid while the thread's handle is. */
+REIN_API rein_process *rein_thread_process(const rein_thread *thread);
+/* Its name (comm), at most 15 bytes and a 0. REIN_NO_THREAD when it is gone. */
+REIN_API int rein_thread_name(rein_thread *thread, char name[16]);
+
+/* The states. Running: Running, SingleStepping, Stopping. Stopped: all that begin with Stopped. Zombie: Exiting. Terminal:
+ * Exited, Detached. */
+enum rein_state {
+    REIN_STATE_RUNNING = 0,
+    REIN_STATE_SINGLE_STEPPING,
+    REIN_STATE_STOPPING, /* asked to stop, has not yet */
+    REIN_STATE_STOPPED,
+    REIN_STATE_STOPPED_BREAKPOINT,
+    REIN_STATE_STOPPED_SIGNAL,
+    REIN_STATE_STOPPED_THREAD_CREATE,
+    REIN_STATE_STOPPED_EXITING,
+    REIN_STATE_STOPPED_EXEC,
+    REIN_STATE_STOPPED_FORK, /* fork, vfork or vfork done */
+    REIN_STATE_STOPPED_GROUP,
+    REIN_STATE_STOPPED_STEP,
+    REIN_STATE_EXITING,
+    REIN_STATE_EXITED,
+    REIN_STATE_DETACHED,
+    REIN_STATE_COUNT
+};
+REIN_API int rein_thread_state(rein_thread *thread, enum rein_state *state);
+/* "StoppedBreakpoint"; "<invalid>" for a number that is none. */
+REIN_API const char *rein_state_name(enum rein_state state);
+REIN_API bool rein_state_is_running(enum rein_state state);
+REIN_API bool rein_state_is_stopped(enum rein_state state);
+REIN_API bool rein_state_is_zombie(enum rein_state state);
+REIN_API bool rein_state_is_terminal(enum rein_state state);
+
+/* Why the thread is stopped; for one that is exiting or gone, how it ended. Clear it with rein_cause_clear.
+ * REIN_BAD_STATE when it runs. */
+REIN_API int rein_thread_cause(rein_thread *thread, struct rein_cause *cause);
+
+enum {
+    REIN_STEP_DELIVER = 1 << 0, /* deliver the signal that stopped it first: it then stops at the handler's first
+                                   instruction (or wherever the signal's default action leaves it) */
+};
+/* Executes one instruction of a stopped thread and returns when it has stopped again; other threads stay as they are.
+ * From a breakpoint it steps over it. A repeated string instruction (rep movs) is stepped one repetition at
+ * a time, as the processor does. A signal that stopped the thread stays pending, and is delivered by the next continue,
+ * unless REIN_STEP_DELIVER is given. The cause is REIN_CAUSE_STEP, or what came between: a breakpoint that was stepped
+ * onto (it counts as a hit), a signal, an exit. A blocking system call is waited for: REIN_TIMEOUT leaves it under way
+ * in state SingleStepping, and rein_thread_stop ends it. REIN_BAD_STATE when it is not stopped, or is exiting. A step or
+ * stop that another caller stops and continues before it is done returns when the thread stops next. */
+REIN_API int rein_thread_step(rein_thread *thread, unsigned flags, int timeout_ms);
+
+/* Stops, continues and waits for this thread alone. Errors as for the process. */
+REIN_API int rein_thread_stop(rein_thread *thread, int timeout_ms);
+REIN_API int rein_thread_continue(rein_thread *thread);
+REIN_API int rein_thread_wait(rein_thread *thread, int timeout_ms);
+
+/* The signal that the thread will get when it continues: 0 for none, the one that stopped it, or another. It must be
+ * stopped by a signal (or be in a callback for one): only there can the kernel exchange it; REIN_BAD_STATE else. The
+ * siginfo goes with it as long as the number is the same; another number is delivered as sent by the monitor. */
+REIN_API int rein_thread_set_signal(rein_thread *thread, int number);
+
+/* ---- Registers -------------------------------------------------------------------------------------------------
+ * A snapshot of a stopped thread's registers. Reading it never fails for lack of the thread. A set writes through to the thread,
+ * which must still be in the same stop: after it has run on a set is REIN_BAD_STATE and changes nothing, neither
+ * there nor in the snapshot. Registers have an index, in this order on amd64: rax rbx rcx rdx rsi rdi rbp rsp r8
+ * r9 r10 r11 r12 r13 r14 r15 rip eflags cs ss ds es fs gs orig_rax fs_base gs_base. */
+REIN_API int rein_thread_registers(rein_thread *thread, rein_registers **registers);
+REIN_API void rein_registers_free(rein_registers *registers);
+
+REIN_API int rein_registers_count(const rein_registers *registers);
+/* A static string, or NULL when the index is out of range. */
+REIN_API const char *rein_registers_name(const rein_registers *registers, int index);
+/* REIN_NO_REGISTER when there is none of that name. */
+REIN_API int rein_registers_index(const rein_registers *registers, const char *name);
+/* The index of program counter, stack pointer and link register (REIN_NO_LINK_REGISTER on amd64). */
+REIN_API int rein_registers_pc_index(const rein_registers *registers);
+REIN_API int rein_registers_sp_index(const rein_registers *registers);
+REIN_API int rein_registers_link_index(const rein_registers *registers);
+
+REIN_API int rein_registers_get(const rein_registers *registers, int index, rein_word *value);
+/* REIN_OUT_OF_RANGE; REIN_SYSTEM when the kernel refuses the value (a segment register's, say). Setting the pc of a thread
+ * that is stopped in a system call keeps the kernel from restarting the call at the new place. */
+REIN_API int rein_registers_set(rein_registers *registers, int index, rein_word value);
+/* All at once: count must be rein_registers_count. */
+REIN_API int rein_registers_get_all(const rein_registers *registers, rein_word *values, size_t count);
+REIN_API int rein_registers_set_all(rein_registers *registers, const rein_word *values, size_t count);
+
+REIN_API int rein_registers_pc(const rein_registers *registers, rein_word *value);
+REIN_API int rein_registers_set_pc(rein_registers *registers, rein_word value);
+REIN_API int rein_registers_sp(const rein_registers *registers, rein_word *value);
+REIN_API int rein_registers_set_sp(rein_registers *registers, rein_word value);
+REIN_API int rein_registers_link(const rein_registers *registers, rein_word *value);
+REIN_API int rein_registers_set_link(rein_registers *registers, rein_word value);
+
+/* ---- Memory ----------------------------------------------------------------------------------------------------
+ * Breakpoints are never visible: reading shows the original bytes, writing changes the original under a breakpoint.
+ * Text and other read-only memory can be written; the file it is mapped from is not changed (the kernel copies the
+ * page). Both work up to the byte before memory that is not accessible: *done, if not NULL, is the count, and the
+ * result then is REIN_BAD_ADDRESS. The kind for a process works whether it runs or not; the one for a thread requires it
+ * stopped, as in the seed. */
+REIN_API int rein_process_read(rein_process *process, rein_word address, void *buffer, size_t size, size_t *done);
+REIN_API int rein_process_write(rein_process *process, rein_word address, const void *data, size_t size, size_t *done);
+REIN_API int rein_thread_read(rein_thread *thread, rein_word address, void *buffer, size_t size, size_t *done);
+REIN_API int rein_thread_write(rein_thread *thread, rein_word address, const void *data, size_t size, size_t *done);
+
+/* ---- Breakpoints -----------------------------------------------------------------------------------------------
+ * A breakpoint belongs to the process: every thread that comes to its address hits it, and so does a vfork child while it
+ * shares the memory. Breakpoints are in memory only while something runs. hits counts exactly the executions
+ * of the instruction there, whatever else happens. An exec forgets all of them; a forked child carries
+ * none. A program that blocks or ignores SIGTRAP finds it unblocked, and reset to its default action, after a hit: the
+ * kernel does that (force_sig). A thread made with CLONE_UNTRACED is not seen before the next time that the
+ * process is stopped, and dies of a breakpoint it comes to before. */
+enum {
+    REIN_BREAKPOINT_WHILE_RUNNING = 1 << 0, /* may be added though threads run; without it, that is REIN_BAD_STATE */
+};
+/* Called on the monitor at each hit, before the process's callback (which is called only if this one answers
+ * REIN_VERDICT_POLICY). The pc is at the breakpoint. */
+typedef enum rein_verdict (*rein_breakpoint_callback)(rein_thread *thread, rein_breakpoint *breakpoint, void *arg);
+struct rein_breakpoint_options {
+    size_t size;
+    unsigned flags;
+    rein_breakpoint_callback callback;
+    void *arg;
+};
+#define REIN_BREAKPOINT_OPTIONS_INIT                                                                                   \
+    {                                                                                                                  \
+        sizeof(struct rein_breakpoint_options), 0, NULL, NULL                                                          \
+    }
+
+/* Adds a breakpoint at pc. breakpoint may be NULL; else it is a counted handle. REIN_BREAKPOINT_EXISTS, REIN_BAD_STATE
+ * (a thread runs), REIN_BAD_ADDRESS (pc is not in accessible memory). A thread that stands at pc, stopped, is
+ * taken to have been shown it: it goes past when it continues. */
+REIN_API int rein_process_add_breakpoint(rein_process *process, rein_word pc,
+                                         const struct rein_breakpoint_options *options, rein_breakpoint **breakpoint);
+/* Removes the breakpoint at pc. A thread that sits on it, or has hit it and was not reported yet, goes on as if it had
+ * never been there. flags: REIN_BREAKPOINT_WHILE_RUNNING as above. REIN_NO_BREAKPOINT, REIN_BAD_STATE, REIN_SYSTEM (its
+ * memory cannot be written just now: it stays). */
+REIN_API int rein_process_remove_breakpoint(rein_process *process, rein_word pc, unsigned flags);
+/* A new array of counted references, by address; give it back with rein_breakpoint_list_free. */
+REIN_API int rein_process_breakpoints(rein_process *process, rein_breakpoint ***breakpoints, size_t *count);
+REIN_API void rein_breakpoint_list_free(rein_breakpoint **breakpoints, size_t count);
+
+REIN_API rein_breakpoint *rein_breakpoint_ref(rein_breakpoint *breakpoint);
+REIN_API void rein_breakpoint_unref(rein_breakpoint *breakpoint);
+REIN_API rein_word rein_breakpoint_pc(const rein_breakpoint *breakpoint);
+/* How often it was hit; may be asked at any time, also after it was removed. */
+REIN_API uint64_t rein_breakpoint_hits(const rein_breakpoint *breakpoint);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,845 @@
+/* Breakpoints: the table, putting them in and taking them out of memory, and getting threads past them.
+ *
+ * In memory only while something runs (M5): put in when the first thread is continued, taken out when all are stopped.
+ * In between an observer who goes through rein sees the original bytes; the trap is one byte, written in one go, so that a
+ * thread that runs there meanwhile executes either the one or the other.
+ *
+ * Exact counting. A hit is one execution of the instruction. A thread that hit the breakpoint has executed the trap but
+ * not the instruction: `skip` remembers that it was shown this breakpoint, with the stack pointer, until the
+ * instruction is executed. Should it come to the trap again before - because a signal handler ran first - it is let past
+ * in silence. A thread that was stopped for another reason just before the trap has not hit it and will, when it continues.
+ *
+ * GETTING PAST ONE is the seam for faster ways; here it is the classic one:
+ *
+ *     PASS_NONE ── somebody must pass ──▶ PASS_HOLDING ── nobody else runs code ──▶ PASS_STEPPING ── all stepped ──▶ PASS_NONE
+ *
+ *   - HOLDING: the others are interrupted, in the kernel only: to the caller they run on. One that cannot stop because it
+ *     is in the kernel (vfork, uninterruptible sleep) runs no code before it takes its interrupt, so it counts as held.
+ *   - STEPPING: the breakpoints that are to be passed are taken out and their threads execute one instruction each, with
+ *     all signals blocked that are not faults: a handler must not run now, with the breakpoint out. (PTRACE_SETSIGMASK,
+ *     Linux 3.11.) A system call instruction is executed only up to the entry of the call: a call may block, and
+ *     nobody is to be held for it; from there the thread goes on without the breakpoint's concern (P5).
+ *   - then they are put back in and everybody is released.
+ *
+ * What is not stepped over: a signal to be delivered first. The thread then runs into its handler, and `skip` lets
+ * it past when it comes back.
+ *
+ * Ghosts. A thread may have executed a trap that is removed before its stop is seen; it must not be shown a SIGTRAP. And a
+ * child forked a moment ago has copies. So a breakpoint removed while something runs is remembered until everything has
+ * been stopped once. A trap at a ghost's address is ours if memory there no longer holds a trap instruction. */
+#include "engine/breakpoint.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/process.h"
+
+/* A child that was forked just before another thread's exec may still be born: its parent was killed and cannot tell. */
+enum { GHOSTS_AFTER_EXEC_MS = 1000, CLEAN_TRIES = 3 };
+
+void breakpoints_init(struct breakpoints *breakpoints)
+{
+    table_init(&breakpoints->table);
+    table_init(&breakpoints->ghosts);
+    breakpoints->all_in = true;
+    breakpoints->clock = 0;
+}
+
+static void free_all(struct table *table)
+{
+    TABLE_FOR_EACH(slot, table)
+    rein_breakpoint_unref(slot->value);
+    table_free(table);
+}
+
+void breakpoints_free(struct breakpoints *breakpoints)
+{
+    free_all(&breakpoints->table);
+    free_all(&breakpoints->ghosts);
+}
+
+rein_breakpoint *rein_breakpoint_ref(rein_breakpoint *breakpoint)
+{
+    if (breakpoint)
+        atomic_fetch_add_explicit(&breakpoint->references, 1, memory_order_relaxed);
+    return breakpoint;
+}
+
+void rein_breakpoint_unref(rein_breakpoint *breakpoint)
+{
+    if (breakpoint && atomic_fetch_sub_explicit(&breakpoint->references, 1, memory_order_acq_rel) == 1)
+        free(breakpoint);
+}
+
+rein_breakpoint *breakpoint_find(rein_process *process, uint64_t pc)
+{
+    return table_find(&process->breakpoints.table, pc);
+}
+
+/* ---- Memory ---- */
+
+/* 0; -EFAULT: it is not accessible; -ESRCH: there is nobody left whose it is; else it could not be tried. */
+static int access_memory(rein_process *process, uint64_t address, void *buffer, const void *data, size_t size)
+{
+    rein_thread *way = process_living_thread(process);
+    if (!way)
+        return -ESRCH;
+    int64_t done = data ? process->os->write(&process->memory, way->id, address, data, size)
+                        : process->os->read(&process->memory, way->id, address, buffer, size);
+    return done < 0 ? (int)done : done < (int64_t)size ? -EFAULT : 0;
+}
+
+/* Does memory hold a trap instruction there? 1, 0, or an error as above. */
+static int holds_trap(rein_process *process, uint64_t address)
+{
+    const struct arch *arch = process->os->arch;
+    unsigned char code[ARCH_TRAP_MAX];
+    int result = access_memory(process, address, code, NULL, arch->trap_size);
+    return result ? result : !memcmp(code, arch->trap, arch->trap_size);
+}
+
+static int explain_access(rein_process *process, uint64_t pc, int result, const char *what, struct error *error)
+{
+    if (result == -ESRCH)
+        return error_set(error, REIN_EXITED, "process %d is exiting: its memory is gone", process->id);
+    if (result == -EFAULT)
+        return error_set(error, REIN_BAD_ADDRESS, "the breakpoint at PC 0x%llx cannot be %s the memory of process %d",
+                         (unsigned long long)pc, what, process->id);
+    return error_set_system(error, REIN_SYSTEM, result,
+                            "the breakpoint at PC 0x%llx cannot be %s the memory of process %d", (unsigned long long)pc,
+                            what, process->id);
+}
+
+static int put_in(rein_process *process, rein_breakpoint *breakpoint, struct error *error)
+{
+    const struct arch *arch = process->os->arch;
+    if (breakpoint->in)
+        return 0;
+    int result = access_memory(process, breakpoint->pc, breakpoint->original, NULL, arch->trap_size);
+    if (!result)
+        result = access_memory(process, breakpoint->pc, NULL, arch->trap, arch->trap_size);
+    if (result)
+        return explain_access(process, breakpoint->pc, result, "put into", error);
+    breakpoint->in = breakpoint->ever_in = true;
+    LOG(&process->monitor->log, REIN_LOG_TRACE, "Process %d: breakpoint at 0x%llx is in, over 0x%02x", process->id,
+        (unsigned long long)breakpoint->pc, breakpoint->original[0]);
+    return 0;
+}
+
+/* Memory that no longer holds the trap was changed by the program, or is another mapping: it is left alone. A result other
+ * than 0: it is still in, for its memory cannot be reached now. */
+static int take_out(rein_process *process, rein_breakpoint *breakpoint)
+{
+    if (!breakpoint->in)
+        return 0;
+    int result = holds_trap(process, breakpoint->pc);
+    bool done = result == 1;
+    if (done)
+        result = access_memory(process, breakpoint->pc, NULL, breakpoint->original, process->os->arch->trap_size);
+    if (result && (done || result != -EFAULT)) {
+        LOG(&process->monitor->log, REIN_LOG_WARNING, "Process %d: breakpoint at 0x%llx cannot be taken out",
+            process->id, (unsigned long long)breakpoint->pc);
+        return result;
+    }
+    LOG(&process->monitor->log, REIN_LOG_TRACE, "Process %d: breakpoint at 0x%llx is out%s", process->id,
+        (unsigned long long)breakpoint->pc, done && !result ? "" : ", its memory is gone or was changed");
+    breakpoint->in = false;
+    return 0;
+}
+
+int breakpoints_put_in(rein_process *process, struct error *error)
+{
+    if (process->breakpoints.all_in || process->pass == PASS_STEPPING)
+        return 0; /* the one that is out just now must stay out until its threads are past it */
+    int result = 0;
+    TABLE_FOR_EACH(slot, &process->breakpoints.table)
+    {
+        if (!result)
+            result = put_in(process, slot->value, error);
+    }
+    if (!result)
+        process->breakpoints.all_in = true;
+    else if (process->fully_stopped)
+        breakpoints_take_out(process);
+    return result;
+}
+
+int breakpoints_take_out(rein_process *process)
+{
+    int result = 0;
+    TABLE_FOR_EACH(slot, &process->breakpoints.table)
+    {
+        int failed = take_out(process, slot->value);
+        if (failed)
+            result = failed;
+    }
+    process->breakpoints.all_in = process->breakpoints.table.count == 0;
+    return result;
+}
+
+/* The caller has made room, or has nothing better to do without. */
+static void become_ghost(rein_process *process, rein_breakpoint *breakpoint)
+{
+    rein_breakpoint *older = table_find(&process->breakpoints.ghosts, breakpoint->pc);
+    if (!breakpoint->ever_in || table_set(&process->breakpoints.ghosts, breakpoint->pc, breakpoint))
+        rein_breakpoint_unref(breakpoint);
+    else
+        rein_breakpoint_unref(older);
+}
+
+/* The new program is in memory a moment before the exec is told: what was put in meanwhile is in that. */
+static void take_out_of_new_image(rein_process *process, rein_breakpoint *breakpoint)
+{
+    const struct arch *arch = process->os->arch;
+    if (breakpoint->in && memcmp(breakpoint->original, arch->trap, arch->trap_size) != 0 &&
+        !process->os->memory_is_gone(&process->memory)) /* else all was written to the old one */
+        take_out(process, breakpoint);
+}
+
+void breakpoints_forget(rein_process *process)
+{
+    TABLE_FOR_EACH(slot, &process->breakpoints.table)
+    {
+        rein_breakpoint *breakpoint = slot->value;
+        take_out_of_new_image(process, breakpoint);
+        breakpoint->in = false;
+    }
+    struct table *table = &process->breakpoints.table, *ghosts = &process->breakpoints.ghosts;
+    if (ghosts->count) {
+        table_reserve(ghosts, table->count);
+        TABLE_FOR_EACH(slot, table)
+        become_ghost(process, slot->value);
+        table_free(table);
+    } else { /* without needing memory */
+        table_free(ghosts);
+        *ghosts = *table;
+        table_init(table);
+    }
+    process->breakpoints.all_in = true;
+}
+
+void breakpoints_drop_ghosts(rein_process *process)
+{
+    if (!process->breakpoints.ghosts.count ||
+        (process->image && monitor_now() < process->exec_at + (int64_t)GHOSTS_AFTER_EXEC_MS * 1000000))
+        return;
+    LIST_FOR_EACH(item, &process->monitor->births)
+    {
+        if (LIST_ENTRY(item, struct birth, link)->process == process)
+            return;
+    }
+    LIST_FOR_EACH(item, &process->threads)
+    {
+        const rein_thread *thread = LIST_ENTRY(item, rein_thread, link);
+        if (thread->leaving || thread->kernel == KERNEL_RUNS) /* in the kernel it may be forking */
+            return;
+    }
+    free_all(&process->breakpoints.ghosts);
+}
+
+static void clean(rein_process *process, const struct table *table, struct os_memory *memory, int id, unsigned image)
+{
+    const struct arch *arch = process->os->arch;
+    TABLE_FOR_EACH(slot, table)
+    {
+        const rein_breakpoint *breakpoint = slot->value;
+        unsigned char code[ARCH_TRAP_MAX];
+        int64_t size = (int64_t)arch->trap_size;
+        bool clean = false;
+        if ((breakpoint->image != image && image != IMAGE_UNKNOWN) || !breakpoint->ever_in)
+            continue;
+        /* It dies of one that is left. Descriptors or memory that are short now may not be so a moment later. */
+        for (int tries = 0; !clean && tries < CLEAN_TRIES; tries++) {
+            int64_t done = process->os->read(memory, id, breakpoint->pc, code, arch->trap_size);
+            clean = done >= 0 && (done < size || memcmp(code, arch->trap, arch->trap_size) != 0);
+            if (done == size && !clean)
+                clean = process->os->write(memory, id, breakpoint->pc, breakpoint->original, arch->trap_size) == size;
+        }
+        if (!clean)
+            LOG(&process->monitor->log, REIN_LOG_WARNING, "Process %d: breakpoint at 0x%llx cannot be taken out", id,
+                (unsigned long long)breakpoint->pc);
+    }
+}
+
+void breakpoints_clean_copy(rein_process *process, int id, unsigned image)
+{
+    struct os_memory memory;
+    process->os->memory_init(&memory);
+    clean(process, &process->breakpoints.table, &memory, id, image);
+    clean(process, &process->breakpoints.ghosts, &memory, id, image);
+    process->os->memory_close(&memory);
+}
+
+/* ---- Hiding ---- */
+
+enum overlay { OVERLAY_HIDE, OVERLAY_SHOW, OVERLAY_NOTE };
+
+static void overlay_one(const struct arch *arch, rein_breakpoint *breakpoint, uint64_t address, unsigned char *buffer,
+                        size_t size, enum overlay what)
+{
+    for (size_t i = 0; breakpoint->in && i < arch->trap_size; i++) {
+        uint64_t at = breakpoint->pc + i - address;
+        if (at >= size)
+            continue;
+        if (what == OVERLAY_HIDE)
+            buffer[at] = breakpoint->original[i];
+        else if (what == OVERLAY_SHOW)
+            buffer[at] = arch->trap[i];
+        else
+            breakpoint->original[i] = buffer[at];
+    }
+}
+
+/* Whichever is less: looking for a breakpoint at each address, or looking at each breakpoint. */
+static void overlay(rein_process *process, uint64_t address, unsigned char *buffer, size_t size, enum overlay what)
+{
+    const struct arch *arch = process->os->arch;
+    const struct table *table = &process->breakpoints.table;
+    if (size + arch->trap_size <= table->count) {
+        for (uint64_t at = address - (arch->trap_size - 1); at != address + size; at++) {
+            rein_breakpoint *breakpoint = table_find(table, at);
+            if (breakpoint)
+                overlay_one(arch, breakpoint, address, buffer, size, what);
+        }
+    } else {
+        TABLE_FOR_EACH(slot, table)
+        overlay_one(arch, slot->value, address, buffer, size, what);
+    }
+}
+
+void breakpoints_hide(rein_process *process, uint64_t address, unsigned char *buffer, size_t size)
+{
+    overlay(process, address, buffer, size, OVERLAY_HIDE);
+}
+
+void breakpoints_show(rein_process *process, uint64_t address, unsigned char *buffer, size_t size)
+{
+    overlay(process, address, buffer, size, OVERLAY_SHOW);
+}
+
+void breakpoints_note_write(rein_process *process, uint64_t address, const unsigned char *data, size_t size)
+{
+    overlay(process, address, (unsigned char *)data, size, OVERLAY_NOTE); /* only read from */
+}
+
+/* ---- Whose trap ---- */
+
+rein_breakpoint *breakpoint_of_trap(rein_thread *thread, uint64_t pc, uint64_t *address)
+{
+    rein_process *process = thread->process;
+    const struct arch *arch = process->os->arch;
+    *address = pc - arch->trap_pc_offset;
+    rein_breakpoint *breakpoint = breakpoint_find(process, *address);
+    bool ghost = !breakpoint;
+    if (ghost)
+        breakpoint = table_find(&process->breakpoints.ghosts, *address);
+    if (!breakpoint || !breakpoint->ever_in)
+        return NULL;
+    /* Set on a trap of the program's own and stepped past: this is the program's. */
+    bool over_own = !memcmp(breakpoint->original, arch->trap, arch->trap_size);
+    if (over_own && (ghost || !breakpoint->in || thread->stepping != STEPPING_NOT))
+        return NULL;
+    if (ghost && holds_trap(process, *address) == 1)
+        return NULL;
+    return breakpoint;
+}
+
+/* ---- Getting past ---- */
+
+static uint64_t get_pc(const rein_process *process, const struct arch_registers *registers)
+{
+    return process->os->arch->get(registers, process->os->arch->pc_index);
+}
+
+/* What the instruction at the thread's pc is, the breakpoints in memory overlooked. */
+static enum arch_instruction classify(rein_thread *thread, uint64_t pc)
+{
+    rein_process *process = thread->process;
+    unsigned char code[ARCH_INSTRUCTION_MAX];
+    int64_t size = process->os->read(&process->memory, thread->id, pc, code, sizeof code);
+    if (size <= 0)
+        return ARCH_INSTRUCTION_UNKNOWN;
+    breakpoints_hide(process, pc, code, (size_t)size);
+    return process->os->arch->classify(code, (size_t)size, NULL);
+}
+
+static void note_shown(rein_thread *thread, uint64_t pc, uint64_t sp)
+{
+    thread->skip = true;
+    thread->skip_pc = pc;
+    thread->skip_sp = sp;
+}
+
+void breakpoint_count(rein_thread *thread, rein_breakpoint *breakpoint, uint64_t sp)
+{
+    uint64_t hits = atomic_fetch_add_explicit(&breakpoint->hits, 1, memory_order_relaxed) + 1;
+    LOG(&thread->process->monitor->log, REIN_LOG_TRACE, "Thread %d: hit %llu of the breakpoint at 0x%llx", thread->id,
+        (unsigned long long)hits, (unsigned long long)breakpoint->pc);
+    note_shown(thread, breakpoint->pc, sp);
+}
+
+/* The breakpoint at the thread's pc, if the caller has been shown it there: it is to be passed, not hit. */
+static rein_breakpoint *shown_breakpoint(rein_thread *thread, const struct arch_registers *registers)
+{
+    rein_process *process = thread->process;
+    uint64_t pc = get_pc(process, registers);
+    rein_breakpoint *breakpoint = breakpoint_find(process, pc);
+    if (thread->skip && thread->skip_pc == pc)
+        return breakpoint;
+    if (!breakpoint || !thread->look_for_added || breakpoint->added <= thread->stop_clock)
+        return NULL;
+    note_shown(thread, pc, process->os->arch->get(registers, process->os->arch->sp_index));
+    return breakpoint;
+}
+
+/* The breakpoint past which the thread, stopped and to run, is to be stepped first; NULL: none. */
+static rein_breakpoint *must_pass(rein_thread *thread)
+{
+    rein_process *process = thread->process;
+    struct arch_registers registers;
+    bool steps = thread->state == REIN_STATE_SINGLE_STEPPING;
+    if (!process->breakpoints.table.count || thread->stop == OS_EVENT_EXITING)
+        return NULL;
+    if (!steps && thread->stop == OS_EVENT_GROUP_STOP)
+        return NULL; /* it stays in the group-stop, and passes when that has ended */
+    if (steps ? thread->step_deliver : thread->deliver != 0)
+        return NULL; /* a signal first */
+    if (!steps && !thread->skip && !thread->look_for_added)
+        return NULL;
+    if (process->os->get_registers(thread->id, &registers))
+        return NULL;
+    rein_breakpoint *breakpoint =
+        steps ? breakpoint_find(process, get_pc(process, &registers)) : shown_breakpoint(thread, &registers);
+    return breakpoint && steps && !breakpoint->in ? NULL : breakpoint;
+}
+
+/* A step by request from a breakpoint that has not been shown executes its instruction: that is a hit too. */
+static void count_stepped(rein_thread *thread, const struct arch_registers *registers)
+{
+    const struct arch *arch = thread->process->os->arch;
+    uint64_t sp = arch->get(registers, arch->sp_index);
+    rein_breakpoint *breakpoint = breakpoint_find(thread->process, get_pc(thread->process, registers));
+    thread->look_for_added = true;
+    if (!breakpoint || shown_breakpoint(thread, registers) || breakpoint_was_shown(thread, breakpoint->pc, sp))
+        return;
+    breakpoint_count(thread, breakpoint, sp);
+}
+
+static enum arch_instruction prepare_step(rein_thread *thread, const struct arch_registers *registers)
+{
+    const struct arch *arch = thread->process->os->arch;
+    enum arch_instruction kind = classify(thread, get_pc(thread->process, registers));
+    thread->step_is_programs = arch->uses_step_flag(registers);
+    thread->step_pushes_flags = kind == ARCH_INSTRUCTION_PUSHES_FLAGS;
+    thread->step_pops_flags = kind == ARCH_INSTRUCTION_POPS_FLAGS;
+    thread->step_repeats = kind == ARCH_INSTRUCTION_REPEATED;
+    return kind;
+}
+
+/* false: it is dying. */
+static bool start_pass(rein_thread *thread)
+{
+    rein_process *process = thread->process;
+    const struct os_backend *os = process->os;
+    struct arch_registers registers;
+    if (os->get_registers(thread->id, &registers))
+        return false;
+    if (thread->state == REIN_STATE_SINGLE_STEPPING)
+        count_stepped(thread, &registers);
+    rein_breakpoint *breakpoint = breakpoint_find(process, get_pc(process, &registers));
+    if (breakpoint && breakpoint->in) {
+        int result = take_out(process, breakpoint);
+        if (result) {
+            thread_check(thread, result, "cannot get past a breakpoint, which cannot be taken out of memory");
+            return false;
+        }
+        process->breakpoints.all_in = false;
+    }
+    enum arch_instruction kind = prepare_step(thread, &registers);
+    thread->mask_changed = !os->get_signal_mask(thread->id, &thread->mask) &&
+                           !os->set_signal_mask(thread->id, thread->mask | ~os->fault_signals);
+    thread->stepping = STEPPING_PASS;
+    thread_resume(thread, kind == ARCH_INSTRUCTION_SYSCALL ? OS_RESUME_TO_SYSCALL : OS_RESUME_STEP, 0);
+    thread_expect(thread);
+    return true;
+}
+
+void breakpoint_pass_stopped(rein_thread *thread, bool arrived)
+{
+    thread->stepping = STEPPING_NOT;
+    thread->process->pass_steppers--;
+    if (arrived)
+        thread->skip = false;
+    monitor_note_change(thread->process);
+}
+
+void breakpoint_forget_shown(rein_thread *thread, int signal)
+{
+    struct arch_registers registers;
+    if (!thread->skip)
+        return;
+    if (signal && !thread->process->os->get_registers(thread->id, &registers) &&
+        get_pc(thread->process, &registers) == thread->skip_pc) {
+        if (thread->shown_count == SHOWN_MAX)
+            memmove(thread->shown, thread->shown + 1, --thread->shown_count * sizeof *thread->shown);
+        thread->shown[thread->shown_count++] = (struct shown){thread->skip_pc, thread->skip_sp};
+    }
+    thread->skip = !signal && thread->skip_restarts;
+    thread->skip_restarts = false;
+}
+
+bool breakpoint_was_shown(rein_thread *thread, uint64_t pc, uint64_t sp)
+{
+    if (thread->skip && thread->skip_pc == pc && thread->skip_sp == sp)
+        return true;
+    for (unsigned i = thread->shown_count; i-- > 0;) {
+        if (thread->shown[i].pc != pc || thread->shown[i].sp != sp)
+            continue;
+        thread->shown_count = (unsigned char)i; /* with those behind it, whose handlers were left by longjmp */
+        note_shown(thread, pc, sp);
+        LOG(&thread->process->monitor->log, REIN_LOG_TRACE, "Thread %d: is back at the breakpoint at 0x%llx",
+            thread->id, (unsigned long long)pc);
+        return true;
+    }
+    return false;
+}
+
+static void forget_shown_at(rein_thread *thread, uint64_t pc)
+{
+    unsigned kept = 0;
+    if (thread->skip_pc == pc)
+        thread->skip = false;
+    for (unsigned i = 0; i < thread->shown_count; i++) {
+        if (thread->shown[i].pc != pc)
+            thread->shown[kept++] = thread->shown[i];
+    }
+    thread->shown_count = (unsigned char)kept;
+}
+
+void breakpoint_step(rein_thread *thread)
+{
+    rein_process *process = thread->process;
+    const struct arch *arch = process->os->arch;
+    struct arch_registers registers;
+    int signal = thread->step_deliver ? thread->deliver : 0;
+    thread->step_pushes_flags = thread->step_pops_flags = thread->step_repeats = thread->step_is_programs = false;
+    bool known = !process->os->get_registers(thread->id, &registers);
+    thread->step_from.pc = known ? arch->get(&registers, arch->pc_index) : 0;
+    thread->step_from.sp = known ? arch->get(&registers, arch->sp_index) : 0;
+    if (signal) {
+        breakpoint_forget_shown(thread, signal);
+        thread->deliver = 0; /* the step ends at the handler's first instruction, with fresh flags */
+        thread->step_deliver = false;
+    } else if (thread->stop != OS_EVENT_SYSCALL && known) {
+        count_stepped(thread, &registers);
+        prepare_step(thread, &registers);
+    }
+    if (thread->stop ==
+        OS_EVENT_VFORK) { /* it stops before it is back from the call; till then the monitor may end, see has_duties */
+        thread_resume(thread, OS_RESUME_RUN, 0);
+        return;
+    }
+    thread->stepping = STEPPING_USER;
+    thread_resume(thread, OS_RESUME_STEP, signal);
+    thread_expect(thread);
+}
+
+/* The instruction was executed: nobody comes back to it. */
+static void forget_shown_before_step(rein_thread *thread)
+{
+    while (thread->shown_count && thread->shown[thread->shown_count - 1].pc == thread->step_from.pc &&
+           thread->shown[thread->shown_count - 1].sp == thread->step_from.sp)
+        thread->shown_count--;
+}
+
+/* The kernel hides the trap flag that it sets for a step, but loses count around popf: when it is stepped, and when the step is
+ * interrupted before it is executed (enable_single_step in arch/x86/kernel/step.c says so itself). The flag then stays
+ * set, and the program would die of a SIGTRAP that nobody expects. */
+void breakpoint_step_done(rein_thread *thread, struct arch_registers *registers, bool executed)
+{
+    rein_process *process = thread->process;
+    const struct arch *arch = process->os->arch;
+    if (executed && thread->stepping == STEPPING_USER)
+        forget_shown_before_step(thread);
+    if (thread->step_is_programs)
+        return;
+    bool popped = thread->step_pops_flags && executed;
+    if (!popped && arch->uses_step_flag(registers)) {
+        arch->clear_step_flag(registers);
+        process->os->set_registers(thread->id, registers);
+    }
+    uint64_t bit, word, address = arch->pushed_flags(registers, &bit);
+    if (thread->step_pushes_flags && executed && !access_memory(process, address, &word, NULL, sizeof word) &&
+        (word & bit)) {
+        word &= ~bit;
+        access_memory(process, address, NULL, &word, sizeof word);
+    }
+    thread->step_pushes_flags = false;
+}
+
+/* Every breakpoint is to be in memory. One that cannot be put in any more (unmapped since) is left out. */
+static void put_back(rein_process *process)
+{
+    struct error error;
+    if (breakpoints_put_in(process, &error))
+        LOG(&process->monitor->log, REIN_LOG_WARNING, "Process %d: %s", process->id, error.text);
+}
+
+/* Lets run who may. A thread that steps while all others are stopped needs no breakpoint in memory. */
+static void release(rein_process *process, rein_thread *thread)
+{
+    bool alone = thread->state == REIN_STATE_SINGLE_STEPPING && process->fully_stopped;
+    if (!alone && thread->state != REIN_STATE_EXITING)
+        put_back(process);
+    thread_run(thread);
+}
+
+/* Lets all run, unless somebody must pass a breakpoint first: then nobody, for they would only have to be stopped again. */
+static bool release_all(rein_process *process)
+{
+    LIST_FOR_EACH(item, &process->ready)
+    {
+        if (must_pass(LIST_ENTRY(item, rein_thread, ready)))
+            return false;
+    }
+    LIST_FOR_EACH(item, &process->ready)
+    release(process, LIST_ENTRY(item, rein_thread, ready));
+    return true;
+}
+
+static void start_holding(rein_process *process)
+{
+    process->pass = PASS_HOLDING;
+    if (!process->code_runners)
+        return;
+    LIST_FOR_EACH(item, &process->threads)
+    {
+        rein_thread *thread = LIST_ENTRY(item, rein_thread, link);
+        if (thread->kernel == KERNEL_RUNS)
+            thread_interrupt(thread);
+    }
+}
+
+/* One breakpoint at a time, with all threads that stand at it: one instruction may execute two (mov ss), and the other
+ * breakpoints are to be in memory then. */
+static void start_stepping(rein_process *process)
+{
+    const rein_breakpoint *passed = NULL;
+    process->pass = PASS_STEPPING;
+    LIST_FOR_EACH(item, &process->ready)
+    {
+        rein_thread *thread = LIST_ENTRY(item, rein_thread, ready);
+        const rein_breakpoint *breakpoint = must_pass(thread);
+        if (!breakpoint || (passed && breakpoint != passed))
+            continue;
+        passed = breakpoint;
+        process->pass_steppers++;
+        if (!start_pass(thread)) {
+            process->pass_steppers--;
+            thread_resume(thread, OS_RESUME_RUN, 0); /* its end is near */
+        }
+    }
+}
+
+void breakpoint_pass_advance(rein_process *process)
+{
+    /* Who is exiting runs no more code, and others may wait for its end (an exec, say): it is never kept. */
+    LIST_FOR_EACH(item, &process->ready)
+    {
+        rein_thread *thread = LIST_ENTRY(item, rein_thread, ready);
+        if (thread->state == REIN_STATE_EXITING)
+            thread_run(thread);
+    }
+    for (;;) {
+        if (process->pass == PASS_NONE) {
+            if (release_all(process))
+                return;
+            start_holding(process);
+        }
+        if (process->pass == PASS_HOLDING) {
+            if (process->code_runners)
+                return;
+            start_stepping(process);
+        }
+        if (process->pass_steppers)
+            return;
+        process->pass = PASS_NONE;
+        put_back(process);
+    }
+}
+
+/* ---- What callers ask ---- */
+
+/* By the seed's rules the process must be stopped; the caller may say that it need not be. */
+static int check_stopped(struct request *request, const char *what)
+{
+    rein_process *process = request->process;
+    int result = process_check(process, &request->error);
+    rein_thread *running = process_running_thread(process);
+    if (!result && running && !(request->flags & REIN_BREAKPOINT_WHILE_RUNNING))
+        result = thread_bad_state(running, &request->error, what,
+                                  "stop the process first, or say REIN_BREAKPOINT_WHILE_RUNNING");
+    return result;
+}
+
+static int add(struct request *request)
+{
+    rein_process *process = request->process;
+    const struct rein_breakpoint_options *options = request->options;
+    int result = check_stopped(request, "cannot add breakpoint");
+    if (result)
+        return result;
+    if (breakpoint_find(process, request->address))
+        return error_set(&request->error, REIN_BREAKPOINT_EXISTS, "breakpoint already exists at PC 0x%llx",
+                         (unsigned long long)request->address);
+    unsigned char code[ARCH_TRAP_MAX];
+    int access = access_memory(process, request->address, code, NULL, process->os->arch->trap_size);
+    if (access && access != -EFAULT)
+        return explain_access(process, request->address, access, "put into", &request->error);
+    if (access)
+        return error_set(&request->error, REIN_BAD_ADDRESS,
+                         "no breakpoint can be at PC 0x%llx: process %d has no memory there",
+                         (unsigned long long)request->address, process->id);
+    rein_breakpoint *breakpoint = calloc(1, sizeof *breakpoint);
+    if (!breakpoint || table_set(&process->breakpoints.table, request->address, breakpoint)) {
+        free(breakpoint);
+        return error_set(&request->error, REIN_NO_MEMORY, "no memory for a breakpoint");
+    }
+    if (process->breakpoints.table.count == 1)
+        attach_take_sharers(process);
+    atomic_init(&breakpoint->references, 1);
+    breakpoint->pc = request->address;
+    breakpoint->image = process->image;
+    breakpoint->added = ++process->breakpoints.clock;
+    if (options) {
+        breakpoint->callback = options->callback;
+        breakpoint->arg = options->arg;
+    }
+    if (process->fully_stopped)
+        process->breakpoints.all_in = false;
+    else
+        result = put_in(process, breakpoint, &request->error);
+    if (result) {
+        table_remove(&process->breakpoints.table, request->address);
+        rein_breakpoint_unref(breakpoint);
+        return result;
+    }
+    if (request->out)
+        *(rein_breakpoint **)request->out = rein_breakpoint_ref(breakpoint);
+    return 0;
+}
+
+static void run_add(struct request *request)
+{
+    request_finish(request, add(request));
+}
+
+int rein_process_add_breakpoint(rein_process *process, rein_word pc, const struct rein_breakpoint_options *options,
+                                rein_breakpoint **breakpoint)
+{
+    if (breakpoint)
+        *breakpoint = NULL;
+    if (!process)
+        return error_fail(REIN_INVALID_ARGUMENT, "rein_process_add_breakpoint: process is NULL");
+    if (options && (options->size != sizeof *options || (options->flags & ~(unsigned)REIN_BREAKPOINT_WHILE_RUNNING)))
+        return error_fail(REIN_INVALID_ARGUMENT, "rein_process_add_breakpoint: options are not initialised with "
+                                                 "REIN_BREAKPOINT_OPTIONS_INIT, or have unknown flags");
+    struct request request = {.run = run_add,
+                              .process = process,
+                              .address = pc,
+                              .options = options,
+                              .flags = options ? options->flags : 0,
+                              .out = breakpoint};
+    return monitor_submit(process->monitor, &request, -1);
+}
+
+static void run_remove(struct request *request)
+{
+    rein_process *process = request->process;
+    rein_breakpoint *breakpoint = breakpoint_find(process, request->address);
+    int result = check_stopped(request, "cannot remove breakpoint");
+    if (!result && !breakpoint)
+        result = error_set(&request->error, REIN_NO_BREAKPOINT, "no breakpoint at PC 0x%llx",
+                           (unsigned long long)request->address);
+    if (!result && table_reserve(&process->breakpoints.ghosts, 1))
+        result = error_set(&request->error, REIN_NO_MEMORY, "no memory for removing a breakpoint");
+    if (!result && breakpoint) {
+        int access = take_out(process, breakpoint);
+        if (access)
+            result = explain_access(process, request->address, access, "taken out of", &request->error);
+    }
+    if (!result && breakpoint) {
+        table_remove(&process->breakpoints.table, request->address);
+        LIST_FOR_EACH(item, &process->threads)
+        forget_shown_at(LIST_ENTRY(item, rein_thread, link), request->address); /* one added there later is another */
+        become_ghost(process, breakpoint);
+        if (process->fully_stopped)
+            breakpoints_drop_ghosts(process);
+    }
+    request_finish(request, result);
+}
+
+int rein_process_remove_breakpoint(rein_process *process, rein_word pc, unsigned flags)
+{
+    if (!process || (flags & ~(unsigned)REIN_BREAKPOINT_WHILE_RUNNING))
+        return error_fail(REIN_INVALID_ARGUMENT,
+                          "rein_process_remove_breakpoint: process is NULL, or unknown flags 0x%x", flags);
+    struct request request = {.run = run_remove, .process = process, .address = pc, .flags = flags};
+    return monitor_submit(process->monitor, &request, -1);
+}
+
+static int by_address(const void *a, const void *b)
+{
+    uint64_t left = (*(rein_breakpoint *const *)a)->pc, right = (*(rein_breakpoint *const *)b)->pc;
+    return left < right ? -1 : left > right;
+}
+
+static void run_list(struct request *request)
+{
+    rein_process *process = request->process;
+    const struct table *table = &process->breakpoints.table;
+    int result = process_check(process, &request->error);
+    rein_breakpoint **list = !result && table->count ? calloc(table->count, sizeof(rein_breakpoint *)) : NULL;
+    if (list) {
+        TABLE_FOR_EACH(slot, table)
+        list[request->size++] = rein_breakpoint_ref(slot->value);
+        qsort(list, request->size, sizeof(rein_breakpoint *), by_address);
+    } else if (!result && table->count) {
+        result = error_set(&request->error, REIN_NO_MEMORY, "no memory for a list of breakpoints");
+    }
+    *(rein_breakpoint ***)request->out = list;
+    request_finish(request, result);
+}
+
+int rein_process_breakpoints(rein_process *process, rein_breakpoint ***breakpoints, size_t *count)
+{
+    if (!process || !breakpoints || !count)
+        return error_fail(REIN_INVALID_ARGUMENT, "rein_process_breakpoints: process, breakpoints or count is NULL");
+    *breakpoints = NULL;
+    struct request request = {.run = run_list, .process = process, .out = breakpoints};
+    int result = monitor_submit(process->monitor, &request, -1);
+    *count = request.size;
+    return result;
+}
+
+void rein_breakpoint_list_free(rein_breakpoint **breakpoints, size_t count)
+{
+    for (size_t i = 0; breakpoints && i < count; i++)
+        rein_breakpoint_unref(breakpoints[i]);
+    free(breakpoints);
+}
+
+rein_word rein_breakpoint_pc(const rein_breakpoint *breakpoint)
+{
+    if (!breakpoint)
+        error_fail(REIN_INVALID_ARGUMENT, "rein_breakpoint_pc: breakpoint is NULL");
+    return breakpoint ? breakpoint->pc : 0;
+}
+
+uint64_t rein_breakpoint_hits(const rein_breakpoint *breakpoint)
+{
+    if (!breakpoint)
+        error_fail(REIN_INVALID_ARGUMENT, "rein_breakpoint_hits: breakpoint is NULL");
+    return breakpoint ? atomic_load_explicit(&breakpoint->hits, memory_order_relaxed) : 0;
+}

@@ -1,0 +1,79 @@
+/* Breakpoints: the table, putting them in and taking them out, and the way past one. */
+#ifndef REIN_ENGINE_BREAKPOINT_H
+#define REIN_ENGINE_BREAKPOINT_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "arch/arch.h"
+#include "engine/error.h"
+#include "engine/table.h"
+
+struct rein_breakpoint {
+    _Atomic unsigned references;
+    uint64_t pc;
+    _Atomic uint64_t hits;
+    rein_breakpoint_callback callback;
+    void *arg;
+    bool in;        /* in memory now */
+    bool ever_in;   /* original is known */
+    uint64_t added; /* the clock then */
+    unsigned image; /* the count of execs of the process when it was added */
+    unsigned char original[ARCH_TRAP_MAX];
+};
+
+struct breakpoints {
+    struct table table;  /* by address */
+    struct table ghosts; /* removed ones: a thread may still have its trap pending, or a child be born with a copy */
+    bool all_in;
+    uint64_t clock; /* counts additions: tells whether one came after a thread had stopped */
+};
+
+void breakpoints_init(struct breakpoints *breakpoints);
+void breakpoints_free(struct breakpoints *breakpoints);
+
+/* NULL: none. */
+rein_breakpoint *breakpoint_find(rein_process *process, uint64_t pc);
+/* The breakpoint whose trap instruction ends at pc; sets *address. Ghosts count if memory no longer holds a trap there,
+ * for else it is the program's own. NULL: the trap is the program's. */
+rein_breakpoint *breakpoint_of_trap(rein_thread *thread, uint64_t pc, uint64_t *address);
+
+int breakpoint_put_in(rein_process *process, rein_breakpoint *breakpoint, struct error *error);
+int breakpoints_put_in(rein_process *process, struct error *error);
+/* 0, or -errno: of some the memory cannot be reached now, and they are still in. */
+int breakpoints_take_out(rein_process *process);
+/* All become ghosts: at an exec, or at the end. */
+void breakpoints_forget(rein_process *process);
+/* Nobody can have a trap pending or be about to be born with one. */
+void breakpoints_drop_ghosts(rein_process *process);
+#define IMAGE_UNKNOWN (~0u)
+/* Out of the memory of a new process, that of id, a copy of the process's image of that number, or of any. */
+void breakpoints_clean_copy(rein_process *process, int id, unsigned image);
+
+/* Replaces the traps in bytes just read by the original bytes. */
+void breakpoints_hide(rein_process *process, uint64_t address, unsigned char *buffer, size_t size);
+/* Puts the traps that are in memory into bytes about to be written. */
+void breakpoints_show(rein_process *process, uint64_t address, unsigned char *buffer, size_t size);
+/* These bytes have been written: they are the originals now. */
+void breakpoints_note_write(rein_process *process, uint64_t address, const unsigned char *data, size_t size);
+
+/* The seam: gets the ready threads that stand at breakpoints past them, and lets the others run. Called whenever something
+ * has changed, until nothing more can be done. */
+void breakpoint_pass_advance(rein_process *process);
+/* A thread that was stepping past one has stopped, or is gone; arrived: it has executed the instruction. */
+void breakpoint_pass_stopped(rein_thread *thread, bool arrived);
+/* The thread runs on without being stepped past the breakpoint that it was shown, if any: with a signal it may come back to it, by
+ * the handler's return; else what was shown is of no meaning any more. */
+void breakpoint_forget_shown(rein_thread *thread, int signal);
+/* The thread, with that stack pointer, is about to execute the instruction there: a hit. */
+void breakpoint_count(rein_thread *thread, rein_breakpoint *breakpoint, uint64_t sp);
+/* Is this trap one that the thread has been shown, come to again? It is to be passed then. */
+bool breakpoint_was_shown(rein_thread *thread, uint64_t pc, uint64_t sp);
+/* Steps a thread over its instruction for the caller; no breakpoint is in memory at its pc. */
+void breakpoint_step(rein_thread *thread);
+/* A single-step has ended, executed: by executing the instruction. Undoes what shows of it in the program's registers and
+ * memory (the processor's trap flag). */
+void breakpoint_step_done(rein_thread *thread, struct arch_registers *registers, bool executed);
+
+#endif

@@ -1,0 +1,652 @@
+/* What the kernel tells, turned into what the caller sees.
+ *
+ *     event ──▶ kernel's side of the books ──▶ whose is it? (ours, the program's, a step's) ──▶ state table ──▶
+ *           callbacks and policy ──▶ stopped, or on the ready list
+ *
+ * Every event of a thread that stops it ends in one of three functions: show (it has a cause, and the caller decides),
+ * event_stop_plain (it has none: it was interrupted, or what happened is nobody's business), or it is resumed at
+ * once to bring out what waits behind the stop.
+ *
+ * While a process is let go nothing is shown and nothing runs on: each thread is only brought into a state in which it can
+ * be let go (its pc on the breakpoint, not behind it; its signal kept), see attach.c. */
+#include <signal.h>
+#include <string.h>
+
+#include "engine/process.h"
+
+enum { TRAP_TRIES = 3 };
+
+static bool is_quiet(const rein_thread *thread)
+{
+    return thread->process->condition != PROCESS_HELD || thread->leaving || rein_state_is_terminal(thread->state);
+}
+
+void event_stop_plain(rein_thread *thread)
+{
+    if (is_quiet(thread))
+        return;
+    if (thread->state == REIN_STATE_STOPPING)
+        thread_change(thread, TRANSITION_STOP);
+    else if (rein_state_is_running(thread->state) && !thread_is_kept(thread))
+        thread_make_ready(thread);
+}
+
+/* ---- Callbacks and policy ---- */
+
+enum decision { GO_ON, STOP_THREAD, STOP_ALL };
+
+static enum decision decide(rein_thread *thread, const struct rein_cause *cause, rein_breakpoint *breakpoint,
+                            bool *tell)
+{
+    rein_process *process = thread->process;
+    *tell = false;
+    /* A guest is not the caller's, but for the breakpoints that it hits; what comes and goes while the process is being
+     * taken is no news. */
+    if (process->killing || process->starting || (thread->guest && !breakpoint))
+        return GO_ON;
+    if (process->being_taken && (cause->kind == REIN_CAUSE_THREAD_CREATE || cause->kind == REIN_CAUSE_THREAD_EXIT))
+        return GO_ON;
+
+    process->sequence++;
+    enum rein_verdict verdict = REIN_VERDICT_POLICY;
+    if (!process->monitor->host_died) {
+        if (breakpoint && breakpoint->callback)
+            verdict = breakpoint->callback(thread, breakpoint, breakpoint->arg);
+        if (verdict == REIN_VERDICT_POLICY && process->callback)
+            verdict = process->callback(thread, cause, process->callback_arg);
+    }
+    if (verdict == REIN_VERDICT_GO_ON)
+        return GO_ON;
+    enum rein_policy policy = process->policy[cause->kind];
+    if (verdict == REIN_VERDICT_STOP_THREAD)
+        policy = REIN_STOP_THREAD;
+    else if (verdict == REIN_VERDICT_STOP_ALL)
+        policy = REIN_STOP_ALL;
+    *tell = policy != REIN_IGNORE;
+    return policy == REIN_STOP_ALL ? STOP_ALL : policy == REIN_STOP_THREAD ? STOP_THREAD : GO_ON;
+}
+
+/* The thread has stopped for a cause. */
+static void show(rein_thread *thread, enum transition transition, const struct rein_cause *cause,
+                 rein_breakpoint *breakpoint)
+{
+    rein_process *process = thread->process;
+    if (is_quiet(thread))
+        return;
+    bool stopping = thread->state == REIN_STATE_STOPPING || (process->stop_wanted && !thread->guest);
+    bool stepping = thread->state == REIN_STATE_SINGLE_STEPPING;
+    bool late = !rein_state_is_running(thread->state);
+    if (!thread_change(thread, transition))
+        return;
+    rein_cause_clear(&thread->cause);
+    thread->cause = *cause;
+    rein_thread_ref(cause->new_thread);
+    enum rein_state shown = thread->state;
+
+    bool tell;
+    enum decision decision = decide(thread, cause, breakpoint, &tell);
+    if (tell)
+        process_tell(process, thread, cause, decision == STOP_ALL, late);
+    /* The callback may have let the process go, or continued the thread by itself. */
+    if (process->condition != PROCESS_HELD || thread->state != shown)
+        return;
+    if (decision == STOP_ALL)
+        process_stop(process);
+    if (decision != GO_ON)
+        return;
+    if (transition == TRANSITION_EXITING || thread->guest || !(stopping || process->stop_wanted || stepping))
+        thread_change(thread, TRANSITION_CONTINUE);
+    else if (!stepping)
+        thread_change(thread, TRANSITION_STOP); /* it was to stop anyway; its signal is delivered when it continues */
+}
+
+/* ---- Stops ---- */
+
+static void handle_signal(rein_thread *thread, const struct os_event *event)
+{
+    struct rein_cause cause = {.kind = REIN_CAUSE_SIGNAL, .signal = event->signal};
+    struct arch_registers registers;
+    if (thread->stepping != STEPPING_NOT && !thread->process->os->get_registers(thread->id, &registers))
+        breakpoint_step_done(thread, &registers, false);
+    thread->deliver = event->signal.number;
+    thread->signal_chosen = false;
+    thread_drop_contradicted(thread, event->signal.number);
+    /* A fault (its code is the kernel's; as is SIGCHLD's, which is none) is what the instruction did: it was executed,
+     * and is hit again when it is tried again. Anything else came before it. */
+    bool executed =
+        event->signal.code > 0 && (thread->process->os->fault_signals >> (event->signal.number - 1) & 1) != 0;
+    if (thread->stepping == STEPPING_PASS)
+        breakpoint_pass_stopped(thread, executed);
+    else if (thread->stepping == STEPPING_USER && executed)
+        thread->skip = false;
+    thread->stepping = STEPPING_NOT;
+    show(thread, TRANSITION_SIGNAL, &cause, NULL);
+}
+
+static void handle_hit(rein_thread *thread, rein_breakpoint *breakpoint, uint64_t sp)
+{
+    struct rein_cause cause = {.kind = REIN_CAUSE_BREAKPOINT, .pc = breakpoint->pc};
+    breakpoint_count(thread, breakpoint, sp);
+    rein_breakpoint_ref(breakpoint); /* a callback may remove it */
+    show(thread, TRANSITION_BREAKPOINT, &cause, breakpoint);
+    rein_breakpoint_unref(breakpoint);
+}
+
+/* The registers could not be read or set: the thread stays where it is, until more is heard of it or the process is let go. */
+static void leave_unhandled(rein_thread *thread, int result)
+{
+    thread->unhandled = true;
+    thread_check(thread, result, "does not give its registers");
+}
+
+/* A trap instruction was executed: a breakpoint's, or the program's own (M6). */
+static void handle_trap(rein_thread *thread, const struct os_event *event)
+{
+    rein_process *process = thread->process;
+    const struct arch *arch = process->os->arch;
+    struct arch_registers registers;
+    int result = process->os->get_registers(thread->id, &registers);
+    if (result) {
+        leave_unhandled(thread, result); /* killed; its end will be told */
+        return;
+    }
+    uint64_t address;
+    rein_breakpoint *breakpoint = breakpoint_of_trap(thread, arch->get(&registers, arch->pc_index), &address);
+    if (!breakpoint) {
+        handle_signal(thread, event);
+        return;
+    }
+    arch->set(&registers, arch->pc_index, address);
+    result = process->os->set_registers(thread->id, &registers);
+    if (result) {
+        leave_unhandled(thread, result);
+        return;
+    }
+    if (thread->stepping != STEPPING_NOT)
+        breakpoint_step_done(thread, &registers, false);
+    if (thread->stepping == STEPPING_PASS)
+        breakpoint_pass_stopped(thread, true);
+    thread->stepping = STEPPING_NOT;
+
+    uint64_t sp = arch->get(&registers, arch->sp_index);
+    bool removed = breakpoint_find(process, address) != breakpoint;
+    bool shown = breakpoint_was_shown(thread, address, sp);
+    if (removed || shown || is_quiet(thread))
+        event_stop_plain(thread);
+    else
+        handle_hit(thread, breakpoint, sp);
+}
+
+static void handle_stepped(rein_thread *thread, const struct os_event *event)
+{
+    rein_process *process = thread->process;
+    const struct arch *arch = process->os->arch;
+    enum stepping stepping = thread->stepping;
+    struct arch_registers registers;
+    if (stepping == STEPPING_NOT) { /* the program uses the processor's single-step itself */
+        handle_signal(thread, event);
+        return;
+    }
+    int result = process->os->get_registers(thread->id, &registers);
+    if (result) {
+        leave_unhandled(thread, result);
+        return;
+    }
+    uint64_t pc = arch->get(&registers, arch->pc_index);
+    bool repeats = thread->step_repeats && thread->skip && pc == thread->skip_pc;
+    breakpoint_step_done(thread, &registers, !event->no_delivery);
+    if (stepping == STEPPING_PASS) {
+        if (repeats && thread->state == REIN_STATE_RUNNING && !is_quiet(thread)) {
+            thread_resume(thread, OS_RESUME_STEP, 0); /* a repeated string instruction: one step is one repetition */
+            thread_expect(thread);
+            return;
+        }
+        breakpoint_pass_stopped(thread, !repeats);
+    }
+    thread->stepping = STEPPING_NOT;
+    thread_restore_mask(thread);
+    if (thread->step_is_programs) { /* the program steps itself: one trap for both, and it is to get its own */
+        if (stepping == STEPPING_PASS && thread->state != REIN_STATE_SINGLE_STEPPING) {
+            handle_signal(thread, event);
+            return;
+        }
+        thread->deliver = event->signal.number;
+    }
+    if (thread->state != REIN_STATE_SINGLE_STEPPING &&
+        !(stepping == STEPPING_USER && thread->state == REIN_STATE_STOPPING)) {
+        event_stop_plain(thread);
+        return;
+    }
+    if (!repeats)
+        thread->skip = false;
+    uint64_t sp = arch->get(&registers, arch->sp_index);
+    rein_breakpoint *breakpoint = repeats ? NULL : breakpoint_find(process, pc);
+    /* Stepped onto one: that is a hit, and it will be passed; unless a handler has returned to it (rt_sigreturn). */
+    if (breakpoint && !is_quiet(thread) && !breakpoint_was_shown(thread, pc, sp)) {
+        handle_hit(thread, breakpoint, sp);
+        return;
+    }
+    struct rein_cause cause = {.kind = REIN_CAUSE_STEP, .signal = event->signal};
+    show(thread, TRANSITION_STEP_DONE, &cause, NULL);
+}
+
+/* An event stop may come in front of a trap that the thread has executed already: its SIGTRAP waits, and the pc is behind the
+ * trap instruction (measured; a thread let go here dies of it). Then it is resumed for just that: it makes the
+ * next stop before it executes anything. true: it was. */
+static bool bring_out_trap(rein_thread *thread, const struct arch_registers *registers)
+{
+    rein_process *process = thread->process;
+    const struct arch *arch = process->os->arch;
+    uint64_t address = arch->get(registers, arch->pc_index) - arch->trap_pc_offset;
+    bool possible = thread->stepping != STEPPING_NOT || breakpoint_find(process, address) ||
+                    table_find(&process->breakpoints.ghosts, address);
+    if (!possible)
+        return false;
+    int pending = -1;
+    for (int tries = 0; pending < 0 && tries < TRAP_TRIES; tries++) /* if it is not seen, the program dies of it */
+        pending = process->os->trap_is_pending(thread->id);
+    if (pending != 1)
+        return false;
+    thread->unhandled = thread_resume(thread, OS_RESUME_RUN, 0) != 0;
+    thread_expect(thread);
+    return true;
+}
+
+/* A system call that we have interrupted is made again: its instruction, and a breakpoint there, is come to a second time. It
+ * was hit once. */
+static void note_restart(rein_thread *thread, const struct arch_registers *registers)
+{
+    rein_process *process = thread->process;
+    uint64_t pc;
+    if (process->os->call_is_made_again(registers, &pc) != 1 || !breakpoint_find(process, pc))
+        return;
+    thread->skip = thread->skip_restarts = true;
+    thread->skip_pc = pc;
+    thread->skip_sp = process->os->arch->get(registers, process->os->arch->sp_index);
+}
+
+/* A group-stop is told once, by the first of its threads to stop. They come to it, and leave it, each at its time: one may be
+ * in the next already while we hear of another's leaving the last. So each counts those that it has been in; who is
+ * ahead of what was told brings news. (One that was not in some, stopped for us then, falls behind, and catches up when nobody
+ * is in one.) */
+static bool enter_group_stop(rein_thread *thread, bool asked_for)
+{
+    rein_process *process = thread->process;
+    if (thread->guest || (thread->in_group_stop && asked_for))
+        return false;                /* our interrupt shows the one it is in */
+    thread_leave_group_stop(thread); /* else it is in the next, the end of the last has not been seen */
+    thread->in_group_stop = true;
+    bool first = process->in_group_stop++ == 0;
+    bool news = ++thread->group_stops > process->group_stops || first;
+    if (news)
+        thread->group_stops = ++process->group_stops;
+    return news;
+}
+
+static void handle_interrupted(rein_thread *thread, const struct os_event *event, bool asked_for)
+{
+    rein_process *process = thread->process;
+    struct arch_registers registers;
+    bool look =
+        process->breakpoints.table.count || process->breakpoints.ghosts.count || thread->stepping != STEPPING_NOT;
+    int result = look || asked_for ? process->os->get_registers(thread->id, &registers) : 0;
+    if (result) {
+        leave_unhandled(thread, result);
+        return;
+    }
+    if (look || asked_for) {
+        if (look && bring_out_trap(thread, &registers))
+            return;
+        if (event->kind == OS_EVENT_INTERRUPTED && asked_for &&
+            process->os->restart_interrupted_call(thread->id, &registers) == 1)
+            process->os->set_registers(thread->id, &registers);
+        note_restart(thread, &registers);
+        if (thread->stepping != STEPPING_NOT)
+            breakpoint_step_done(thread, &registers, false);
+    }
+    if (thread->stepping == STEPPING_PASS)
+        breakpoint_pass_stopped(thread, false);
+    thread->stepping = STEPPING_NOT;
+    thread_restore_mask(thread);
+
+    if (event->kind != OS_EVENT_GROUP_STOP) {
+        event_stop_plain(thread);
+        return;
+    }
+    struct rein_cause cause = {.kind = REIN_CAUSE_GROUP_STOP, .signal = {.number = event->signal.number}};
+    bool news = enter_group_stop(thread, asked_for);
+    if (is_quiet(thread))
+        return;
+    if (process->being_taken) { /* it was so before */
+        if (thread_change(thread, TRANSITION_GROUP_STOP))
+            thread->cause = cause;
+    } else if (news) {
+        show(thread, TRANSITION_GROUP_STOP, &cause, NULL);
+    } else {
+        event_stop_plain(thread);
+    }
+}
+
+void event_show_birth(rein_thread *thread, int child)
+{
+    struct rein_cause cause = {.kind = thread->stop == OS_EVENT_VFORK ? REIN_CAUSE_VFORK : REIN_CAUSE_FORK,
+                               .child = child};
+    thread->awaits_birth = false;
+    show(thread, TRANSITION_FORK, &cause, NULL);
+}
+
+static void handle_birth(rein_thread *thread, const struct os_event *event)
+{
+    struct rein_cause cause = {.kind = REIN_CAUSE_THREAD_CREATE, .child = event->child};
+    switch (attach_birth(thread, event, &cause.new_thread)) {
+    case BIRTH_OF_THREAD:
+        show(thread, TRANSITION_THREAD_CREATE, &cause, NULL);
+        break;
+    case BIRTH_OF_PROCESS:
+        event_show_birth(thread, event->child);
+        break;
+    case BIRTH_AWAITED: /* it is told when the child is as the caller may expect it: free, without breakpoints */
+        thread->awaits_birth = true;
+        break;
+    }
+}
+
+static void handle_exiting(rein_thread *thread, const struct os_event *event)
+{
+    struct rein_cause cause = {.kind = REIN_CAUSE_THREAD_EXIT, .exit = event->exit};
+    if (thread->stepping == STEPPING_PASS)
+        breakpoint_pass_stopped(thread, true);
+    thread->stepping = STEPPING_NOT;
+    thread->mask_changed = false;
+    thread->exit_told = true;
+    thread->awaits_birth = false;
+    show(thread, TRANSITION_EXITING, &cause, NULL);
+}
+
+/* ---- Ends ---- */
+
+static void tell_exit(rein_thread *thread, const struct rein_exit *how)
+{
+    rein_process *process = thread->process;
+    struct rein_cause cause = {.kind = REIN_CAUSE_THREAD_EXIT, .exit = *how};
+    if (thread->exit_told) /* and what was told is the thread's own: a leader's end shows the process's status */
+        return;
+    rein_cause_clear(&thread->cause);
+    thread->cause = cause;
+    thread->exit_told = true;
+    bool late = !rein_state_is_running(thread->state);
+    if (is_quiet(thread) || !thread_change(thread, TRANSITION_EXIT))
+        return;
+    bool tell;
+    enum decision decision = decide(thread, &cause, NULL, &tell);
+    if (tell)
+        process_tell(process, thread, &cause, decision == STOP_ALL, late);
+    if (decision == STOP_ALL)
+        process_stop(process);
+}
+
+/* lost: the kernel has not told of the last thread's end. */
+static void end_of_process(rein_process *process, bool lost)
+{
+    enum os_thread_status status;
+    bool lives = lost && !process->os->thread_status(process->id, process->id, &status) && status != OS_THREAD_GONE &&
+                 status != OS_THREAD_ZOMBIE; /* without us: a thread that was not traced has called exec */
+    LIST_FOR_EACH(item, &process->threads)
+    attach_guest_leaves(LIST_ENTRY(item, rein_thread, link));
+    if (process->condition == PROCESS_HELD || process->condition == PROCESS_LETTING_GO)
+        process_end(process, lives ? PROCESS_DETACHED : PROCESS_EXITED);
+}
+
+static void handle_exited(rein_thread *thread, const struct os_event *event)
+{
+    rein_process *process = process_ref(thread->process);
+    bool guest = thread->guest;
+    if (event->kind == OS_EVENT_LOST)
+        LOG(&process->monitor->log, REIN_LOG_WARNING, "Thread %d: the kernel does not know it as a tracee any more",
+            thread->id);
+    if (!guest) {
+        /* The leader's end is the process's; it is the last to be told. One that was a zombie when we came is not told at
+         * all: then it is the last thread's. */
+        if (event->kind == OS_EVENT_EXITED) {
+            process->exit = event->exit;
+            process->exit_known = true;
+        }
+        tell_exit(thread, &event->exit);
+    }
+    thread_end(thread, TRANSITION_EXIT);
+    if (!guest && !process->thread_count && !process->being_taken) /* else whoever takes it looks if that was all */
+        end_of_process(process, event->kind == OS_EVENT_LOST);
+    process_unref(process);
+}
+
+/* An exec of the leader's, who is dying: so another thread has made it, and we have lost sight of that. */
+static rein_thread *make_unknown_caller(rein_thread *leader)
+{
+    static const struct rein_exit unknown = {false, 0, 0, false};
+    rein_process *process = process_ref(leader->process);
+    int id = leader->id;
+    tell_exit(leader, &unknown);
+    thread_end(leader, TRANSITION_EXIT);
+    rein_thread *thread = thread_create(process, id, KERNEL_RUNS, false);
+    if (!thread)
+        monitor_fail(process->monitor, REIN_NO_MEMORY, 0, "no memory for thread %d after its exec", id);
+    process_unref(process);
+    return thread;
+}
+
+/* A new program (M12). The thread that called exec has the process's id now; all others are gone, the leader, whose id was taken,
+ * without a word from the kernel. */
+static void handle_exec(rein_monitor *monitor, const struct os_event *event)
+{
+    rein_thread *thread = table_find(&monitor->threads, (uint64_t)event->former_id);
+    if (!thread)
+        thread = table_find(&monitor->threads, (uint64_t)event->id);
+    if (!thread) {
+        attach_unknown(monitor, event);
+        return;
+    }
+    rein_thread *namesake = table_find(&monitor->threads, (uint64_t)event->id);
+    if (namesake != thread && rein_state_is_terminal(thread->state)) {
+        /* It was let go, but could not leave the kernel until now. Its id is the process's now; if that was attached to
+         * again meanwhile, it belongs to the new owner. Else whoever had the id has ended without a word. */
+        if (namesake && namesake->kernel == KERNEL_BORN) {
+            thread_end(thread, TRANSITION_DETACH);
+            thread = namesake;
+        } else if (namesake) {
+            thread_end(namesake, TRANSITION_EXIT);
+        }
+    }
+    if (thread->kernel == KERNEL_DYING && !rein_state_is_terminal(thread->state))
+        thread = make_unknown_caller(thread);
+    if (!thread)
+        return;
+    rein_process *process = thread->process;
+    thread->stop = OS_EVENT_EXEC;
+    if (thread->stepping == STEPPING_PASS)
+        breakpoint_pass_stopped(thread, true);
+    thread->stepping = STEPPING_NOT;
+    thread->mask_changed = thread->skip = thread->awaits_birth = false;
+    if (thread->guest ||
+        rein_state_is_terminal(thread->state)) { /* it has left the memory, and carries no breakpoint */
+        thread_rename(thread, event->id);
+        thread_set_kernel(thread, KERNEL_STOPPED);
+        attach_detach_thread(thread);
+        return;
+    }
+    /* To the books it runs until the others' ends are told: whoever is told may ask for a stop, and its own is to come. */
+    static const struct rein_exit unknown = {false, 0, 0, false};
+    LIST_FOR_EACH(item, &process->threads)
+    {
+        rein_thread *other = LIST_ENTRY(item, rein_thread, link);
+        if (other == thread)
+            continue;
+        if (other->guest) {
+            attach_guest_leaves(other);
+        } else {
+            tell_exit(other, other->cause.kind == REIN_CAUSE_THREAD_EXIT ? &other->cause.exit : &unknown);
+            thread_end(other, TRANSITION_EXIT);
+        }
+    }
+    thread_rename(thread, event->id);
+    thread_set_kernel(thread, KERNEL_STOPPED);
+    thread->shown_count = 0;
+    breakpoints_forget(process);
+    process->image++;
+    process->has_sharers = false;
+    process->exec_at = monitor_now();
+    process->pass = PASS_NONE; /* a guest may still be stepping: it is counted until it has stopped */
+    process->os->memory_close(&process->memory);
+    process->os->memory_init(&process->memory);
+    if (process->starting) {
+        process->starting = false;
+        if (!is_quiet(thread))
+            thread_change(thread, TRANSITION_STOP);
+        return;
+    }
+    struct rein_cause cause = {.kind = REIN_CAUSE_EXEC, .former_id = event->former_id};
+    show(thread, TRANSITION_EXEC, &cause, NULL);
+}
+
+/* ---- */
+
+static void log_event(rein_thread *thread, const struct os_event *event)
+{
+    static const char *const names[] = {
+        [OS_EVENT_NONE] = "nothing",
+        [OS_EVENT_SIGNAL] = "signal",
+        [OS_EVENT_TRAP] = "trap",
+        [OS_EVENT_STEPPED] = "stepped",
+        [OS_EVENT_INTERRUPTED] = "interrupted",
+        [OS_EVENT_GROUP_STOP] = "group-stop",
+        [OS_EVENT_CLONE] = "clone",
+        [OS_EVENT_FORK] = "fork",
+        [OS_EVENT_VFORK] = "vfork",
+        [OS_EVENT_VFORK_DONE] = "vfork done",
+        [OS_EVENT_EXEC] = "exec",
+        [OS_EVENT_EXITING] = "exiting",
+        [OS_EVENT_SYSCALL] = "system call",
+        [OS_EVENT_EXITED] = "exited",
+        [OS_EVENT_LOST] = "lost",
+    };
+    const struct os_backend *os = thread->process->os;
+    struct arch_registers registers;
+    unsigned long long pc = 0;
+    if (event->kind != OS_EVENT_EXITED && !os->get_registers(event->id, &registers))
+        pc = os->arch->get(&registers, os->arch->pc_index);
+    log_line(&thread->process->monitor->log, REIN_LOG_TRACE, "Thread %d@0x%llx: %s (signal %d, child %d, from %d)",
+             event->id, pc, names[event->kind], event->signal.number, event->child, event->signal.sender_pid);
+}
+
+/* A second last stop of a leader is not its own: another thread has called exec and taken its id, and was killed before that
+ * could be told. When an exec gets that far all others are gone, but for the leader: who is left made it. */
+static bool infer_exec(rein_monitor *monitor, const rein_thread *leader)
+{
+    LIST_FOR_EACH(item, &leader->process->threads)
+    {
+        const rein_thread *other = LIST_ENTRY(item, rein_thread, link);
+        if (other == leader || other->guest || other->kernel == KERNEL_DYING)
+            continue;
+        const struct os_event exec = {.kind = OS_EVENT_EXEC, .id = leader->id, .former_id = other->id};
+        handle_exec(monitor, &exec);
+        return true;
+    }
+    return false;
+}
+
+void event_handle(rein_monitor *monitor, const struct os_event *event)
+{
+    if (event->kind == OS_EVENT_NONE)
+        return;
+    if (event->kind == OS_EVENT_EXEC) {
+        handle_exec(monitor, event);
+        return;
+    }
+    rein_thread *thread = table_find(&monitor->threads, (uint64_t)event->id);
+    if (!thread) {
+        attach_unknown(monitor, event);
+        return;
+    }
+    if (monitor->log.level >= REIN_LOG_TRACE)
+        log_event(thread, event);
+    if (event->kind == OS_EVENT_EXITED || event->kind == OS_EVENT_LOST) {
+        handle_exited(thread, event);
+        return;
+    }
+    if (event->kind == OS_EVENT_EXITING && thread->kernel == KERNEL_DYING) {
+        if (!infer_exec(monitor, thread)) {
+            monitor->os->resume(event->id, OS_RESUME_RUN, 0);
+            return;
+        }
+        thread = table_find(&monitor->threads, (uint64_t)event->id);
+        if (!thread)
+            return;
+    }
+    rein_thread_ref(thread);
+    bool asked_for = thread->interrupted || thread->out_of_group_stop;
+    thread->lost_since = 0;
+    thread->stop = event->kind;
+    if (event->kind != OS_EVENT_SIGNAL)
+        thread->next_is_void = false;
+    thread->no_delivery = event->no_delivery;
+    thread->stop_clock = thread->process->breakpoints.clock;
+    thread->look_for_added = thread->unhandled = false;
+    thread_set_kernel(thread, KERNEL_STOPPED);
+    if (event->kind == OS_EVENT_GROUP_STOP || event->kind == OS_EVENT_INTERRUPTED)
+        thread->out_of_group_stop = false;
+    if (event->kind != OS_EVENT_GROUP_STOP && !thread->out_of_group_stop)
+        thread_leave_group_stop(thread);
+    switch (event->kind) {
+    case OS_EVENT_SIGNAL:
+        handle_signal(thread, event);
+        break;
+    case OS_EVENT_TRAP:
+        handle_trap(thread, event);
+        break;
+    case OS_EVENT_STEPPED:
+        handle_stepped(thread, event);
+        break;
+    case OS_EVENT_INTERRUPTED:
+    case OS_EVENT_GROUP_STOP:
+        handle_interrupted(thread, event, asked_for);
+        break;
+    case OS_EVENT_CLONE:
+    case OS_EVENT_FORK:
+    case OS_EVENT_VFORK:
+        handle_birth(thread, event);
+        break;
+    case OS_EVENT_VFORK_DONE: {
+        struct rein_cause cause = {.kind = REIN_CAUSE_VFORK_DONE, .child = event->child};
+        show(thread, TRANSITION_FORK, &cause, NULL);
+        break;
+    }
+    case OS_EVENT_EXITING:
+        handle_exiting(thread, event);
+        break;
+    case OS_EVENT_SYSCALL: /* at the entry of the call whose instruction was to be passed */
+        if (thread->stepping == STEPPING_PASS)
+            breakpoint_pass_stopped(thread, true);
+        thread->stepping = STEPPING_NOT;
+        thread_restore_mask(thread);
+        event_stop_plain(thread);
+        break;
+    default:
+        break;
+    }
+    if (thread->kernel == KERNEL_STOPPED) {
+        thread_restore_mask(thread);
+        if (thread->leaving || rein_state_is_terminal(thread->state))
+            attach_detach_thread(thread);
+    }
+    rein_thread_unref(thread);
+}
+
+/* Nothing is shown any more, so that of the event only its kind matters; a trap that is the program's own is a SIGTRAP. */
+void event_handle_again(rein_thread *thread)
+{
+    struct os_event event = {.kind = thread->stop,
+                             .id = thread->id,
+                             .no_delivery = thread->no_delivery,
+                             .signal = {.number = thread->stop == OS_EVENT_GROUP_STOP ? SIGSTOP : SIGTRAP}};
+    if (thread->unhandled && thread->kernel == KERNEL_STOPPED)
+        event_handle(thread->process->monitor, &event);
+}

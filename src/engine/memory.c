@@ -1,0 +1,143 @@
+/* Reading and writing a process's memory, with the breakpoints hidden both ways (T4, T5, M5). On the monitor, so that no
+ * breakpoint goes in or out in the middle. */
+#include <string.h>
+
+#include "engine/process.h"
+
+enum { CHUNK = 65536 }; /* a write over breakpoints is copied in pieces of this size at most */
+
+static int finish_access(struct request *request, int64_t done, const char *what)
+{
+    if (done < 0)
+        return error_set_system(&request->error, REIN_SYSTEM, (int)done, "process %d: memory at 0x%llx cannot be %s",
+                                request->process->id, (unsigned long long)request->address, what);
+    request->done_size = (size_t)done;
+    if (request->done_size == request->size)
+        return 0;
+    return error_set(&request->error, REIN_BAD_ADDRESS,
+                     "process %d: memory at 0x%llx cannot be %s; %zu of %zu bytes were", request->process->id,
+                     (unsigned long long)request->address + request->done_size, what, request->done_size,
+                     request->size);
+}
+
+/* The living thread through which memory is reached, or an error. */
+static int find_way(struct request *request, const char *what, rein_thread **way)
+{
+    int result = process_check(request->process, &request->error);
+    if (!result && request->thread && !rein_state_is_stopped(request->thread->state))
+        result = thread_bad_state(request->thread, &request->error, what, "stop it first");
+    if (!result && !(*way = process_living_thread(request->process)))
+        result =
+            error_set(&request->error, REIN_EXITED, "process %d is exiting: its memory is gone", request->process->id);
+    return result;
+}
+
+static void run_read(struct request *request)
+{
+    rein_process *process = request->process;
+    rein_thread *way;
+    int result = find_way(request, "cannot peek text", &way);
+    if (!result) {
+        int64_t done = process->os->read(&process->memory, way->id, request->address, request->buffer, request->size);
+        if (done > 0)
+            breakpoints_hide(process, request->address, request->buffer, (size_t)done);
+        LOG(&process->monitor->log, REIN_LOG_MEMORY, "Process %d: read 0x%llx, %zu bytes => %lld", process->id,
+            (unsigned long long)request->address, request->size, (long long)done);
+        result = finish_access(request, done, "read");
+    }
+    request_finish(request, result);
+}
+
+/* A breakpoint's trap instruction stays in memory while its original byte changes: the data is written around it. */
+static int64_t write_around_breakpoints(rein_process *process, int id, uint64_t address, const unsigned char *data,
+                                        size_t size)
+{
+    int64_t total = 0;
+    while (size) {
+        unsigned char piece[CHUNK];
+        size_t length = size < sizeof piece ? size : sizeof piece;
+        memcpy(piece, data, length);
+        breakpoints_show(process, address, piece, length);
+        int64_t done = process->os->write(&process->memory, id, address, piece, length);
+        if (done > 0) {
+            breakpoints_note_write(process, address, data, (size_t)done);
+            total += done;
+        }
+        if (done < 0)
+            return total ? total : done;
+        if ((size_t)done < length)
+            break;
+        address += length;
+        data += length;
+        size -= length;
+    }
+    return total;
+}
+
+static void run_write(struct request *request)
+{
+    rein_process *process = request->process;
+    rein_thread *way;
+    int result = find_way(request, "cannot poke text", &way);
+    if (!result) {
+        int64_t done = write_around_breakpoints(process, way->id, request->address, request->data, request->size);
+        LOG(&process->monitor->log, REIN_LOG_MEMORY, "Process %d: write 0x%llx, %zu bytes => %lld", process->id,
+            (unsigned long long)request->address, request->size, (long long)done);
+        result = finish_access(request, done, "written");
+    }
+    request_finish(request, result);
+}
+
+static int submit_access(struct request *request, size_t *done)
+{
+    int result = request->size ? monitor_submit(request->process->monitor, request, -1) : 0;
+    if (done)
+        *done = request->done_size;
+    return result;
+}
+
+int rein_process_read(rein_process *process, rein_word address, void *buffer, size_t size, size_t *done)
+{
+    if (done)
+        *done = 0;
+    if (!process || (!buffer && size))
+        return error_fail(REIN_INVALID_ARGUMENT, "rein_process_read: process or buffer is NULL");
+    struct request request = {.run = run_read, .process = process, .address = address, .buffer = buffer, .size = size};
+    return submit_access(&request, done);
+}
+
+int rein_process_write(rein_process *process, rein_word address, const void *data, size_t size, size_t *done)
+{
+    if (done)
+        *done = 0;
+    if (!process || (!data && size))
+        return error_fail(REIN_INVALID_ARGUMENT, "rein_process_write: process or data is NULL");
+    struct request request = {.run = run_write, .process = process, .address = address, .data = data, .size = size};
+    return submit_access(&request, done);
+}
+
+int rein_thread_read(rein_thread *thread, rein_word address, void *buffer, size_t size, size_t *done)
+{
+    if (done)
+        *done = 0;
+    if (!thread || (!buffer && size))
+        return error_fail(REIN_INVALID_ARGUMENT, "rein_thread_read: thread or buffer is NULL");
+    struct request request = {.run = run_read,
+                              .process = thread->process,
+                              .thread = thread,
+                              .address = address,
+                              .buffer = buffer,
+                              .size = size};
+    return submit_access(&request, done);
+}
+
+int rein_thread_write(rein_thread *thread, rein_word address, const void *data, size_t size, size_t *done)
+{
+    if (done)
+        *done = 0;
+    if (!thread || (!data && size))
+        return error_fail(REIN_INVALID_ARGUMENT, "rein_thread_write: thread or data is NULL");
+    struct request request = {
+        .run = run_write, .process = thread->process, .thread = thread, .address = address, .data = data, .size = size};
+    return submit_access(&request, done);
+}

@@ -1,0 +1,146 @@
+/* The monitor as the rest of the engine sees it: the requests that callers make of it, and its tables. */
+#ifndef REIN_ENGINE_MONITOR_H
+#define REIN_ENGINE_MONITOR_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "engine/error.h"
+#include "engine/list.h"
+#include "engine/log.h"
+#include "engine/table.h"
+#include "os/backend.h"
+#include "rein/rein.h"
+
+/* One call made of the monitor. It lives on the caller's stack until it is finished. */
+struct request {
+    struct request *next; /* in the inbox */
+    struct list pending;  /* in the monitor, from a host thread's asking to the answer */
+    struct list waiting;  /* in its process, while it waits */
+
+    /* Runs on the monitor. It finishes the request, or leaves it to wait with request_wait. */
+    void (*run)(struct request *request);
+    /* For one that waits: called after each change of its process; answers true when it has finished the request. */
+    bool (*ready)(struct request *request);
+    /* When its time limit has passed, instead of ending it with REIN_TIMEOUT; finishes it now or later. May be NULL. */
+    void (*give_up)(struct request *request);
+    /* When the monitor fails, its error being in the request already: for one that holds something. It finishes later, when
+     * its process has been let go. NULL: it is finished at once. */
+    void (*fail)(struct request *request);
+
+    rein_monitor *monitor;
+    rein_process *process;
+    rein_thread *thread;
+    bool begin_only_on_monitor; /* made in a callback it has done its work by beginning; else that is an error */
+    bool no_wait;               /* time limit 0 */
+    bool on_monitor;            /* made in a callback: it cannot wait */
+    bool cancellable;
+
+    /* Arguments and results, as the call needs them. */
+    uint64_t address;
+    void *buffer;
+    const void *data;
+    size_t size;
+    size_t done_size;
+    int number;
+    unsigned flags;
+    const void *options;
+    void *out;
+
+    struct error error;
+    int result;
+    _Atomic uint32_t done; /* a futex */
+};
+
+enum monitor_condition {
+    MONITOR_OPEN,
+    MONITOR_OVER,   /* closed, or its last process is gone: nothing is traced any more */
+    MONITOR_FAILED, /* see failure */
+};
+
+/* A child process (not a thread) of a traced thread, which the kernel traces from its birth. Its first stop and its
+ * parent's event come in any order. */
+enum birth_kind {
+    BIRTH_EXPECTED, /* the parent has told */
+    BIRTH_HANDLED,  /* the child came first, and its parent is known */
+    BIRTH_STRAY,    /* the child came first, and nobody knows whose it is: it waits */
+};
+
+struct birth {
+    struct list link; /* in the monitor */
+    int id;
+    enum birth_kind what;
+    rein_process *process; /* counted; NULL for STRAY */
+    rein_thread *parent;   /* counted; for EXPECTED: who is shown the birth then */
+    unsigned image;        /* of the process when it was born */
+    int64_t at;            /* ns, when it was noted */
+};
+
+struct rein_monitor {
+    _Atomic unsigned references;
+    enum rein_monitor_kind kind;
+    bool own; /* made for one process: ends with it */
+    const struct os_backend *os;
+    struct os_waiter *waiter;
+    void *handle; /* of monitor_start */
+    int host;     /* process id */
+    int id;       /* as a tracer */
+    pthread_t lender;
+    int interrupt_signal;
+    struct log log;
+
+    _Atomic(struct request *) inbox; /* newest first */
+    _Atomic int condition;           /* enum monitor_condition */
+    pthread_mutex_t pending_lock;    /* taken by threads of the host only, never by the monitor */
+    struct list pending;             /* requests: who must be told if the monitor is killed */
+    pthread_mutex_t after;           /* who runs requests when the monitor no longer does */
+    struct error failure;
+    atomic_bool cancelled;    /* a process's cancelled flag has been set */
+    _Atomic uint32_t started; /* a futex */
+
+    /* The monitor's own from here on. */
+    bool closing;
+    bool abandoned; /* own, and its process will never come */
+    bool host_died;
+    struct table threads; /* by id: every thread that the kernel traces for us */
+    struct list processes;
+    struct list expected; /* threads whose next stop is near: asked for by id */
+    struct list changed;  /* processes whose waiting requests are to be looked at */
+    struct list births;
+    struct list recent;     /* processes that ended a moment ago: a child of theirs may still come to light */
+    int64_t retry_at;       /* ns: a process is to be looked at again then, see process_retry; 0: none */
+    int64_t stuck_check_at; /* ns; 0: none */
+    int64_t expected_pause; /* us, how long to sleep between looks at the awaited ones */
+};
+
+/* Is the calling thread the monitor (in a callback, or the lender inside a call)? */
+bool monitor_is_current(const rein_monitor *monitor);
+
+/* Makes the request and waits until it is finished: its result, published. */
+int monitor_submit(rein_monitor *monitor, struct request *request, int timeout_ms);
+
+/* On the monitor. */
+void request_finish(struct request *request, int result);
+/* Leaves it to wait for its process, unless it is ready at once, must not wait, or is made in a callback. */
+void request_wait(struct request *request);
+/* The process has changed: look at its waiting requests before the monitor sleeps. */
+void monitor_note_change(rein_process *process);
+/* The engine or the kernel is not as it must be: everybody is let go, every later call returns this. */
+void monitor_fail(rein_monitor *monitor, int code, int system, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
+rein_monitor *monitor_ref(rein_monitor *monitor);
+void monitor_unref(rein_monitor *monitor);
+/* For rein_attach and rein_spawn with monitor == NULL. */
+int monitor_create_own(rein_monitor **monitor);
+/* With a backend of the caller's choice: tests. */
+int monitor_create_with(const struct os_backend *os, const struct rein_monitor_options *options, bool own,
+                        rein_monitor **result);
+/* The process for which an own monitor was made could not be taken. */
+void monitor_abandon_own(rein_monitor *monitor);
+
+int64_t monitor_now(void); /* ns, monotonic */
+
+#endif

@@ -1,0 +1,621 @@
+/* One process: what the caller asks of it as a whole - stop, continue, wait, events, policy, memory - and how its threads
+ * are brought to do it.
+ *
+ * Nothing here waits. A request sets what is wanted (stop_wanted, a thread on the ready list) and process_advance, called
+ * after every event and request, does what has become possible. Requests that wait are asked again whenever their
+ * process has changed. */
+#include "engine/process.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+enum { RETRY_MS = 1 };
+
+rein_process *process_create(rein_monitor *monitor, int id)
+{
+    rein_process *process = calloc(1, sizeof *process);
+    if (!process)
+        return NULL;
+    atomic_init(&process->references, 1); /* the monitor's, given back in settle when it is over */
+    process->monitor = monitor_ref(monitor);
+    process->os = monitor->os;
+    process->id = id;
+    process->event_fd = -1;
+    list_init(&process->link);
+    list_init(&process->changed);
+    list_init(&process->recent);
+    list_init(&process->waiting);
+    list_init(&process->threads);
+    list_init(&process->ready);
+    list_init(&process->events);
+    breakpoints_init(&process->breakpoints);
+    process->os->memory_init(&process->memory);
+    static const enum rein_policy seed[REIN_CAUSE_COUNT] = {
+        [REIN_CAUSE_BREAKPOINT] = REIN_STOP_ALL,    [REIN_CAUSE_SIGNAL] = REIN_STOP_ALL,
+        [REIN_CAUSE_THREAD_CREATE] = REIN_STOP_ALL, [REIN_CAUSE_THREAD_EXIT] = REIN_STOP_ALL,
+        [REIN_CAUSE_EXEC] = REIN_STOP_ALL,          [REIN_CAUSE_GROUP_STOP] = REIN_REPORT,
+        [REIN_CAUSE_STEP] = REIN_STOP_THREAD,
+    };
+    memcpy(process->policy, seed, sizeof seed);
+    list_append(&monitor->processes, &process->link);
+    return process;
+}
+
+static void drop_event(struct queued_event *queued)
+{
+    list_remove(&queued->link);
+    rein_event_clear(&queued->event);
+    free(queued);
+}
+
+static void process_free(rein_process *process)
+{
+    breakpoints_free(&process->breakpoints);
+    process->os->memory_close(&process->memory);
+    if (process->event_fd >= 0)
+        close(process->event_fd);
+    monitor_unref(process->monitor);
+    free(process);
+}
+
+rein_process *process_ref(rein_process *process)
+{
+    if (process)
+        atomic_fetch_add_explicit(&process->references, 1, memory_order_relaxed);
+    return process;
+}
+
+void process_unref(rein_process *process)
+{
+    if (process && atomic_fetch_sub_explicit(&process->references, 1, memory_order_acq_rel) == 1)
+        process_free(process);
+}
+
+/* Events refer to threads, and these to the process. When it is over and the caller has given up its last handle nobody can
+ * take them any more, nor poll the descriptor; of the two who may notice, one drops them. */
+static void drop_what_nobody_takes(rein_process *process)
+{
+    if (!atomic_load(&process->over) || atomic_load(&process->handles) || atomic_exchange(&process->dropped, true))
+        return;
+    LIST_FOR_EACH(item, &process->events)
+    drop_event(LIST_ENTRY(item, struct queued_event, link));
+    if (process->event_fd >= 0)
+        close(process->event_fd);
+    process->event_fd = -1;
+}
+
+void process_leave_monitor(rein_process *process)
+{
+    list_remove(&process->link);
+    atomic_store(&process->over, true);
+    drop_what_nobody_takes(process);
+    if (process->breakpoints.table.count + process->breakpoints.ghosts.count) {
+        process->over_at = monitor_now();
+        list_append(&process->monitor->recent, &process->recent);
+    } else {
+        process_unref(process);
+    }
+}
+
+rein_process *rein_process_ref(rein_process *process)
+{
+    if (process)
+        atomic_fetch_add(&process->handles, 1);
+    return process_ref(process);
+}
+
+void rein_process_unref(rein_process *process)
+{
+    if (process && atomic_fetch_sub(&process->handles, 1) == 1)
+        drop_what_nobody_takes(process);
+    process_unref(process);
+}
+
+int rein_process_id(const rein_process *process)
+{
+    return process ? process->id : error_fail(REIN_INVALID_ARGUMENT, "rein_process_id: process is NULL");
+}
+
+int process_check(rein_process *process, struct error *error)
+{
+    switch (process->condition) {
+    case PROCESS_HELD:
+        return 0;
+    case PROCESS_EXITED:
+        if (!process->exit_known)
+            return error_set(error, REIN_EXITED, "process %d has exited", process->id);
+        if (process->exit.signaled)
+            return error_set(error, REIN_EXITED, "process %d was ended by signal %s", process->id,
+                             rein_signal_name(process->exit.signal));
+        return error_set(error, REIN_EXITED, "process %d has exited with status %d", process->id, process->exit.status);
+    default:
+        return error_set(error, REIN_DETACHED, "process %d has been let go", process->id);
+    }
+}
+
+bool process_is_stopped(const rein_process *process)
+{
+    /* Of a process in which everybody is exiting nothing is left to stop: its end is near. */
+    return process->unsettled == 0 && process->thread_count > process->zombies;
+}
+
+rein_thread *process_running_thread(rein_process *process)
+{
+    if (!process)
+        return NULL;
+    LIST_FOR_EACH(item, &process->threads)
+    {
+        rein_thread *thread = LIST_ENTRY(item, rein_thread, link);
+        if (rein_state_is_running(thread->state) && !thread->guest && !thread->stuck &&
+            !(thread->in_vfork && thread->state == REIN_STATE_STOPPING))
+            return thread;
+    }
+    return NULL;
+}
+
+rein_thread *process_living_thread(rein_process *process)
+{
+    rein_thread *guest = NULL; /* may have left the memory by an exec that is not told yet */
+    LIST_FOR_EACH(item, &process->threads)
+    {
+        rein_thread *thread = LIST_ENTRY(item, rein_thread, link);
+        if (thread->kernel == KERNEL_DYING || thread->kernel == KERNEL_GONE || thread->leaving)
+            continue;
+        if (!thread->guest)
+            return thread;
+        if (!guest)
+            guest = thread;
+    }
+    return guest;
+}
+
+int process_explain_stuck(rein_process *process, struct error *error)
+{
+    int count = 0;
+    LIST_FOR_EACH(item, &process->threads)
+    {
+        rein_thread *thread = LIST_ENTRY(item, rein_thread, link);
+        if (thread->state != REIN_STATE_STOPPING || thread->guest || !(thread->stuck || thread->in_vfork))
+            continue;
+        if (!count++) {
+            char why[160] = "is in the kernel";
+            process->os->explain_stuck(process->id, thread->id, why, sizeof why);
+            error_set(error, REIN_CANNOT_STOP,
+                      "Thread %d cannot be stopped now: it %s; it is held as soon as it comes out", thread->id, why);
+        }
+    }
+    if (count > 1) {
+        size_t length = strlen(error->text);
+        snprintf(error->text + length, sizeof error->text - length, " (and %d more)", count - 1);
+    }
+    return count ? REIN_CANNOT_STOP : 0;
+}
+
+/* ---- Events ---- */
+
+/* Is there something to be taken, or nothing to come any more? */
+static bool events_wait(const rein_process *process)
+{
+    if (process->condition == PROCESS_EXITED || process->condition == PROCESS_DETACHED)
+        return true;
+    return !list_empty(&process->events) && (!process->stop_wanted || process_is_stopped(process));
+}
+
+static void update_event_fd(rein_process *process)
+{
+    if (process->event_fd < 0)
+        return;
+    bool wanted = events_wait(process);
+    uint64_t value = 1;
+    if (wanted && !process->event_fd_set)
+        (void)!write(process->event_fd, &value, sizeof value);
+    else if (!wanted && process->event_fd_set)
+        (void)!read(process->event_fd, &value, sizeof value);
+    process->event_fd_set = wanted;
+}
+
+void process_tell(rein_process *process, rein_thread *thread, const struct rein_cause *cause, bool stops_all, bool late)
+{
+    struct queued_event *queued = malloc(sizeof *queued);
+    if (!queued) {
+        monitor_fail(process->monitor, REIN_NO_MEMORY, 0, "no memory for an event of thread %d", thread->id);
+        return;
+    }
+    queued->event = (struct rein_event){rein_thread_ref(thread), *cause, process->sequence};
+    rein_thread_ref(cause->new_thread);
+    queued->stops_all = stops_all;
+    queued->unheard = late;
+    process->has_unheard |= late;
+    list_append(&process->events, &queued->link);
+    monitor_note_change(process);
+}
+
+void process_forget_stop_events(rein_process *process)
+{
+    LIST_FOR_EACH(item, &process->events)
+    {
+        struct queued_event *queued = LIST_ENTRY(item, struct queued_event, link);
+        if (queued->stops_all && !queued->unheard)
+            drop_event(queued);
+    }
+    update_event_fd(process); /* before the caller can ask it */
+}
+
+void process_note_heard(rein_process *process)
+{
+    if (!process->has_unheard)
+        return;
+    LIST_FOR_EACH(item, &process->events)
+    LIST_ENTRY(item, struct queued_event, link)->unheard = false;
+    process->has_unheard = false;
+}
+
+static bool event_ready(struct request *request)
+{
+    rein_process *process = request->process;
+    if (!list_empty(&process->events) && events_wait(process)) {
+        struct queued_event *queued = LIST_ENTRY(process->events.next, struct queued_event, link);
+        *(struct rein_event *)request->out = queued->event;
+        list_remove(&queued->link);
+        free(queued);
+        update_event_fd(process);
+        request_finish(request, 0);
+        return true;
+    }
+    int result = process_check(process, &request->error);
+    if (result && process->condition != PROCESS_LETTING_GO) {
+        request_finish(request, result);
+        return true;
+    }
+    return false;
+}
+
+int rein_process_next_event(rein_process *process, int timeout_ms, struct rein_event *event)
+{
+    if (!process || !event)
+        return error_fail(REIN_INVALID_ARGUMENT, "rein_process_next_event: process or event is NULL");
+    memset(event, 0, sizeof *event);
+    struct request request = {
+        .run = request_wait, .ready = event_ready, .process = process, .out = event, .cancellable = true};
+    return monitor_submit(process->monitor, &request, timeout_ms);
+}
+
+static void run_event_fd(struct request *request)
+{
+    rein_process *process = request->process;
+    if (process->event_fd < 0) {
+        process->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        if (process->event_fd < 0) {
+            request_finish(request, error_set_system(&request->error, REIN_SYSTEM, errno,
+                                                     "no descriptor for the events of process %d", process->id));
+            return;
+        }
+        update_event_fd(process);
+    }
+    *(int *)request->out = process->event_fd;
+    request_finish(request, 0);
+}
+
+int rein_process_event_fd(rein_process *process, int *fd)
+{
+    if (!process || !fd)
+        return error_fail(REIN_INVALID_ARGUMENT, "rein_process_event_fd: process or fd is NULL");
+    struct request request = {.run = run_event_fd, .process = process, .out = fd};
+    return monitor_submit(process->monitor, &request, -1);
+}
+
+/* ---- Policy ---- */
+
+static void run_set_policy(struct request *request)
+{
+    rein_process *process = request->process;
+    int result = process_check(process, &request->error);
+    for (int kind = 0; !result && kind < REIN_CAUSE_COUNT; kind++) {
+        if (request->number == kind || request->number == REIN_CAUSE_COUNT)
+            process->policy[kind] = (enum rein_policy)request->flags;
+    }
+    request_finish(request, result);
+}
+
+int rein_process_set_policy(rein_process *process, enum rein_cause_kind kind, enum rein_policy policy)
+{
+    if (!process)
+        return error_fail(REIN_INVALID_ARGUMENT, "rein_process_set_policy: process is NULL");
+    if (kind == REIN_CAUSE_STOPPED || (unsigned)kind > REIN_CAUSE_COUNT)
+        return error_fail(REIN_INVALID_ARGUMENT, "rein_process_set_policy: no policy for cause %d", (int)kind);
+    if ((unsigned)policy > REIN_STOP_ALL)
+        return error_fail(REIN_INVALID_ARGUMENT, "rein_process_set_policy: %d is no policy", (int)policy);
+    struct request request = {
+        .run = run_set_policy, .process = process, .number = (int)kind, .flags = (unsigned)policy};
+    return monitor_submit(process->monitor, &request, -1);
+}
+
+static void run_policy(struct request *request)
+{
+    *(enum rein_policy *)request->out = request->process->policy[request->number];
+    request_finish(request, 0);
+}
+
+int rein_process_policy(rein_process *process, enum rein_cause_kind kind, enum rein_policy *policy)
+{
+    if (!process || !policy)
+        return error_fail(REIN_INVALID_ARGUMENT, "rein_process_policy: process or policy is NULL");
+    if (kind == REIN_CAUSE_STOPPED || (unsigned)kind >= REIN_CAUSE_COUNT)
+        return error_fail(REIN_INVALID_ARGUMENT, "rein_process_policy: no policy for cause %d", (int)kind);
+    struct request request = {.run = run_policy, .process = process, .number = (int)kind, .out = policy};
+    return monitor_submit(process->monitor, &request, -1);
+}
+
+struct callback {
+    rein_event_callback function;
+    void *arg;
+};
+
+static void run_set_callback(struct request *request)
+{
+    const struct callback *callback = request->options;
+    request->process->callback = callback->function;
+    request->process->callback_arg = callback->arg;
+    request_finish(request, 0);
+}
+
+int rein_process_set_callback(rein_process *process, rein_event_callback function, void *arg)
+{
+    if (!process)
+        return error_fail(REIN_INVALID_ARGUMENT, "rein_process_set_callback: process is NULL");
+    struct callback callback = {function, arg};
+    struct request request = {.run = run_set_callback, .process = process, .options = &callback};
+    return monitor_submit(process->monitor, &request, -1);
+}
+
+/* ---- Stop, continue, wait ---- */
+
+void process_stop(rein_process *process)
+{
+    if (process->condition != PROCESS_HELD)
+        return;
+    process->stop_wanted = true;
+    LIST_FOR_EACH(item, &process->threads)
+    {
+        rein_thread *thread = LIST_ENTRY(item, rein_thread, link);
+        if (thread->guest || (thread->state != REIN_STATE_RUNNING && thread->state != REIN_STATE_SINGLE_STEPPING))
+            continue;
+        if (!thread_change(thread, TRANSITION_ASK_STOP))
+            return;
+        if (thread->kernel == KERNEL_STOPPED && !thread_is_kept(thread))
+            thread_change(thread, TRANSITION_STOP); /* it was only held, to run on later */
+        else
+            thread_interrupt(thread);
+    }
+    monitor_note_change(process);
+}
+
+static bool stop_ready(struct request *request)
+{
+    rein_process *process = request->process;
+    int result = process_check(process, &request->error);
+    if (!result) {
+        if (!process_is_stopped(process))
+            return false;
+        result = process_explain_stuck(process, &request->error);
+    }
+    process_note_heard(process);
+    request_finish(request, result);
+    return true;
+}
+
+static void run_stop(struct request *request)
+{
+    int result = process_check(request->process, &request->error);
+    if (result) {
+        request_finish(request, result);
+        return;
+    }
+    process_stop(request->process);
+    attach_adopt(request->process);
+    request_wait(request);
+}
+
+int rein_process_stop(rein_process *process, int timeout_ms)
+{
+    if (!process)
+        return error_fail(REIN_INVALID_ARGUMENT, "rein_process_stop: process is NULL");
+    struct request request = {
+        .run = run_stop, .ready = stop_ready, .process = process, .begin_only_on_monitor = true, .cancellable = true};
+    return monitor_submit(process->monitor, &request, timeout_ms);
+}
+
+static void run_continue(struct request *request)
+{
+    rein_process *process = request->process;
+    int result = process_check(process, &request->error);
+    if (!result)
+        result = breakpoints_put_in(process, &request->error);
+    if (!result) {
+        process->stop_wanted = false;
+        process_forget_stop_events(process);
+        LIST_FOR_EACH(item, &process->threads)
+        {
+            rein_thread *thread = LIST_ENTRY(item, rein_thread, link);
+            if (rein_state_is_stopped(thread->state) || thread->state == REIN_STATE_STOPPING)
+                thread_continue(thread);
+        }
+        monitor_note_change(process);
+    }
+    request_finish(request, result);
+}
+
+int rein_process_continue(rein_process *process)
+{
+    if (!process)
+        return error_fail(REIN_INVALID_ARGUMENT, "rein_process_continue: process is NULL");
+    struct request request = {.run = run_continue, .process = process};
+    return monitor_submit(process->monitor, &request, -1);
+}
+
+static bool wait_ready(struct request *request)
+{
+    rein_process *process = request->process;
+    int result = process_check(process, &request->error);
+    if (!result && !process_is_stopped(process))
+        return false;
+    if (process->condition == PROCESS_LETTING_GO)
+        return false;
+    process_note_heard(process);
+    request_finish(request, result);
+    return true;
+}
+
+int rein_process_wait(rein_process *process, int timeout_ms)
+{
+    if (!process)
+        return error_fail(REIN_INVALID_ARGUMENT, "rein_process_wait: process is NULL");
+    struct request request = {.run = request_wait, .ready = wait_ready, .process = process, .cancellable = true};
+    return monitor_submit(process->monitor, &request, timeout_ms);
+}
+
+int rein_process_cancel_wait(rein_process *process)
+{
+    if (!process)
+        return REIN_INVALID_ARGUMENT; /* without a message: this may be a signal handler */
+    atomic_store(&process->cancelled, true);
+    atomic_store(&process->monitor->cancelled, true);
+    if (atomic_load(&process->monitor->condition) == MONITOR_OPEN)
+        process->monitor->os->waiter_wake(process->monitor->waiter);
+    return 0;
+}
+
+void process_advance(rein_process *process)
+{
+    if (process->condition == PROCESS_LETTING_GO) {
+        attach_let_go_advance(process);
+    } else if (process->condition == PROCESS_HELD) {
+        breakpoint_pass_advance(process);
+        /* Guests may run on: the breakpoints stay in for them. */
+        bool stopped = process_is_stopped(process) && process->pass == PASS_NONE && !process->code_runners;
+        if (stopped && !process->fully_stopped) {
+            breakpoints_take_out(process);
+            breakpoints_drop_ghosts(process);
+        }
+        process->fully_stopped = stopped;
+    }
+    update_event_fd(process);
+}
+
+void process_retry(rein_process *process)
+{
+    process->retry = true;
+    if (!process->monitor->retry_at)
+        process->monitor->retry_at = monitor_now() + (int64_t)RETRY_MS * 1000000;
+}
+
+void process_end(rein_process *process, enum process_condition condition)
+{
+    process->condition = condition;
+    attach_forget_handled_births(process);
+    process->os->memory_close(&process->memory);
+    process->os->memory_init(&process->memory);
+    LOG(&process->monitor->log, REIN_LOG_INFO, "Process %d: %s", process->id,
+        condition == PROCESS_EXITED ? "has exited" : "has been let go");
+    update_event_fd(process);
+    monitor_note_change(process);
+}
+
+/* ---- How it ended, and who is in it ---- */
+
+static void run_exit(struct request *request)
+{
+    rein_process *process = request->process;
+    int result = 0;
+    if (process->condition != PROCESS_EXITED)
+        result = error_set(&request->error, REIN_BAD_STATE, "process %d has not exited", process->id);
+    else
+        *(struct rein_exit *)request->out = process->exit;
+    request_finish(request, result);
+}
+
+int rein_process_exit(rein_process *process, struct rein_exit *how)
+{
+    if (!process || !how)
+        return error_fail(REIN_INVALID_ARGUMENT, "rein_process_exit: process or how is NULL");
+    struct request request = {.run = run_exit, .process = process, .out = how};
+    return monitor_submit(process->monitor, &request, -1);
+}
+
+static bool is_listed(const rein_thread *thread)
+{
+    return !thread->guest && !rein_state_is_zombie(thread->state) && !rein_state_is_terminal(thread->state);
+}
+
+static void run_threads(struct request *request)
+{
+    rein_process *process = request->process;
+    size_t count = 0;
+    int result = process_check(process, &request->error);
+    rein_thread **threads = result ? NULL : calloc(process->thread_count + 1, sizeof(rein_thread *));
+    if (!result && !threads)
+        result =
+            error_set(&request->error, REIN_NO_MEMORY, "no memory for a list of %zu threads", process->thread_count);
+    if (threads) {
+        LIST_FOR_EACH(item, &process->threads)
+        {
+            rein_thread *thread = LIST_ENTRY(item, rein_thread, link);
+            if (is_listed(thread))
+                threads[count++] = rein_thread_ref(thread);
+        }
+        if (!count) {
+            free(threads);
+            threads = NULL;
+        }
+    }
+    *(rein_thread ***)request->out = threads;
+    request->size = count;
+    request_finish(request, result);
+}
+
+int rein_process_threads(rein_process *process, rein_thread ***threads, size_t *count)
+{
+    if (!process || !threads || !count)
+        return error_fail(REIN_INVALID_ARGUMENT, "rein_process_threads: process, threads or count is NULL");
+    *threads = NULL;
+    struct request request = {.run = run_threads, .process = process, .out = threads};
+    int result = monitor_submit(process->monitor, &request, -1);
+    *count = request.size;
+    return result;
+}
+
+void rein_thread_list_free(rein_thread **threads, size_t count)
+{
+    for (size_t i = 0; threads && i < count; i++)
+        rein_thread_unref(threads[i]);
+    free(threads);
+}
+
+static void run_thread(struct request *request)
+{
+    rein_process *process = request->process;
+    int result = process_check(process, &request->error);
+    if (!result) {
+        rein_thread *thread = table_find(&process->monitor->threads, (uint64_t)request->number);
+        if (thread && thread->process == process && is_listed(thread))
+            *(rein_thread **)request->out = rein_thread_ref(thread);
+        else
+            result =
+                error_set(&request->error, REIN_NO_THREAD, "process %d has no thread %d", process->id, request->number);
+    }
+    request_finish(request, result);
+}
+
+int rein_process_thread(rein_process *process, int id, rein_thread **thread)
+{
+    if (!process || !thread)
+        return error_fail(REIN_INVALID_ARGUMENT, "rein_process_thread: process or thread is NULL");
+    *thread = NULL;
+    struct request request = {.run = run_thread, .process = process, .number = id, .out = thread};
+    return monitor_submit(process->monitor, &request, -1);
+}

@@ -1,0 +1,287 @@
+/* A process and its threads as the engine sees them. All of it belongs to the monitor; what other threads may read
+ * is atomic. */
+#ifndef REIN_ENGINE_PROCESS_H
+#define REIN_ENGINE_PROCESS_H
+
+#include "engine/breakpoint.h"
+#include "engine/monitor.h"
+#include "engine/state.h"
+
+/* ---- Threads ---- */
+
+/* What the kernel does with a thread; its visible state is another thing: a thread that is held for a moment, so that
+ * another can pass a breakpoint, is Running to everybody but the engine. */
+enum kernel_state {
+    KERNEL_BORN,    /* traced from birth; its first stop is to come, before any code of the program */
+    KERNEL_RUNS,    /* may run program code, unless in_vfork or stuck */
+    KERNEL_STOPPED, /* in a ptrace-stop, of the kind .stop */
+    KERNEL_LISTENS, /* in a group-stop (PTRACE_LISTEN) */
+    KERNEL_DYING,   /* past its last stop */
+    KERNEL_GONE,
+};
+
+/* Why a running thread executes only one instruction. */
+enum stepping {
+    STEPPING_NOT,
+    STEPPING_USER, /* asked for by the caller */
+    STEPPING_PASS, /* to get past a breakpoint, see breakpoint.c */
+};
+
+struct held_signal {
+    struct held_signal *next;
+    struct rein_signal signal;
+};
+
+/* A breakpoint that was shown, and before whose instruction was executed a signal's handler was run: it is come to again when
+ * the handler returns. */
+struct shown {
+    uint64_t pc, sp;
+};
+enum { SHOWN_MAX = 4 }; /* handlers in handlers; the oldest is forgotten */
+
+struct rein_thread {
+    _Atomic unsigned references;
+    _Atomic int id;
+    rein_process *process; /* counted */
+    struct list link;      /* in the process */
+    struct list expected;  /* in the monitor */
+    struct list ready;     /* in the process: stopped in the kernel, but is to run */
+
+    enum rein_state state;
+    enum kernel_state kernel;
+    enum os_event_kind stop;
+    enum stepping stepping;
+    bool guest;   /* a process of its own that shares the memory (vfork child): not shown, but breakpoints are hit */
+    bool leaving; /* to be let go at its next stop, whatever becomes of the process */
+    bool awaits_birth; /* it does not run on before its child's first stop was seen, or, newborn, its parent's event */
+    bool in_group_stop;
+    bool out_of_group_stop; /* stepped while in one: it returns to that when it runs on */
+    unsigned group_stops;   /* see enter_group_stop */
+    bool fresh;             /* seized, and not seen in a stop since */
+    bool interrupted;       /* os->interrupt was called and no stop has come since */
+    int64_t expected_at;    /* ns */
+    int64_t look_at;        /* ns, when to look why it does not stop */
+    bool interrupt_refused; /* the last interrupt was not made, to be tried again when it is looked at */
+    bool doubtful;          /* the kernel says that it is not stopped, and so dying, but not yet that it has ended */
+    bool unhandled;         /* of its stop nothing is known to the caller yet, for its registers could not be used */
+    bool in_vfork;          /* in the kernel until its child has left the memory */
+    bool stuck;             /* in uninterruptible sleep, an interrupt waiting for it */
+    bool exit_told;         /* its exit has been shown */
+    bool signal_chosen;     /* by rein_thread_set_signal */
+    bool step_deliver;      /* the step under way is to deliver .deliver */
+    bool skip;              /* the breakpoint at skip_pc was shown, the instruction there not executed yet */
+    bool skip_restarts;     /* ... because its system call is made again, as soon as it runs on */
+    bool mask_changed;      /* .mask is to be put back */
+    unsigned image;         /* of the process when it was born, for a guest */
+    int64_t lost_since;     /* ns: the kernel knows of no such tracee; 0: it does */
+    bool step_pushes_flags; /* what the step under way executes */
+    bool step_repeats;
+    bool step_pops_flags;
+    bool step_is_programs; /* the program has the processor's single-step on itself */
+    bool look_for_added;   /* a breakpoint may have been added where it stood, stopped */
+    uint64_t stop_clock;   /* breakpoints.clock when it stopped */
+    uint64_t skip_pc, skip_sp;
+    struct shown shown[SHOWN_MAX];
+    struct shown step_from; /* where the step under way began */
+    unsigned char shown_count;
+    bool no_delivery; /* no signal can be delivered at the stop that it is in, though it is a step's */
+    uint64_t mask;
+    uint64_t run_count;       /* how often it was resumed: tells whether a snapshot of registers is still true */
+    int deliver;              /* the signal it gets when it runs on */
+    bool next_is_void;        /* the same of the signal that its next stop is about, if it is one */
+    bool deliver_is_void;     /* one of the other kind came since, see thread_drop_contradicted: not to be held back */
+    struct held_signal *held; /* those that steps have left pending, delivered by the next continue */
+    struct rein_cause cause;
+};
+
+/* Stopped in the kernel, and to stay so until more is heard. */
+static inline bool thread_is_kept(const rein_thread *thread)
+{
+    return thread->awaits_birth || thread->unhandled;
+}
+
+/* ---- Processes ---- */
+
+enum process_condition {
+    PROCESS_HELD,
+    PROCESS_LETTING_GO,
+    PROCESS_DETACHED,
+    PROCESS_EXITED,
+};
+
+enum pass { /* the state of getting threads past breakpoints, see breakpoint.c */
+            PASS_NONE,
+            PASS_HOLDING,  /* the other threads are being stopped */
+            PASS_STEPPING, /* the threads step */
+};
+
+struct queued_event {
+    struct list link;
+    struct rein_event event;
+    bool stops_all;
+    bool unheard; /* it came while its thread was stopped, and the caller has not asked since */
+};
+
+struct rein_process {
+    _Atomic unsigned references; /* all */
+    _Atomic unsigned handles;    /* of these, the callers' */
+    atomic_bool over, dropped;   /* the monitor has done with it; its events are dropped */
+    rein_monitor *monitor;       /* counted */
+    const struct os_backend *os;
+    int id;
+    struct list link;    /* in the monitor */
+    struct list changed; /* in the monitor */
+    struct list recent;  /* in the monitor */
+    struct list waiting; /* requests */
+    atomic_bool cancelled;
+
+    enum process_condition condition;
+    struct rein_exit exit;
+    bool exit_known;
+    bool killing;           /* by rein_process_kill: nothing is told any more */
+    bool being_taken;       /* attach is not complete: threads that come and go are not told */
+    bool starting;          /* spawned, not yet exec'd */
+    bool fully_stopped;     /* nobody can run code, and breakpoints are out */
+    unsigned in_group_stop; /* how many of its threads are */
+    unsigned group_stops;   /* that have been told */
+    bool stop_wanted;       /* all-stop: no thread is to run */
+    bool has_sharers;       /* a process that shares its memory may have been let go: see attach_take_sharers */
+    bool retry;             /* who waits for it is to be asked again, though nothing changes */
+    int detach_signal;
+    int let_go_tries;
+    int signal_error; /* -errno: of sending detach_signal */
+    int let_go_error; /* -errno: why breakpoints are left in its memory */
+
+    struct list threads;   /* dying ones last */
+    size_t thread_count;   /* that are not guests */
+    size_t zombies;        /* of these */
+    size_t fresh;          /* threads that are, and can come to a stop */
+    unsigned code_runners; /* threads that may run program code */
+    unsigned listeners;    /* threads in PTRACE_LISTEN, which cannot be let go as they are */
+    unsigned unsettled;    /* threads that count as running to the caller, but for those that cannot be stopped now */
+    struct list ready;
+
+    struct breakpoints breakpoints;
+    enum pass pass;
+    unsigned pass_steppers;
+    unsigned image;  /* counts execs */
+    int64_t exec_at; /* ns, the last one */
+    int64_t over_at; /* ns */
+    struct os_memory memory;
+
+    enum rein_policy policy[REIN_CAUSE_COUNT];
+    rein_event_callback callback;
+    void *callback_arg;
+    struct list events; /* struct queued_event */
+    bool has_unheard;   /* there may be such events */
+    uint64_t sequence;
+    int event_fd; /* -1: not asked for */
+    bool event_fd_set;
+};
+
+/* process.c */
+rein_process *process_ref(rein_process *process);
+void process_unref(rein_process *process);
+/* It is over, and all who waited have their answer: the monitor gives it up. */
+void process_leave_monitor(rein_process *process);
+rein_process *process_create(rein_monitor *monitor, int id);
+/* 0 when the process can be worked with, else REIN_EXITED, ... in error. */
+int process_check(rein_process *process, struct error *error);
+bool process_is_stopped(const rein_process *process);
+/* A thread that runs, for messages; NULL: none. */
+rein_thread *process_running_thread(rein_process *process);
+/* Names the threads that could not be stopped: REIN_CANNOT_STOP, or 0 when there are none. */
+int process_explain_stuck(rein_process *process, struct error *error);
+void process_stop(rein_process *process);
+/* Does what has become possible: threads that are to run run, breakpoints are passed. Called after every event and request,
+ * never inside a callback. */
+void process_advance(rein_process *process);
+/* Has its waiting requests asked again in a moment. */
+void process_retry(rein_process *process);
+/* late: the thread was stopped, or exiting, already: SIGKILL alone does that, at any moment, so also between the caller's last
+ * look and his continue, which must not forget what he had no chance to see. */
+void process_tell(rein_process *process, rein_thread *thread, const struct rein_cause *cause, bool stops_all,
+                  bool late);
+void process_forget_stop_events(rein_process *process);
+/* A call that waited for a stop is answered: what has been told up to now can be seen. */
+void process_note_heard(rein_process *process);
+/* The last thread is gone, or all are let go. */
+void process_end(rein_process *process, enum process_condition condition);
+/* A thread whose memory and /proc entry can be used; NULL: none is left. */
+rein_thread *process_living_thread(rein_process *process);
+
+/* thread.c */
+rein_thread *thread_create(rein_process *process, int id, enum kernel_state kernel, bool guest);
+/* Applies the state table. false: illegal, the monitor has failed. */
+bool thread_change(rein_thread *thread, enum transition transition);
+void thread_set_kernel(rein_thread *thread, enum kernel_state kernel);
+void thread_set_fresh(rein_thread *thread);
+void thread_set_cannot_stop(rein_thread *thread, bool in_vfork, bool stuck);
+/* Asks the kernel for a stop, if the thread runs. */
+void thread_interrupt(rein_thread *thread);
+/* Expects its next stop soon: it is asked for by id. */
+void thread_expect(rein_thread *thread);
+/* It is to run: at once, or when nothing keeps it. */
+void thread_make_ready(rein_thread *thread);
+/* Lets it run now. */
+void thread_run(rein_thread *thread);
+/* Resumes it in the kernel and keeps the books. */
+int thread_resume(rein_thread *thread, enum os_resume how, int signal);
+/* The result of a call to the kernel for a stopped thread. -ESRCH is the thread's end, which is awaited; anything else
+ * cannot be for a tracee of ours, and the monitor has failed. What could not be done goes on the message. */
+void thread_check(rein_thread *thread, int result, const char *what);
+void thread_continue(rein_thread *thread);
+int thread_bad_state(const rein_thread *thread, struct error *error, const char *what, const char *advice);
+/* It has ended without a last stop, and only its end is still to be told. */
+void thread_note_zombie(rein_thread *thread);
+void thread_leave_group_stop(rein_thread *thread);
+/* It has another id now. */
+void thread_rename(rein_thread *thread, int id);
+/* It is gone, or let go: it leaves all tables. */
+void thread_end(rein_thread *thread, enum transition transition);
+void thread_restore_mask(rein_thread *thread);
+/* Copies, counting references. */
+void thread_copy_cause(const rein_thread *thread, struct rein_cause *cause);
+
+/* The signal to resume or let go a thread with: the one that is to be delivered, or the oldest that a step has left pending. */
+int thread_take_signal(rein_thread *thread);
+/* The thread has stopped with a signal: those held back that it makes void are dropped, in all threads. */
+void thread_drop_contradicted(rein_thread *thread, int signal);
+
+/* event.c */
+void event_handle(rein_monitor *monitor, const struct os_event *event);
+/* The process that the thread has made is let go, or a guest. */
+void event_show_birth(rein_thread *thread, int child);
+/* Of a stop that could not be handled before, now that the process is let go. */
+void event_handle_again(rein_thread *thread);
+/* A stop for no cause of its own: the thread stops, or runs on as soon as nothing keeps it. */
+void event_stop_plain(rein_thread *thread);
+
+/* attach.c */
+/* The parent's event of having made a thread (*new_thread; NULL when it is a guest's) or a process, whose first stop may be still
+ * to come. */
+enum birth_of { BIRTH_OF_THREAD, BIRTH_OF_PROCESS, BIRTH_AWAITED };
+enum birth_of attach_birth(rein_thread *parent, const struct os_event *event, rein_thread **new_thread);
+/* The first stop of one that no table knows. */
+void attach_unknown(rein_monitor *monitor, const struct os_event *event);
+struct birth *attach_find_birth(rein_monitor *monitor, int id);
+void attach_forget_births(rein_monitor *monitor);
+/* Lets those go whose parent has not told of them for a while; all: at once. */
+void attach_free_strays(rein_monitor *monitor, bool all);
+/* Gives up processes that ended a while ago; all: at once. */
+void attach_forget_recent(rein_monitor *monitor, bool all);
+void attach_forget_handled_births(rein_process *process);
+/* Takes threads that were made with CLONE_UNTRACED, and stops them: nobody has told of these. */
+void attach_adopt(rein_process *process);
+/* Before the first breakpoint: processes that share the memory become guests. */
+void attach_take_sharers(rein_process *process);
+/* The process has left the memory that the guest shared with it: the guest is cleaned and let go. */
+void attach_guest_leaves(rein_thread *guest);
+void attach_let_go(rein_process *process, int signal);
+void attach_let_go_advance(rein_process *process);
+/* The last step of that: everybody is let go who is stopped, and the others linger. */
+void attach_give_up(rein_process *process);
+/* Lets go a thread that is stopped in the kernel. */
+void attach_detach_thread(rein_thread *thread);
+
+#endif

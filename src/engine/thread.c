@@ -1,0 +1,731 @@
+/* One thread: its books (visible state, what the kernel does with it, and the process's counters that follow from both), and
+ * what the caller asks of it alone.
+ *
+ * A thread has two states. The visible one goes by the table in state.c. The kernel's says whether it is in a
+ * ptrace-stop. They differ while the engine holds a thread for a moment: it is Running to everybody, and stopped in the
+ * kernel. A thread that is to run and is stopped in the kernel is on its process's ready list. */
+#include "engine/process.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- Books ---- */
+
+enum { LOOK_AFTER_MS = 10 };
+
+static bool may_run_code(const rein_thread *thread)
+{
+    return thread->kernel == KERNEL_RUNS && !thread->in_vfork && !thread->stuck;
+}
+
+static bool is_unsettled(const rein_thread *thread)
+{
+    return !thread->guest && rein_state_is_running(thread->state) &&
+           !(thread->state == REIN_STATE_STOPPING && (thread->in_vfork || thread->stuck));
+}
+
+/* Around every change of what the questions above depend on: take it off the counters, change it, put it back. */
+static void account(rein_thread *thread, int sign)
+{
+    thread->process->code_runners += (unsigned)(sign * may_run_code(thread));
+    thread->process->unsettled += (unsigned)(sign * is_unsettled(thread));
+    thread->process->zombies += (size_t)(sign * (!thread->guest && rein_state_is_zombie(thread->state)));
+    thread->process->listeners += (unsigned)(sign * (thread->kernel == KERNEL_LISTENS));
+    thread->process->fresh += (size_t)(sign * (thread->fresh && may_run_code(thread)));
+}
+
+rein_thread *thread_create(rein_process *process, int id, enum kernel_state kernel, bool guest)
+{
+    rein_thread *thread = calloc(1, sizeof *thread);
+    if (!thread || table_set(&process->monitor->threads, (uint64_t)id, thread)) {
+        free(thread);
+        return NULL;
+    }
+    atomic_init(&thread->references, 1); /* the tables' */
+    atomic_init(&thread->id, id);
+    thread->process = process_ref(process);
+    thread->kernel = kernel;
+    thread->guest = guest;
+    thread->image = process->image;
+    thread->group_stops = process->group_stops - (process->in_group_stop != 0);
+    thread->state = process->stop_wanted && !guest ? REIN_STATE_STOPPING : REIN_STATE_RUNNING;
+    list_init(&thread->expected);
+    list_init(&thread->ready);
+    list_init(&thread->link);
+    list_append(&process->threads, &thread->link);
+    process->thread_count += !guest;
+    account(thread, +1);
+    return thread;
+}
+
+static void free_held(rein_thread *thread)
+{
+    while (thread->held) {
+        struct held_signal *held = thread->held;
+        thread->held = held->next;
+        free(held);
+    }
+}
+
+rein_thread *rein_thread_ref(rein_thread *thread)
+{
+    if (thread)
+        atomic_fetch_add_explicit(&thread->references, 1, memory_order_relaxed);
+    return thread;
+}
+
+void rein_thread_unref(rein_thread *thread)
+{
+    if (!thread || atomic_fetch_sub_explicit(&thread->references, 1, memory_order_acq_rel) != 1)
+        return;
+    free_held(thread);
+    rein_cause_clear(&thread->cause);
+    process_unref(thread->process);
+    free(thread);
+}
+
+bool thread_change(rein_thread *thread, enum transition transition)
+{
+    struct state_entry entry = state_transition(thread->state, transition);
+    if (entry.next == STATE_ILLEGAL) {
+#ifdef REIN_ASSERT_STATES
+        fprintf(stderr, "Thread %d: %s in state %s\n", thread->id, state_transition_name(transition),
+                rein_state_name(thread->state));
+        abort();
+#endif
+        monitor_fail(thread->process->monitor, REIN_BAD_STATE, 0, "Thread %d: \"%s\" cannot happen in state %s",
+                     thread->id, state_transition_name(transition), rein_state_name(thread->state));
+        return false;
+    }
+    LOG(&thread->process->monitor->log, REIN_LOG_STATE, "Thread %d: state %s -> %s", thread->id,
+        rein_state_name(thread->state), rein_state_name(entry.next));
+    account(thread, -1);
+    thread->state = entry.next;
+    account(thread, +1);
+    switch (entry.action) {
+    case ACTION_RUN:
+        rein_cause_clear(&thread->cause);
+        thread_make_ready(thread);
+        break;
+    case ACTION_HALT:
+        list_remove(&thread->ready);
+        break;
+    case ACTION_END:
+    case ACTION_NONE:
+        break;
+    }
+    if (transition ==
+        TRANSITION_STOP) { /* the cause is forgotten, but not the siginfo of what is still to be delivered */
+        rein_cause_clear(&thread->cause);
+        struct rein_signal kept = thread->cause.signal;
+        thread->cause = (struct rein_cause){.kind = REIN_CAUSE_STOPPED};
+        if (thread->deliver)
+            thread->cause.signal = kept;
+    }
+    monitor_note_change(thread->process);
+    return true;
+}
+
+/* Of who is left over, dying, the end is near. It is asked for by id, for it may not be told: when a thread that is not traced
+ * (we are just attaching, or it was made so) calls exec, the leader is gone without a word. */
+static void expect_last(rein_process *process)
+{
+    if (process->thread_count != 1 || process->zombies != 1)
+        return;
+    LIST_FOR_EACH(item, &process->threads)
+    {
+        rein_thread *thread = LIST_ENTRY(item, rein_thread, link);
+        if (!thread->guest && thread->kernel == KERNEL_DYING)
+            thread_expect(thread);
+    }
+}
+
+void thread_set_kernel(rein_thread *thread, enum kernel_state kernel)
+{
+    account(thread, -1);
+    thread->kernel = kernel;
+    if (kernel != KERNEL_RUNS)
+        thread->in_vfork = thread->stuck = false;
+    if (kernel == KERNEL_STOPPED)
+        thread->interrupted = thread->interrupt_refused = thread->doubtful = thread->fresh = false;
+    account(thread, +1);
+    if (kernel == KERNEL_DYING) { /* behind those through which memory can be reached */
+        list_remove(&thread->link);
+        list_append(&thread->process->threads, &thread->link);
+    }
+    if (kernel != KERNEL_RUNS && kernel != KERNEL_BORN)
+        list_remove(&thread->expected);
+    expect_last(thread->process);
+    monitor_note_change(thread->process);
+}
+
+void thread_set_fresh(rein_thread *thread)
+{
+    account(thread, -1);
+    thread->fresh = true;
+    account(thread, +1);
+}
+
+void thread_set_cannot_stop(rein_thread *thread, bool in_vfork, bool stuck)
+{
+    account(thread, -1);
+    thread->in_vfork = in_vfork;
+    thread->stuck = stuck;
+    account(thread, +1);
+}
+
+void thread_expect(rein_thread *thread)
+{
+    if (!list_empty(&thread->expected))
+        return;
+    thread->expected_at = monitor_now();
+    thread->look_at = thread->expected_at + (int64_t)LOOK_AFTER_MS * 1000000;
+    list_append(&thread->process->monitor->expected, &thread->expected);
+}
+
+void thread_check(rein_thread *thread, int result, const char *what)
+{
+    if (!result)
+        return;
+    if (result != -ESRCH) {
+        monitor_fail(thread->process->monitor, REIN_SYSTEM, result, "Thread %d %s", thread->id, what);
+        return;
+    }
+    thread->doubtful = true;
+    thread_expect(thread);
+}
+
+static void note_interrupted(rein_thread *thread)
+{
+    thread->interrupted = true;
+    thread_expect(thread);
+}
+
+void thread_interrupt(rein_thread *thread)
+{
+    if (thread->interrupted || (thread->kernel != KERNEL_RUNS && thread->kernel != KERNEL_LISTENS))
+        return;
+    if (thread->stepping == STEPPING_PASS)
+        return; /* it stops by itself after one instruction */
+    if (thread->in_vfork)
+        return; /* it makes a stop when its child has left, before it runs any code (PTRACE_O_TRACEVFORKDONE) */
+    int result = thread->process->os->interrupt(thread->id);
+    if (result && result != -ESRCH) /* -ESRCH: it is dying, and that is awaited just the same */
+        thread_check(thread, result, "cannot be interrupted");
+    note_interrupted(thread);
+    thread->interrupt_refused = result != 0;
+}
+
+void thread_note_zombie(rein_thread *thread)
+{
+    if (thread->stepping == STEPPING_PASS)
+        breakpoint_pass_stopped(thread, true);
+    thread->stepping = STEPPING_NOT;
+    thread_set_kernel(thread, KERNEL_DYING);
+    if (!rein_state_is_terminal(thread->state) && thread_change(thread, TRANSITION_EXITING))
+        thread_change(thread, TRANSITION_CONTINUE);
+}
+
+int thread_resume(rein_thread *thread, enum os_resume how, int signal)
+{
+    list_remove(&thread->ready);
+    int result = thread->process->os->resume(thread->id, how, signal);
+    if (result && result != -ESRCH) { /* it is where it was */
+        if (thread->stepping == STEPPING_PASS)
+            breakpoint_pass_stopped(thread, false);
+        thread->stepping = STEPPING_NOT;
+        thread->deliver = signal;
+        thread_check(thread, result, "cannot be resumed");
+        return result;
+    }
+    thread->run_count++;
+    if (thread->stop == OS_EVENT_GROUP_STOP && how != OS_RESUME_LISTEN)
+        thread->out_of_group_stop = true;
+    bool dying = thread->stop == OS_EVENT_EXITING;
+    thread_set_kernel(thread, how == OS_RESUME_LISTEN && !result ? KERNEL_LISTENS : dying ? KERNEL_DYING : KERNEL_RUNS);
+    if (thread->stop == OS_EVENT_VFORK && !result)
+        thread_set_cannot_stop(thread, true, false);
+    thread_check(thread, result, "cannot be resumed"); /* it was killed; its end is near */
+    LOG(&thread->process->monitor->log, REIN_LOG_TRACE, "Thread %d: resumed (%s) with signal %d", thread->id,
+        how == OS_RESUME_RUN      ? "run"
+        : how == OS_RESUME_STEP   ? "step"
+        : how == OS_RESUME_LISTEN ? "listen"
+                                  : "to system call",
+        signal);
+    return result;
+}
+
+void thread_make_ready(rein_thread *thread)
+{
+    /* Who clears awaits_birth calls again. */
+    if (thread->kernel == KERNEL_STOPPED && !thread_is_kept(thread) && list_empty(&thread->ready))
+        list_append(&thread->process->ready, &thread->ready);
+    monitor_note_change(thread->process);
+}
+
+void thread_rename(rein_thread *thread, int id)
+{
+    rein_monitor *monitor = thread->process->monitor;
+    if (thread->id == id)
+        return;
+    table_remove(&monitor->threads, (uint64_t)thread->id);
+    atomic_store(&thread->id, id);
+    if (table_set(&monitor->threads, (uint64_t)id, thread)) /* it cannot: there is room for the one just removed */
+        monitor_fail(monitor, REIN_NO_MEMORY, 0, "no memory for thread %d after its exec", id);
+}
+
+/* Can the kernel exchange a signal at the stop that the thread is in? */
+static bool is_signal_stop(const rein_thread *thread)
+{
+    return thread->stop == OS_EVENT_SIGNAL || thread->stop == OS_EVENT_TRAP ||
+           (thread->stop == OS_EVENT_STEPPED && !thread->no_delivery);
+}
+
+/* What the kernel does with a pending signal when one of the other kind is generated (prepare_signal in kernel/signal.c):
+ * SIGCONT takes stop signals away, and these take SIGCONT away. The set of those that do so with number, bit N - 1 for N. */
+static uint64_t contradicted_by(int number)
+{
+    if (number <= 0)
+        return 0;
+    const uint64_t stops = UINT64_C(1) << (SIGSTOP - 1) | UINT64_C(1) << (SIGTSTP - 1) | UINT64_C(1) << (SIGTTIN - 1) |
+                           UINT64_C(1) << (SIGTTOU - 1);
+    if (number == SIGCONT)
+        return stops;
+    return stops & UINT64_C(1) << (number - 1) ? UINT64_C(1) << (SIGCONT - 1) : 0;
+}
+
+/* Lets go of those held back that the set makes void. */
+static void drop_held(rein_thread *thread, uint64_t arrived)
+{
+    for (struct held_signal **at = &thread->held; *at;) {
+        struct held_signal *held = *at;
+        if (arrived & contradicted_by(held->signal.number)) {
+            LOG(&thread->process->monitor->log, REIN_LOG_TRACE, "Thread %d: signal %d that was held back is void",
+                thread->id, held->signal.number);
+            *at = held->next;
+            free(held);
+        } else {
+            at = &held->next;
+        }
+    }
+}
+
+/* Signals of those that contradict one held back, which have come to the process and were not seen yet: pending, or taken by a
+ * thread that has stopped with them. */
+static uint64_t arrived_since(const rein_thread *thread)
+{
+    const struct os_backend *os = thread->process->os;
+    uint64_t arrived = 0, wanted = 0;
+    for (const struct held_signal *held = thread->held; held; held = held->next)
+        wanted |= contradicted_by(held->signal.number);
+    if (!wanted)
+        return 0;
+    if (os->pending_signals(thread->id, &arrived))
+        arrived = 0;
+    LIST_FOR_EACH(item, &thread->process->threads)
+    {
+        const rein_thread *other = LIST_ENTRY(item, rein_thread, link);
+        int signal = other->kernel == KERNEL_RUNS ? os->waiting_signal(other->id) : 0;
+        arrived |= signal > 0 && signal <= 64 ? UINT64_C(1) << (signal - 1) : 0;
+    }
+    return arrived & wanted;
+}
+
+/* A stop signal, if there is one: to queue it takes a SIGCONT away that comes in that moment. One that a thread is resumed with is
+ * void if SIGCONT has come since the thread stopped, by the kernel's own care (JOBCTL_STOP_DEQUEUED in kernel/signal.c). */
+static struct held_signal **first_to_deliver(rein_thread *thread)
+{
+    for (struct held_signal **at = &thread->held; *at; at = &(*at)->next) {
+        if ((*at)->signal.number != SIGCONT && contradicted_by((*at)->signal.number))
+            return at;
+    }
+    return &thread->held;
+}
+
+int thread_take_signal(rein_thread *thread)
+{
+    const struct os_backend *os = thread->process->os;
+    int signal = is_signal_stop(thread) ? thread->deliver : 0;
+    if (thread->held)
+        drop_held(thread, arrived_since(thread)); /* to send one would take the other, which is newer, away */
+    struct held_signal **at = first_to_deliver(thread), *held = *at;
+    if (held && !signal && is_signal_stop(thread) && !os->set_signal(thread->id, &held->signal)) {
+        signal = held->signal.number;
+        *at = held->next;
+        free(held);
+    }
+    for (held = thread->held; held; held = held->next)
+        os->queue_signal(thread->process->id, thread->id, &held->signal);
+    free_held(thread);
+    thread->deliver = 0;
+    thread->signal_chosen = false;
+    return signal;
+}
+
+void thread_run(rein_thread *thread)
+{
+    if (thread->state == REIN_STATE_SINGLE_STEPPING) {
+        breakpoint_step(thread);
+    } else if (thread->stop == OS_EVENT_GROUP_STOP) {
+        /* PTRACE_LISTEN (Linux 3.4): it stays in the group-stop, as it would untraced, and we hear when that ends. */
+        if (thread->held)
+            thread_take_signal(thread);
+        thread_resume(thread, OS_RESUME_LISTEN, 0);
+    } else {
+        int signal = thread_take_signal(thread);
+        breakpoint_forget_shown(thread, signal);
+        /* Back into the group-stop, before it executes anything; if that has ended meanwhile, it runs on. */
+        bool returns = thread->out_of_group_stop && !thread->process->os->interrupt(thread->id);
+        thread_resume(thread, OS_RESUME_RUN, signal);
+        if (returns)
+            note_interrupted(thread);
+    }
+}
+
+void thread_continue(rein_thread *thread)
+{
+    if (thread->state == REIN_STATE_STOPPED_SIGNAL && !thread->signal_chosen &&
+        (thread->deliver == SIGSTOP || thread->deliver == SIGTRAP))
+        thread->deliver = 0;
+    thread->look_for_added =
+        thread->kernel == KERNEL_STOPPED && thread->process->breakpoints.clock != thread->stop_clock;
+    thread_change(thread, TRANSITION_CONTINUE);
+}
+
+/* What the kernel does to pending signals is done to those that steps hold back, and to those that the next step would. Threads
+ * take their signals at the same time, and what is seen first need not have come first: a stop that waits to be seen
+ * when SIGCONT is, came before it. */
+void thread_drop_contradicted(rein_thread *thread, int signal)
+{
+    thread->deliver_is_void = thread->next_is_void && contradicted_by(signal);
+    thread->next_is_void = false;
+    if (!contradicted_by(signal))
+        return;
+    uint64_t arrived = UINT64_C(1) << (signal - 1);
+    LIST_FOR_EACH(item, &thread->process->threads)
+    {
+        rein_thread *other = LIST_ENTRY(item, rein_thread, link);
+        drop_held(other, arrived);
+        if (other == thread)
+            continue;
+        if (other->kernel == KERNEL_STOPPED && other->deliver && (arrived & contradicted_by(other->deliver)))
+            other->deliver_is_void = true;
+        else if (other->kernel == KERNEL_RUNS)
+            other->next_is_void = (arrived & contradicted_by(other->process->os->waiting_signal(other->id))) != 0;
+    }
+}
+
+void thread_restore_mask(rein_thread *thread)
+{
+    if (!thread->mask_changed)
+        return;
+    int result = thread->process->os->set_signal_mask(thread->id, thread->mask);
+    thread_check(thread, result, "cannot have its signal mask back");
+    thread->mask_changed = result != 0; /* then it is tried again before it is let go */
+}
+
+void thread_leave_group_stop(rein_thread *thread)
+{
+    thread->process->in_group_stop -= thread->in_group_stop;
+    thread->in_group_stop = false;
+}
+
+void thread_end(rein_thread *thread, enum transition transition)
+{
+    rein_process *process = thread->process;
+    thread_leave_group_stop(thread);
+    if (!rein_state_is_terminal(thread->state))
+        thread_change(thread, transition);
+    account(thread, -1);
+    thread->kernel = KERNEL_GONE;
+    account(thread, +1);
+    if (thread->stepping == STEPPING_PASS)
+        breakpoint_pass_stopped(thread, true);
+    thread->stepping = STEPPING_NOT;
+    list_remove(&thread->expected);
+    list_remove(&thread->ready);
+    list_remove(&thread->link);
+    process->thread_count -= !thread->guest;
+    if (table_find(&process->monitor->threads, (uint64_t)thread->id) == thread)
+        table_remove(&process->monitor->threads, (uint64_t)thread->id);
+    free_held(thread);
+    expect_last(process);
+    monitor_note_change(process);
+    rein_thread_unref(thread);
+}
+
+int thread_bad_state(const rein_thread *thread, struct error *error, const char *what, const char *advice)
+{
+    return error_set(error, REIN_BAD_STATE, "Thread %d %s from state %s: %s", thread->id, what,
+                     rein_state_name(thread->state), advice);
+}
+
+/* ---- What callers ask ---- */
+
+int rein_thread_id(const rein_thread *thread)
+{
+    return thread ? atomic_load(&thread->id) : error_fail(REIN_INVALID_ARGUMENT, "rein_thread_id: thread is NULL");
+}
+
+rein_process *rein_thread_process(const rein_thread *thread)
+{
+    if (!thread)
+        error_fail(REIN_INVALID_ARGUMENT, "rein_thread_process: thread is NULL");
+    return thread ? thread->process : NULL;
+}
+
+/* Of every call below: the process must be held and the thread in it. */
+static int check(const struct request *request, struct error *error)
+{
+    const rein_thread *thread = request->thread;
+    if (rein_state_is_terminal(thread->state) && thread->process->condition == PROCESS_HELD)
+        return error_set(error, REIN_NO_THREAD, "Thread %d of process %d is gone", thread->id, thread->process->id);
+    return process_check(thread->process, error);
+}
+
+static void run_name(struct request *request)
+{
+    rein_thread *thread = request->thread;
+    int result = 0;
+    if (rein_state_is_terminal(thread->state) ||
+        thread->process->os->thread_name(thread->process->id, thread->id, request->out))
+        result = error_set(&request->error, REIN_NO_THREAD, "Thread %d is gone", thread->id);
+    request_finish(request, result);
+}
+
+int rein_thread_name(rein_thread *thread, char name[16])
+{
+    if (!thread || !name)
+        return error_fail(REIN_INVALID_ARGUMENT, "rein_thread_name: thread or name is NULL");
+    struct request request = {.run = run_name, .process = thread->process, .thread = thread, .out = name};
+    return monitor_submit(thread->process->monitor, &request, -1);
+}
+
+static void run_state(struct request *request)
+{
+    *(enum rein_state *)request->out = request->thread->state;
+    request_finish(request, 0);
+}
+
+int rein_thread_state(rein_thread *thread, enum rein_state *state)
+{
+    if (!thread || !state)
+        return error_fail(REIN_INVALID_ARGUMENT, "rein_thread_state: thread or state is NULL");
+    struct request request = {.run = run_state, .process = thread->process, .thread = thread, .out = state};
+    return monitor_submit(thread->process->monitor, &request, -1);
+}
+
+void thread_copy_cause(const rein_thread *thread, struct rein_cause *cause)
+{
+    *cause = thread->cause;
+    rein_thread_ref(cause->new_thread);
+}
+
+static void run_cause(struct request *request)
+{
+    rein_thread *thread = request->thread;
+    int result = 0;
+    if (rein_state_is_stopped(thread->state) || thread->cause.kind == REIN_CAUSE_THREAD_EXIT)
+        thread_copy_cause(thread, request->out);
+    else if (thread->state == REIN_STATE_DETACHED)
+        result = process_check(thread->process, &request->error);
+    else
+        result = thread_bad_state(thread, &request->error, "cannot get stop cause", "it is not stopped");
+    request_finish(request, result);
+}
+
+int rein_thread_cause(rein_thread *thread, struct rein_cause *cause)
+{
+    if (!thread || !cause)
+        return error_fail(REIN_INVALID_ARGUMENT, "rein_thread_cause: thread or cause is NULL");
+    memset(cause, 0, sizeof *cause);
+    struct request request = {.run = run_cause, .process = thread->process, .thread = thread, .out = cause};
+    return monitor_submit(thread->process->monitor, &request, -1);
+}
+
+/* Answers those who wait for the thread to stop, whatever it is that stopped it. */
+static bool stopped_ready(struct request *request)
+{
+    rein_thread *thread = request->thread;
+    int result = process_check(thread->process, &request->error);
+    if (!result && rein_state_is_running(thread->state)) {
+        bool cannot = thread->state == REIN_STATE_STOPPING && (thread->stuck || thread->in_vfork);
+        if (!cannot || !request->begin_only_on_monitor)
+            return false; /* rein_thread_stop says why; the others wait */
+        char why[160] = "is in the kernel";
+        thread->process->os->explain_stuck(thread->process->id, thread->id, why, sizeof why);
+        result =
+            error_set(&request->error, REIN_CANNOT_STOP,
+                      "Thread %d cannot be stopped now: it %s; it is held as soon as it comes out", thread->id, why);
+    } else if (!result && request->flags && rein_state_is_terminal(thread->state)) {
+        result = check(request, &request->error);
+    }
+    process_note_heard(thread->process);
+    request_finish(request, result);
+    return true;
+}
+
+static void run_stop(struct request *request)
+{
+    rein_thread *thread = request->thread;
+    int result = check(request, &request->error);
+    if (!result && rein_state_is_zombie(thread->state))
+        result = thread_bad_state(thread, &request->error, "cannot stop", "it is exiting");
+    if (result) {
+        request_finish(request, result);
+        return;
+    }
+    if (thread->state == REIN_STATE_RUNNING || thread->state == REIN_STATE_SINGLE_STEPPING) {
+        if (thread_change(thread, TRANSITION_ASK_STOP)) {
+            if (thread->kernel == KERNEL_STOPPED && !thread_is_kept(thread))
+                thread_change(thread, TRANSITION_STOP);
+            else
+                thread_interrupt(thread);
+        }
+    }
+    request_wait(request);
+}
+
+int rein_thread_stop(rein_thread *thread, int timeout_ms)
+{
+    if (!thread)
+        return error_fail(REIN_INVALID_ARGUMENT, "rein_thread_stop: thread is NULL");
+    struct request request = {.run = run_stop,
+                              .ready = stopped_ready,
+                              .process = thread->process,
+                              .thread = thread,
+                              .begin_only_on_monitor = true,
+                              .cancellable = true};
+    return monitor_submit(thread->process->monitor, &request, timeout_ms);
+}
+
+static void run_thread_continue(struct request *request)
+{
+    rein_thread *thread = request->thread;
+    int result = check(request, &request->error);
+    if (!result && !rein_state_is_stopped(thread->state) && thread->state != REIN_STATE_STOPPING)
+        result = thread_bad_state(thread, &request->error, "cannot continue", "it is not stopped");
+    if (!result)
+        result = breakpoints_put_in(thread->process, &request->error);
+    if (!result) {
+        thread->process->stop_wanted = false;
+        thread_continue(thread);
+    }
+    request_finish(request, result);
+}
+
+int rein_thread_continue(rein_thread *thread)
+{
+    if (!thread)
+        return error_fail(REIN_INVALID_ARGUMENT, "rein_thread_continue: thread is NULL");
+    struct request request = {.run = run_thread_continue, .process = thread->process, .thread = thread};
+    return monitor_submit(thread->process->monitor, &request, -1);
+}
+
+static void run_thread_wait(struct request *request)
+{
+    int result = check(request, &request->error);
+    if (result)
+        request_finish(request, result);
+    else
+        request_wait(request);
+}
+
+int rein_thread_wait(rein_thread *thread, int timeout_ms)
+{
+    if (!thread)
+        return error_fail(REIN_INVALID_ARGUMENT, "rein_thread_wait: thread is NULL");
+    struct request request = {.run = run_thread_wait,
+                              .ready = stopped_ready,
+                              .process = thread->process,
+                              .thread = thread,
+                              .cancellable = true,
+                              .flags = 1};
+    return monitor_submit(thread->process->monitor, &request, timeout_ms);
+}
+
+/* Keeps the signal that stopped the thread for the next continue (T2). */
+static int hold_signal(rein_thread *thread, struct error *error)
+{
+    if (thread->state == REIN_STATE_STOPPED_SIGNAL && !thread->signal_chosen &&
+        (thread->deliver == SIGSTOP || thread->deliver == SIGTRAP))
+        thread->deliver = 0;
+    if (thread->deliver_is_void)
+        thread->deliver = 0;
+    if (!thread->deliver)
+        return 0;
+    struct held_signal *held = calloc(1, sizeof *held), **last = &thread->held;
+    if (!held)
+        return error_set(error, REIN_NO_MEMORY, "no memory for the pending signal of thread %d", thread->id);
+    if (thread->cause.signal.number == thread->deliver)
+        held->signal = thread->cause.signal;
+    held->signal.number = thread->deliver;
+    while (*last)
+        last = &(*last)->next;
+    *last = held;
+    thread->deliver = 0;
+    LOG(&thread->process->monitor->log, REIN_LOG_TRACE, "Thread %d: signal %d is held back", thread->id,
+        held->signal.number);
+    return 0;
+}
+
+static void run_step(struct request *request)
+{
+    rein_thread *thread = request->thread;
+    int result = check(request, &request->error);
+    if (!result && (!rein_state_is_stopped(thread->state) || thread->state == REIN_STATE_STOPPED_EXITING))
+        result = thread_bad_state(thread, &request->error, "cannot single step",
+                                  thread->state == REIN_STATE_STOPPED_EXITING ? "it is exiting" : "stop it first");
+    if (!result && request->on_monitor)
+        result = error_set(&request->error, REIN_ON_MONITOR,
+                           "a thread cannot be stepped in a callback, which would have to wait");
+    if (!result && !(request->flags & REIN_STEP_DELIVER))
+        result = hold_signal(thread, &request->error);
+    if (result) {
+        request_finish(request, result);
+        return;
+    }
+    thread->step_deliver = (request->flags & REIN_STEP_DELIVER) != 0;
+    request->flags = 0;
+    thread_change(thread, TRANSITION_STEP);
+    request_wait(request);
+}
+
+int rein_thread_step(rein_thread *thread, unsigned flags, int timeout_ms)
+{
+    if (!thread || (flags & ~(unsigned)REIN_STEP_DELIVER))
+        return error_fail(REIN_INVALID_ARGUMENT, "rein_thread_step: thread is NULL, or unknown flags 0x%x", flags);
+    struct request request = {.run = run_step,
+                              .ready = stopped_ready,
+                              .process = thread->process,
+                              .thread = thread,
+                              .flags = flags,
+                              .cancellable = true};
+    return monitor_submit(thread->process->monitor, &request, timeout_ms);
+}
+
+static void run_set_signal(struct request *request)
+{
+    rein_thread *thread = request->thread;
+    int result = check(request, &request->error);
+    if (!result && (thread->state != REIN_STATE_STOPPED_SIGNAL || !is_signal_stop(thread)))
+        result = thread_bad_state(thread, &request->error, "cannot be given another signal",
+                                  "only a thread that a signal has stopped can");
+    if (!result) {
+        thread->deliver = request->number;
+        thread->deliver_is_void = false;
+        thread->signal_chosen = true;
+    }
+    request_finish(request, result);
+}
+
+int rein_thread_set_signal(rein_thread *thread, int number)
+{
+    if (!thread || number < 0 || number > 64)
+        return error_fail(REIN_INVALID_ARGUMENT, "rein_thread_set_signal: thread is NULL, or %d is no signal", number);
+    struct request request = {.run = run_set_signal, .process = thread->process, .thread = thread, .number = number};
+    return monitor_submit(thread->process->monitor, &request, -1);
+}

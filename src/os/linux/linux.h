@@ -1,0 +1,105 @@
+/* What the files of the Linux backend know of each other: the functions behind the table in backend.c, by the file that
+ * defines them. What each must do is said once, in os/backend.h. No ptrace constant leaves ptrace.c. */
+#ifndef REIN_OS_LINUX_LINUX_H
+#define REIN_OS_LINUX_LINUX_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "os/backend.h"
+
+/* ---- ptrace.c: one wrapper a request, and what a wait status means ---- */
+int linux_seize(int id);
+int linux_interrupt(int id);
+int linux_resume(int id, enum os_resume how, int signal);
+int linux_detach(int id, int signal);
+int linux_get_registers(int id, struct arch_registers *registers);
+int linux_set_registers(int id, const struct arch_registers *registers);
+int linux_set_signal(int id, const struct rein_signal *signal);
+int linux_get_signal_mask(int id, uint64_t *mask);
+int linux_set_signal_mask(int id, uint64_t mask);
+int linux_trap_is_pending(int id);
+
+/* Turns what waitpid(id, &status, __WALL) gave into an event: 1. 0 when there is no event in it, because the thread was
+ * killed in this very stop: wait for it again, without resuming it. Any kind of status is understood. */
+int linux_decode(int id, int status, struct os_event *event);
+/* One word of a stopped thread's memory, at any address: the last way when all others are forbidden. */
+int linux_peek(int id, uint64_t address, long *word);
+int linux_poke(int id, uint64_t address, long word);
+
+/* Is ptrace itself refused here, whatever the thread (a seccomp filter does that)? 0, or the errno, positive. */
+int linux_ptrace_is_refused(void);
+
+/* ---- seize.c: a ptrace request that can be given up: -EINTR then ---- */
+int linux_seize_call(int request, int id, unsigned long options);
+/* The calling thread is a monitor of that kind, and may be interrupted by that signal, which is handled here from now on. */
+void linux_seize_with(enum rein_monitor_kind kind, int signal);
+void linux_seize_end(void); /* of a number of calls */
+
+/* ---- restart.c: system calls that a stop has interrupted ---- */
+int linux_restart_interrupted_call(int id, struct arch_registers *registers);
+int linux_call_is_made_again(const struct arch_registers *registers, uint64_t *pc);
+
+/* ---- wait.c ---- */
+int linux_waiter_create(enum rein_monitor_kind kind, bool (*is_tracee)(int id, void *arg),
+                        int (*for_each_tracee)(os_id_callback callback, void *callback_arg, void *arg), void *arg,
+                        struct os_waiter **waiter);
+void linux_waiter_destroy(struct os_waiter *waiter);
+int linux_waiter_next(struct os_waiter *waiter, struct os_event *event);
+int linux_waiter_next_of(struct os_waiter *waiter, int id, struct os_event *event);
+int linux_waiting_signal(int id);
+void linux_waiter_sleep(struct os_waiter *waiter, int64_t timeout_us);
+int linux_waiter_wake(struct os_waiter *waiter);
+
+/* ---- monitor_process.c ---- */
+int linux_monitor_start(enum rein_monitor_kind kind, void (*body)(void *arg), void (*ended)(void *arg, bool killed),
+                        void *arg, void **handle);
+void linux_monitor_join(void *handle);
+void linux_monitor_forget(void *handle);
+/* Sets how a signal is handled past the C library and the sanitizers; NULL: in the default way. */
+void linux_set_action(int number, void (*handler)(int number, siginfo_t *info, void *context));
+bool linux_host_is_dead(void);
+void linux_monitor_leave_group(void);
+/* On the monitor, before it becomes the parent of a program in the host's process group. */
+void linux_monitor_will_spawn(void);
+void linux_monitor_set_emergency(void (*emergency)(void *arg), void *arg);
+int linux_self_process(void);
+int linux_self_thread(void);
+
+/* ---- word.c ---- */
+void linux_word_wait(_Atomic uint32_t *word, uint32_t value, int64_t timeout_ns);
+void linux_word_wake(_Atomic uint32_t *word);
+
+/* ---- procfs.c: looking at threads and processes; any thread may call these ---- */
+int linux_for_each_thread(int pid, os_id_callback callback, void *arg);
+int linux_for_each_child_of(int pid, os_id_callback callback, void *arg);
+int linux_thread_status(int pid, int id, enum os_thread_status *status);
+int linux_thread_name(int pid, int id, char name[16]);
+int linux_process_of(int id, int *pid, int *parent);
+bool linux_is_thread_of(int id, int pid);
+int linux_tracer_of(int id, int *tracer);
+bool linux_same_memory(int id, int other_id);
+int linux_explain_seize(int pid, int id, int error, char *text, size_t size);
+void linux_explain_stuck(int pid, int id, char *text, size_t size);
+/* The signals that wait in the thread's own queue (SigPnd), and in the process's (ShdPnd). */
+int linux_pending_signals(int id, uint64_t *own, uint64_t *shared);
+
+/* ---- memory.c ---- */
+void linux_memory_init(struct os_memory *memory);
+void linux_memory_close(struct os_memory *memory);
+bool linux_memory_is_gone(const struct os_memory *memory);
+int64_t linux_read(struct os_memory *memory, int id, uint64_t address, void *buffer, size_t size);
+int64_t linux_write(struct os_memory *memory, int id, uint64_t address, const void *data, size_t size);
+
+/* ---- spawn.c ---- */
+int linux_spawn(const struct os_spawn *what, struct os_spawned *child, enum os_spawn_step *step);
+int linux_spawn_error(struct os_spawned *child, enum os_spawn_step *step);
+void linux_spawn_close(struct os_spawned *child);
+
+/* ---- signal.c ---- */
+int linux_kill(int pid, int signal);
+int linux_all_pending_signals(int id, uint64_t *mask);
+int linux_queue_signal(int pid, int id, const struct rein_signal *signal);
+
+#endif

@@ -1,0 +1,719 @@
+/* Looking at threads and processes through /proc, without tracing them, and saying in words why one cannot be traced
+ * or does not stop.
+ *
+ * A thread's files are read by its own id, /proc/ID/..., where the process is not known: the kernel shows them there too, it
+ * only does not list them. All but the explanations are async-signal-safe and use no memory but the stack. */
+#include "os/linux/linux.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define KERNEL_THREAD 0x00200000u /* PF_KTHREAD, in the flags of /proc/PID/stat since Linux 2.6.27 */
+#define CAPABILITY_PTRACE 19
+#define COMPARE_MEMORY 1 /* KCMP_VM */
+
+/* ---- Reading files ---- */
+
+struct path {
+    char text[96];
+    size_t length;
+};
+
+static void add_text(struct path *path, const char *text)
+{
+    while (*text != '\0' && path->length + 1 < sizeof path->text)
+        path->text[path->length++] = *text++;
+    path->text[path->length] = '\0';
+}
+
+static void add_number(struct path *path, int number)
+{
+    char digits[16];
+    size_t at = sizeof digits - 1;
+    unsigned rest = number < 0 ? 0U : (unsigned)number;
+
+    digits[at] = '\0';
+    do {
+        digits[--at] = (char)('0' + rest % 10);
+        rest /= 10;
+    } while (rest != 0);
+    add_text(path, digits + at);
+}
+
+/* /proc/PID/LEAF */
+static struct path process_path(int pid, const char *leaf)
+{
+    struct path path = {.length = 0};
+
+    add_text(&path, "/proc/");
+    add_number(&path, pid);
+    add_text(&path, "/");
+    add_text(&path, leaf);
+    return path;
+}
+
+/* /proc/PID/task/ID/LEAF: no thread of another process that has got the same id meanwhile. */
+static struct path thread_path(int pid, int id, const char *leaf)
+{
+    struct path path = process_path(pid, "task/");
+
+    add_number(&path, id);
+    add_text(&path, "/");
+    add_text(&path, leaf);
+    return path;
+}
+
+/* The start of a file, as a string. Its length, or a negative errno; -ESRCH when there is no such thread: it was
+ * gone at the open (ENOENT) or at the read (ESRCH). */
+static ssize_t read_file(struct path path, char *buffer, size_t size)
+{
+    int fd = open(path.text, O_RDONLY | O_CLOEXEC);
+    size_t length = 0;
+
+    buffer[0] = '\0';
+    if (fd < 0)
+        return errno == ENOENT ? -ESRCH : -errno;
+    while (length + 1 < size) {
+        ssize_t count = read(fd, buffer + length, size - 1 - length);
+
+        if (count < 0 && errno == EINTR)
+            continue;
+        if (count < 0) {
+            int error = errno;
+            close(fd);
+            return -error;
+        }
+        if (count == 0)
+            break;
+        length += (size_t)count;
+    }
+    close(fd);
+    buffer[length] = '\0';
+    return (ssize_t)length;
+}
+
+/* ---- Reading what is in them ---- */
+
+/* Decimal digits after blanks; behind them in *end. */
+static uint64_t read_decimal(const char *text, const char **end)
+{
+    uint64_t value = 0;
+
+    while (*text == ' ' || *text == '\t')
+        text++;
+    while (*text >= '0' && *text <= '9')
+        value = value * 10 + (uint64_t)(*text++ - '0');
+    if (end != NULL)
+        *end = text;
+    return value;
+}
+
+static uint64_t read_hexadecimal(const char *text)
+{
+    uint64_t value = 0;
+
+    while (*text == ' ' || *text == '\t')
+        text++;
+    for (;; text++) {
+        if (*text >= '0' && *text <= '9')
+            value = value * 16 + (uint64_t)(*text - '0');
+        else if (*text >= 'a' && *text <= 'f')
+            value = value * 16 + 10 + (uint64_t)(*text - 'a');
+        else
+            return value;
+    }
+}
+
+#define STATUS_SIZE 4096 /* about 1500 in Linux 6.18; a long list of groups makes it longer, behind what is read here */
+
+/* What follows LABEL and a colon at the start of a line of a status file; "" when there is no such line. A thread's name
+ * cannot forge one: the kernel writes a newline in it as \n. */
+static const char *status_field(const char *status, const char *label)
+{
+    size_t length = strlen(label);
+
+    for (const char *line = status; line != NULL; line = strchr(line, '\n')) {
+        if (*line == '\n')
+            line++;
+        if (strncmp(line, label, length) == 0 && line[length] == ':')
+            return line + length + 1;
+    }
+    return "";
+}
+
+static int status_number(const char *status, const char *label)
+{
+    return (int)read_decimal(status_field(status, label), NULL);
+}
+
+/* From a stat file: what follows the name, which may hold blanks and parentheses itself. NULL: nothing does. */
+static const char *behind_name(const char *stat)
+{
+    const char *end = strrchr(stat, ')');
+
+    return end != NULL && end[1] == ' ' ? end + 2 : NULL;
+}
+
+/* ---- The scans ---- */
+
+enum { SCAN_TRIES = 10 };
+
+static uint64_t count_links(int fd)
+{
+    struct stat directory;
+
+    return fstat(fd, &directory) == 0 ? (uint64_t)directory.st_nlink : 0;
+}
+
+/* Calls back for every name in a directory that is a number. *whole: as many as the directory has had subdirectories all the
+ * time, which its links count. */
+static int for_each_number(const char *directory, os_id_callback callback, void *arg, bool *whole)
+{
+    /* getdents64(2) and not readdir(3), which allocates. */
+    union {
+        char bytes[8192];
+        struct dirent64 align;
+    } buffer;
+    int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int result = 0;
+    uint64_t links, count = 0;
+
+    if (fd < 0)
+        return errno == ENOENT ? -ESRCH : -errno;
+    links = count_links(fd);
+    while (result == 0) {
+        long size = syscall(SYS_getdents64, fd, buffer.bytes, sizeof buffer.bytes);
+
+        if (size <= 0) {
+            if (size < 0) /* ENOENT: the process went in the middle of it */
+                result = errno == ENOENT ? -ESRCH : -errno;
+            break;
+        }
+        for (long at = 0; at < size && result == 0;) {
+            const struct dirent64 *entry = (const struct dirent64 *)(const void *)(buffer.bytes + at);
+            const char *end = NULL;
+            uint64_t id = read_decimal(entry->d_name, &end);
+
+            if (id > 0 && *end == '\0') {
+                count++;
+                result = callback((int)id, arg);
+            }
+            at += entry->d_reclen;
+        }
+    }
+    if (whole != NULL)
+        *whole = links == count + 2 && links == count_links(fd); /* itself, and the one in its parent */
+    close(fd);
+    return result;
+}
+
+/* All of them, zombies too; a leader that has left before the others stays in the list as long as there are any. When one goes
+ * while the list is read, the kernel ends it there (next_tid() in fs/proc/base.c), and others that are at work are missing,
+ * once in ten thousand times where threads come and go (measured). So it is read until its length is that of the process. */
+int linux_for_each_thread(int pid, os_id_callback callback, void *arg)
+{
+    struct path path = process_path(pid, "task");
+    bool whole = false;
+    int result = 0;
+
+    for (int tries = 0; !whole && result == 0 && tries < SCAN_TRIES; tries++)
+        result = for_each_number(path.text, callback, arg, &whole);
+    if (result == 0 && !whole)
+        return -EAGAIN;
+    /* Not there, and yet alive: hidden (mounted with hidepid), or /proc is not mounted at all. */
+    if (result == -ESRCH && (kill(pid, 0) == 0 || errno == EPERM))
+        return access("/proc/self", F_OK) == 0 ? -EACCES : -ENOSYS;
+    return result;
+}
+
+struct children {
+    int parent;
+    os_id_callback callback;
+    void *arg;
+};
+
+static int if_child(int id, void *arg)
+{
+    struct children *children = arg;
+    int pid = 0, parent = 0;
+
+    if (linux_process_of(id, &pid, &parent) == 0 && parent == children->parent)
+        return children->callback(id, children->arg);
+    return 0;
+}
+
+/* What one reading of a list of children has given. */
+struct reading {
+    uint64_t count, sum;
+};
+
+static int read_children(int fd, struct children *children, struct reading *reading)
+{
+    char buffer[512];
+    size_t kept = 0;
+
+    *reading = (struct reading){0, 0};
+    for (;;) {
+        ssize_t count = read(fd, buffer + kept, sizeof buffer - 1 - kept);
+        const char *text = buffer;
+
+        if (count < 0 && errno == EINTR)
+            continue;
+        if (count <= 0)
+            return 0;
+        buffer[kept + (size_t)count] = '\0';
+        for (;;) { /* every number is followed by a blank; one that is not is cut off here */
+            const char *end = NULL;
+            uint64_t child = read_decimal(text, &end);
+
+            if (*end != ' ')
+                break;
+            text = end + 1;
+            reading->count++;
+            reading->sum += child;
+            int result = child > 0 ? children->callback((int)child, children->arg) : 0;
+            if (result != 0)
+                return result;
+        }
+        kept = strlen(text);
+        memmove(buffer, text, kept);
+    }
+}
+
+/* The children of one thread: what it has made by fork and its like. Of this list, too, some are missing when one ends while
+ * it is read, and nothing tells how long it should be: it is read until that makes no difference. */
+static int for_each_child_of_thread(int id, void *arg)
+{
+    struct children *children = arg;
+    struct path path = thread_path(children->parent, id, "children");
+    struct reading before = {UINT64_MAX, 0}, now = {0, 0};
+    int result = 0;
+    int fd = open(path.text, O_RDONLY | O_CLOEXEC);
+
+    if (fd < 0 && errno != ENOENT)
+        return errno == ESRCH ? 0 : -errno;
+    if (fd < 0) /* a thread that has gone meanwhile has left its children to another */
+        return linux_is_thread_of(id, children->parent) ? -ENOSYS : 0;
+    for (int tries = 0; tries < SCAN_TRIES && result == 0; tries++) {
+        result = read_children(fd, children, &now);
+        if (now.count == before.count && now.sum == before.sum)
+            break;
+        before = now;
+        if (lseek(fd, 0, SEEK_SET) != 0)
+            break;
+    }
+    close(fd);
+    return result;
+}
+
+int linux_for_each_child_of(int pid, os_id_callback callback, void *arg)
+{
+    struct children children = {pid, callback, arg};
+    int result = linux_for_each_thread(pid, for_each_child_of_thread, &children);
+
+    if (result == -ENOSYS) /* a kernel without CONFIG_PROC_CHILDREN: ask everybody for his parent */
+        result = for_each_number("/proc", if_child, &children, NULL);
+    return result;
+}
+
+/* ---- Questions about one thread ---- */
+
+int linux_thread_status(int pid, int id, enum os_thread_status *status)
+{
+    char stat[512];
+    ssize_t length = read_file(thread_path(pid, id, "stat"), stat, sizeof stat);
+    const char *state = behind_name(stat);
+
+    if (length < 0 && length != -ESRCH)
+        return (int)length;
+    switch (state != NULL ? *state : 'X') {
+    case 'X': /* dead, and still in the list for a moment */
+    case 'x':
+        *status = OS_THREAD_GONE;
+        return 0;
+    case 'Z':
+        *status = OS_THREAD_ZOMBIE;
+        return 0;
+    case 'R':
+        *status = OS_THREAD_RUNS;
+        return 0;
+    case 'T': /* by job control */
+    case 't': /* by a tracer, Linux 2.6.33 */
+        *status = OS_THREAD_STOPPED;
+        return 0;
+    case 'D': /* also who waits killably: for a file on the network, for a vfork child */
+    case 'I':
+        *status = OS_THREAD_UNINTERRUPTIBLE;
+        return 0;
+    default:
+        *status = OS_THREAD_SLEEPS;
+        return 0;
+    }
+}
+
+int linux_thread_name(int pid, int id, char name[16])
+{
+    char comm[64];
+    ssize_t length = read_file(thread_path(pid, id, "comm"), comm, sizeof comm);
+
+    if (length < 0)
+        return (int)length;
+    if (length > 0 && comm[length - 1] == '\n') /* the kernel's; there may be others in the name */
+        length--;
+    if (length > 15) /* a kernel thread's can be longer */
+        length = 15;
+    memcpy(name, comm, (size_t)length);
+    name[length] = '\0';
+    return 0;
+}
+
+int linux_process_of(int id, int *pid, int *parent)
+{
+    char status[STATUS_SIZE];
+    ssize_t length = read_file(process_path(id, "status"), status, sizeof status);
+
+    if (length < 0)
+        return (int)length;
+    *pid = status_number(status, "Tgid");
+    *parent = status_number(status, "PPid");
+    return 0;
+}
+
+bool linux_is_thread_of(int id, int pid)
+{
+    return syscall(SYS_tgkill, pid, id, 0) == 0 || errno == EPERM;
+}
+
+int linux_tracer_of(int id, int *tracer)
+{
+    char status[STATUS_SIZE];
+    ssize_t length = read_file(process_path(id, "status"), status, sizeof status);
+
+    if (length < 0)
+        return (int)length;
+    *tracer = status_number(status, "TracerPid");
+    return 0;
+}
+
+int linux_pending_signals(int id, uint64_t *own, uint64_t *shared)
+{
+    char status[STATUS_SIZE];
+    ssize_t length = read_file(process_path(id, "status"), status, sizeof status);
+
+    if (length < 0)
+        return (int)length;
+    *own = read_hexadecimal(status_field(status, "SigPnd"));
+    *shared = read_hexadecimal(status_field(status, "ShdPnd"));
+    return 0;
+}
+
+/* kcmp(2), Linux 3.5, where the kernel has it (CONFIG_KCMP) and no seccomp filter forbids it. Without it only the threads
+ * of one process are known to share their memory. A child of vfork or clone(CLONE_VM) is then taken for one
+ * with a memory of its own: nothing else in the system tells the two apart right after the call. */
+bool linux_same_memory(int id, int other_id)
+{
+    int pid = 0, parent = 0;
+
+    if (id == other_id)
+        return true;
+    long order = syscall(SYS_kcmp, id, other_id, COMPARE_MEMORY, 0, 0);
+    if (order >= 0)
+        return order == 0;
+    return linux_process_of(id, &pid, &parent) == 0 && linux_is_thread_of(other_id, pid);
+}
+
+/* ---- Why not? ----
+ * In words, with what to do about it. Here stdio may be used. */
+
+struct facts { /* what decides whether a thread may be traced: ptrace(2), "Ptrace access mode checking" */
+    bool known;
+    unsigned user[3], group[3];    /* real, effective, saved */
+    uint64_t permitted, effective; /* capabilities */
+    char status[STATUS_SIZE];
+};
+
+static void read_ids(const char *text, unsigned ids[3])
+{
+    for (int i = 0; i < 3; i++)
+        ids[i] = (unsigned)read_decimal(text, &text);
+}
+
+static void read_facts(struct path path, struct facts *facts)
+{
+    facts->known = read_file(path, facts->status, sizeof facts->status) > 0;
+    read_ids(status_field(facts->status, "Uid"), facts->user);
+    read_ids(status_field(facts->status, "Gid"), facts->group);
+    facts->permitted = read_hexadecimal(status_field(facts->status, "CapPrm"));
+    facts->effective = read_hexadecimal(status_field(facts->status, "CapEff"));
+}
+
+/* " (NAME)", or "" */
+static void describe(int pid, char text[24])
+{
+    char name[16];
+
+    text[0] = '\0';
+    if (linux_thread_name(pid, pid, name) == 0)
+        snprintf(text, 24, " (%s)", name);
+}
+
+static bool is_kernel_thread(int pid)
+{
+    char stat[512];
+    ssize_t length = read_file(process_path(pid, "stat"), stat, sizeof stat);
+    const char *text = behind_name(stat);
+
+    if (length < 0 || text == NULL)
+        return false;
+    /* state, and then numbers: ppid, pgrp, session, tty, its group, flags */
+    for (int field = 0; field < 6 && text != NULL; field++)
+        if ((text = strchr(text, ' ')) != NULL)
+            text++;
+    return text != NULL && (read_decimal(text, NULL) & KERNEL_THREAD) != 0;
+}
+
+static int yama_scope(void)
+{
+    struct path path = {.length = 0};
+    char value[16];
+
+    add_text(&path, "/proc/sys/kernel/yama/ptrace_scope");
+    return read_file(path, value, sizeof value) > 0 ? (int)read_decimal(value, NULL) : 0;
+}
+
+/* Do their user namespaces differ, as far as we may know? */
+static bool is_in_other_namespace(int pid)
+{
+    struct path ours = {.length = 0}, its = process_path(pid, "ns/user");
+    char our_link[64] = "", its_link[64] = "";
+
+    add_text(&ours, "/proc/self/ns/user");
+    return readlink(ours.text, our_link, sizeof our_link - 1) > 0 &&
+           readlink(its.text, its_link, sizeof its_link - 1) > 0 && strcmp(our_link, its_link) != 0;
+}
+
+/* A process that is not dumpable has its files in /proc belong to root, of its user namespace (proc(5)). */
+static bool is_undumpable(int pid, const struct facts *its)
+{
+    struct path path = process_path(pid, "status");
+    struct stat file;
+
+    return stat(path.text, &file) == 0 && file.st_uid != its->user[1];
+}
+
+static bool is_all(const unsigned ids[3], unsigned id)
+{
+    return ids[0] == id && ids[1] == id && ids[2] == id;
+}
+
+/* Why a thread that lives, and is nobody else's, may not be traced. The order is the kernel's in __ptrace_may_access(),
+ * so that the first reason found is the one that counted. */
+static void explain_refusal(int pid, char *text, size_t size)
+{
+    struct facts our = {.known = false}, its = {.known = false};
+    struct path path = {.length = 0};
+    const char *cure = "run as root or with CAP_SYS_PTRACE";
+    char who[24];
+    int scope = yama_scope();
+
+    add_text(&path, "/proc/self/status");
+    read_facts(path, &our);
+    read_facts(process_path(pid, "status"), &its);
+    describe(pid, who);
+    if (our.user[1] == 0)
+        cure = "root lacks CAP_SYS_PTRACE here: start the container with --cap-add=SYS_PTRACE";
+
+    bool capable = (our.effective >> CAPABILITY_PTRACE & 1) != 0;
+
+    if (linux_ptrace_is_refused() != 0) {
+        snprintf(text, size,
+                 "ptrace is forbidden here altogether, it seems by a container's seccomp filter: start the container "
+                 "with --cap-add=SYS_PTRACE or --security-opt seccomp=unconfined");
+    } else if (scope >= 3) {
+        snprintf(text, size,
+                 "kernel.yama.ptrace_scope is %d: nobody may trace, not even root, until the system is restarted with "
+                 "another setting",
+                 scope);
+    } else if (!its.known || !our.known) {
+        snprintf(text, size, "process %d is not visible in /proc to this user (hidepid); %s", pid, cure);
+    } else if (capable && is_in_other_namespace(pid)) {
+        snprintf(text, size,
+                 "process %d%s is in another user namespace (container), where CAP_SYS_PTRACE of this one does not "
+                 "count: trace it from inside, or from the namespace that both are in",
+                 pid, who);
+    } else if (capable) {
+        snprintf(text, size,
+                 "a security module (SELinux, AppArmor) forbids tracing process %d%s, although CAP_SYS_PTRACE is "
+                 "there: see the system's audit log",
+                 pid, who);
+    } else if (!is_all(its.user, our.user[0]) && its.user[0] == its.user[1] && its.user[1] == its.user[2]) {
+        snprintf(text, size, "process %d%s belongs to user %u, this is user %u: %s", pid, who, its.user[0], our.user[0],
+                 cure);
+    } else if (!is_all(its.user, our.user[0]) || !is_all(its.group, our.group[0])) {
+        snprintf(text, size,
+                 "process %d%s has other user or group ids than this one (user %u, %u, %u, group %u, %u, %u; this is "
+                 "%u and %u), as a set-user-ID program has: %s",
+                 pid, who, its.user[0], its.user[1], its.user[2], its.group[0], its.group[1], its.group[2], our.user[0],
+                 our.group[0], cure);
+    } else if (is_undumpable(pid, &its)) {
+        snprintf(text, size,
+                 "process %d%s is not dumpable: it has asked for that with prctl(PR_SET_DUMPABLE), or has changed its "
+                 "user ids, or its program file may not be read; %s",
+                 pid, who, cure);
+    } else if (is_in_other_namespace(pid)) {
+        snprintf(text, size, "process %d%s is in another user namespace (container): trace it from inside, or %s", pid,
+                 who, cure);
+    } else if ((its.permitted & ~our.permitted) != 0) {
+        snprintf(text, size, "process %d%s has capabilities that this one lacks: %s", pid, who, cure);
+    } else if (scope == 2) {
+        snprintf(text, size,
+                 "kernel.yama.ptrace_scope is 2: only CAP_SYS_PTRACE may trace. Run as root, or sysctl "
+                 "kernel.yama.ptrace_scope=0");
+    } else if (scope == 1) {
+        snprintf(text, size,
+                 "kernel.yama.ptrace_scope is 1: only what this process has started may be traced, and process %d%s is "
+                 "not. Run as root, or sysctl kernel.yama.ptrace_scope=0, or let it call prctl(PR_SET_PTRACER)",
+                 pid, who);
+    } else {
+        snprintf(text, size,
+                 "the kernel forbids tracing process %d%s; it is in a container or under a security module (SELinux, "
+                 "AppArmor) that does not allow it, or not dumpable: %s",
+                 pid, who, cure);
+    }
+}
+
+static int explain_not_permitted(int pid, int id, char *text, size_t size)
+{
+    int tracer = 0;
+    char who[24];
+
+    describe(pid, who);
+    if (pid == getpid()) {
+        snprintf(text, size, "process %d is the tracer itself", pid);
+        return REIN_SELF;
+    }
+    if (is_kernel_thread(pid)) {
+        snprintf(text, size, "%d%s is a kernel thread", pid, who);
+        return REIN_KERNEL_THREAD;
+    }
+    if (linux_tracer_of(id, &tracer) == 0 && tracer != 0) {
+        char name[16];
+        char by[24] = "";
+
+        if (linux_thread_name(tracer, tracer, name) == 0)
+            snprintf(by, sizeof by, " (%s)", name);
+        snprintf(text, size, "process %d%s is traced already, by process %d%s: make that one let go first", pid, who,
+                 tracer, by);
+        return REIN_ALREADY_TRACED;
+    }
+    explain_refusal(pid, text, size);
+    return REIN_NOT_PERMITTED;
+}
+
+int linux_explain_seize(int pid, int id, int error, char *text, size_t size)
+{
+    enum os_thread_status status = OS_THREAD_RUNS;
+
+    error = error < 0 ? -error : error;
+    /* A zombie is EPERM, or ESRCH when it became one meanwhile. Of a leader that has left before the others, only the
+     * leader is one. */
+    if (linux_thread_status(pid, id, &status) == 0 && status == OS_THREAD_ZOMBIE) {
+        char who[24];
+        int process = pid, parent = 0;
+
+        describe(pid, who);
+        linux_process_of(pid, &process, &parent);
+        if (id == pid)
+            snprintf(text, size, "process %d%s is a zombie: it has exited, and its parent %d has not waited for it yet",
+                     pid, who, parent);
+        else
+            snprintf(text, size, "thread %d of process %d%s has exited", id, pid, who);
+        return REIN_EXITED;
+    }
+
+    switch (error) {
+    case ESRCH:
+        if (id == pid || kill(pid, 0) != 0) {
+            snprintf(text, size, "there is no process %d", pid);
+            return REIN_NO_PROCESS;
+        }
+        snprintf(text, size, "process %d has no thread %d any more", pid, id);
+        return REIN_NO_THREAD;
+    case EPERM:
+    case EACCES:
+        return explain_not_permitted(pid, id, text, size);
+    case EIO:
+    case EINVAL:
+        snprintf(text, size, "this kernel cannot trace without stopping (PTRACE_SEIZE, Linux 3.4)");
+        return REIN_NOT_SUPPORTED;
+    case ENOSYS:
+        snprintf(text, size, access("/proc/self", F_OK) == 0 ? "this kernel has no ptrace" : "/proc is not mounted");
+        return REIN_NOT_SUPPORTED;
+    case ENOMEM:
+        snprintf(text, size, "out of memory");
+        return REIN_NO_MEMORY;
+    default:
+        snprintf(text, size, "process %d cannot be traced: %s", pid, strerror(error));
+        return REIN_SYSTEM;
+    }
+}
+
+struct vfork_search {
+    int thread, child;
+};
+
+static int is_in_same_memory(int id, void *arg)
+{
+    struct vfork_search *search = arg;
+
+    if (!linux_same_memory(search->thread, id))
+        return 0;
+    search->child = id;
+    return 1;
+}
+
+void linux_explain_stuck(int pid, int id, char *text, size_t size)
+{
+    struct vfork_search search = {id, 0};
+    struct children children = {pid, is_in_same_memory, &search};
+    enum os_thread_status status = OS_THREAD_GONE;
+    char where[64] = "";
+
+    /* The kernel function that it sleeps in; "0" when it does not sleep, or without the right to know. */
+    if (read_file(thread_path(pid, id, "wchan"), where, sizeof where) <= 0 || strcmp(where, "0") == 0)
+        where[0] = '\0';
+
+    const char *in = where[0] != '\0' ? " in " : "";
+    linux_thread_status(pid, id, &status);
+    switch (status) {
+    case OS_THREAD_UNINTERRUPTIBLE:
+        if (for_each_child_of_thread(id, &children) > 0)
+            snprintf(text, size, "waits for its vfork child %d", search.child);
+        else
+            snprintf(text, size, "is in uninterruptible sleep%s%s", in, where);
+        break;
+    case OS_THREAD_SLEEPS:
+        snprintf(text, size, "sleeps%s%s and has not answered yet", in, where);
+        break;
+    case OS_THREAD_RUNS:
+        snprintf(text, size, "runs and has not answered yet");
+        break;
+    case OS_THREAD_STOPPED:
+        snprintf(text, size, "is stopped, by job control or by another tracer");
+        break;
+    case OS_THREAD_ZOMBIE:
+        snprintf(text, size, "has exited and is a zombie");
+        break;
+    case OS_THREAD_GONE:
+    default:
+        snprintf(text, size, "is gone");
+        break;
+    }
+}

@@ -1,0 +1,383 @@
+/* ptrace(2): one wrapper a request, and what a wait status means. The only file that includes its header: what
+ * leaves here is a number, 0, a negative errno or a struct os_event.
+ *
+ * -ESRCH from any request but seize and interrupt says that the thread is not in a ptrace-stop (any more): SIGKILL ends
+ * a stop at any moment. Everything here is async-signal-safe, as the engine's emergency exit needs it. */
+#include "os/linux/linux.h"
+
+#include <elf.h>
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+
+/* Everything that a tracee can tell of its own accord. TRACESYSGOOD marks a system call's stop, which is a bare
+ * SIGTRAP without it. Not EXITKILL: tracees are to outlive us. */
+#define OPTIONS                                                                                                        \
+    (PTRACE_O_TRACECLONE | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK | PTRACE_O_TRACEVFORKDONE | PTRACE_O_TRACEEXEC |   \
+     PTRACE_O_TRACEEXIT | PTRACE_O_TRACESYSGOOD)
+#define SYSTEM_CALL_STOP (SIGTRAP | 0x80)
+
+/* A step that delivers a signal ends at the handler's first instruction with ptrace_notify(SIGTRAP)
+ * (signal_setup_done() in the kernel's kernel/signal.c), which puts the stop's number where other signals have their code. */
+#define CODE_NOTIFIED SIGTRAP
+
+/* Whether TRAP_BRKPT is the end of a step, not a breakpoint: see kind_of_signal. */
+#if defined(__x86_64__) || defined(__i386__)
+#define BRKPT_IS_STEP true
+#else
+#define BRKPT_IS_STEP false
+#endif
+
+_Static_assert(sizeof(siginfo_t) == sizeof((struct rein_signal){.number = 0}.raw), "raw holds a siginfo_t");
+
+/* ptrace takes numbers as pointers. */
+static void *in_pointer(uint64_t value)
+{
+    return (void *)(uintptr_t)value; /* NOLINT(performance-no-int-to-ptr) */
+}
+
+/* ---- Requests ---- */
+
+int linux_seize(int id)
+{
+    return linux_seize_call(PTRACE_SEIZE, id, OPTIONS);
+}
+
+int linux_interrupt(int id)
+{
+    return ptrace(PTRACE_INTERRUPT, id, NULL, NULL) == 0 ? 0 : -errno;
+}
+
+int linux_resume(int id, enum os_resume how, int signal)
+{
+    long result = -1;
+
+    /* Not a table: glibc's prototype has an enumeration of its own, musl's an int. */
+    switch (how) {
+    case OS_RESUME_RUN:
+        result = ptrace(PTRACE_CONT, id, NULL, in_pointer((unsigned)signal));
+        break;
+    case OS_RESUME_STEP:
+        result = ptrace(PTRACE_SINGLESTEP, id, NULL, in_pointer((unsigned)signal));
+        break;
+    case OS_RESUME_TO_SYSCALL:
+        result = ptrace(PTRACE_SYSCALL, id, NULL, in_pointer((unsigned)signal));
+        break;
+    case OS_RESUME_LISTEN: /* Linux 3.4, only for who was seized */
+        result = ptrace(PTRACE_LISTEN, id, NULL, NULL);
+        break;
+    default:
+        return -EINVAL;
+    }
+    if (result == 0)
+        return 0;
+    /* EIO: it is in another stop than one that can be listened in. It was in such a one: it has been killed since, and is in
+     * its last stop. */
+    return how == OS_RESUME_LISTEN && errno == EIO ? -ESRCH : -errno;
+}
+
+int linux_detach(int id, int signal)
+{
+    return ptrace(PTRACE_DETACH, id, NULL, in_pointer((unsigned)signal)) == 0 ? 0 : -errno;
+}
+
+int linux_get_registers(int id, struct arch_registers *registers)
+{
+    struct iovec block = {registers->bytes, sizeof registers->bytes};
+
+    if (ptrace(PTRACE_GETREGSET, id, in_pointer(NT_PRSTATUS), &block) != 0)
+        return -errno;
+    registers->size = block.iov_len; /* 216 for amd64, 68 for a 32-bit program on it */
+    return 0;
+}
+
+int linux_set_registers(int id, const struct arch_registers *registers)
+{
+    struct iovec block = {(void *)registers->bytes, registers->size};
+
+    return ptrace(PTRACE_SETREGSET, id, in_pointer(NT_PRSTATUS), &block) == 0 ? 0 : -errno;
+}
+
+int linux_set_signal(int id, const struct rein_signal *signal)
+{
+    siginfo_t info;
+
+    memcpy(&info, signal->raw, sizeof info);
+    info.si_signo = signal->number;
+    info.si_errno = signal->error;
+    info.si_code = signal->code;
+    return ptrace(PTRACE_SETSIGINFO, id, NULL, &info) == 0 ? 0 : -errno;
+}
+
+/* Linux 3.11. Of a thread in epoll_pwait(2) and its like the kernel gives, and sets, the mask that it goes back to,
+ * not the one that holds during the call. */
+int linux_get_signal_mask(int id, uint64_t *mask)
+{
+    return ptrace(PTRACE_GETSIGMASK, id, in_pointer(sizeof *mask), mask) == 0 ? 0 : -errno;
+}
+
+int linux_set_signal_mask(int id, uint64_t mask)
+{
+    return ptrace(PTRACE_SETSIGMASK, id, in_pointer(sizeof mask), &mask) == 0 ? 0 : -errno;
+}
+
+int linux_peek(int id, uint64_t address, long *word)
+{
+    errno = 0; /* the word is the result, and may be -1 */
+    *word = ptrace(PTRACE_PEEKDATA, id, in_pointer(address), NULL);
+    return -errno;
+}
+
+int linux_poke(int id, uint64_t address, long word)
+{
+    return ptrace(PTRACE_POKEDATA, id, in_pointer(address), in_pointer((uint64_t)word)) == 0 ? 0 : -errno;
+}
+
+int linux_ptrace_is_refused(void)
+{
+    /* There is no process 0 for us: whoever lets the request through finds that out (ESRCH). */
+    return ptrace(PTRACE_CONT, 0, NULL, NULL) == 0 || errno == ESRCH ? 0 : errno;
+}
+
+/* ---- Signals that wait ---- */
+
+static bool is_made_by_kernel(const siginfo_t *info)
+{
+    return info->si_signo == SIGTRAP && info->si_code > 0;
+}
+
+/* A trap is forced on the thread, so it is in its own queue, not in the process's. It is dequeued before any
+ * other signal (dequeue_synchronous_signal(), Linux 5.1), but can be queued behind them: all must be looked at. The
+ * kernel counts its way from the head to each entry that it hands out, so thousands of them would take long; then
+ * the set of pending signals is asked first. */
+int linux_trap_is_pending(int id)
+{
+    siginfo_t queue[32];
+    struct __ptrace_peeksiginfo_args which = {.off = 0, .flags = 0, .nr = (int)(sizeof queue / sizeof *queue)};
+
+    for (;;) {
+        long count = ptrace(PTRACE_PEEKSIGINFO, id, &which, queue);
+        uint64_t pending = 0, shared = 0;
+
+        if (count < 0)
+            return -errno;
+        for (long i = 0; i < count; i++)
+            if (is_made_by_kernel(&queue[i]))
+                return 1;
+        if (count < which.nr)
+            return 0;
+        if (which.off == 0 && linux_pending_signals(id, &pending, &shared) == 0 &&
+            !(pending & UINT64_C(1) << (SIGTRAP - 1)))
+            return 0;
+        which.off += (uint64_t)count;
+    }
+}
+
+/* ---- What a wait status means ---- */
+
+static void decode_end(int status, struct rein_exit *how)
+{
+    if (WIFSIGNALED(status))
+        *how = (struct rein_exit){true, -1, WTERMSIG(status), WCOREDUMP(status) != 0};
+    else
+        *how = (struct rein_exit){false, WEXITSTATUS(status), 0, false};
+}
+
+/* Which member of siginfo_t's union means something is told by number and code: the kernel's siginfo_layout(), and
+ * sigaction(2). */
+static void decode_signal(const siginfo_t *info, struct rein_signal *signal)
+{
+    bool sender = false, value = false, address = false;
+
+    if (info->si_code == SI_TIMER) {
+        value = true;
+    } else if (info->si_code == SI_USER || info->si_code == SI_TKILL) {
+        sender = true;
+    } else if (info->si_code < 0 && info->si_code != SI_SIGIO) { /* SI_QUEUE, SI_MESGQ, and what programs make up */
+        sender = value = true;
+    } else if (info->si_code > 0 && info->si_code != SI_KERNEL) {
+        switch (info->si_signo) {
+        case SIGCHLD:
+            sender = true;
+            break;
+        case SIGTRAP:
+            sender = info->si_code == CODE_NOTIFIED;
+            address = !sender;
+            break;
+        case SIGILL:
+        case SIGFPE:
+        case SIGSEGV:
+        case SIGBUS:
+        case SIGSYS: /* the address of the call */
+            address = true;
+            break;
+        default:
+            break;
+        }
+    }
+
+    *signal = (struct rein_signal){.number = info->si_signo, .code = info->si_code, .error = info->si_errno};
+    if (sender) {
+        signal->sender_pid = info->si_pid;
+        signal->sender_uid = info->si_uid;
+    }
+    if (value)
+        signal->value = (int64_t)(intptr_t)info->si_value.sival_ptr;
+    if (address)
+        signal->address = (uintptr_t)info->si_addr;
+    memcpy(signal->raw, info, sizeof *info);
+}
+
+/* What a signal-delivery-stop is about. Only SIGTRAP says more than that there is a signal, and only when the kernel
+ * made it: a code of 0 or less is somebody's kill(2) or sigqueue(3) (M6). Measured on amd64, Linux 6.18:
+ *
+ *   code           made by                                                       pc
+ *   SI_KERNEL      int3 (also in its two-byte form, cd 03)                       behind it
+ *   TRAP_TRACE     a step; the program's own trap flag; both at once: one        behind the instruction
+ *   TRAP_BRKPT     a step over a system call, rt_sigreturn(2) included;          behind it; after rt_sigreturn where
+ *                  int1 ("icebp")                                                it goes back to
+ *   CODE_NOTIFIED  a step that delivered a signal to a handler; not a signal,    the handler's first instruction
+ *                  so none can be put in its place
+ *   TRAP_HWBKPT    a debug register, which none of ours are: somebody's before   anywhere
+ *   TRAP_PERF      perf_event_open(2) with sigtrap
+ *
+ * Nothing in the siginfo tells the program's own trap flag or icebp from a step; whoever resumed the thread knows if
+ * it was a step. STEPPED from a thread that was not being stepped is the program's own SIGTRAP. Where int3 gives
+ * TRAP_BRKPT (arm64 and most others), that is the trap. */
+static enum os_event_kind kind_of_signal(const siginfo_t *info)
+{
+    if (!is_made_by_kernel(info))
+        return OS_EVENT_SIGNAL;
+    switch (info->si_code) {
+    case SI_KERNEL:
+        return OS_EVENT_TRAP;
+    case TRAP_TRACE:
+    case CODE_NOTIFIED:
+        return OS_EVENT_STEPPED;
+    case TRAP_BRKPT:
+        return BRKPT_IS_STEP ? OS_EVENT_STEPPED : OS_EVENT_TRAP;
+    default:
+        return OS_EVENT_SIGNAL;
+    }
+}
+
+/* In an event's stop, siginfo holds the event (ptrace_do_notify() in kernel/signal.c). */
+static bool is_about_event(const siginfo_t *info, int what)
+{
+    return info->si_signo == SIGTRAP && info->si_code == (SIGTRAP | what << 8);
+}
+
+/* Is there a status that nobody has waited for? */
+static bool has_another_status(int id)
+{
+    siginfo_t info = {.si_pid = 0};
+
+    return waitid(P_PID, (id_t)id, &info, WEXITED | WSTOPPED | WNOWAIT | WNOHANG | __WALL) == 0 && info.si_pid != 0;
+}
+
+static int decode_delivery(int id, int number, struct os_event *event)
+{
+    siginfo_t info;
+
+    memset(&info, 0, sizeof info);
+    if (ptrace(PTRACE_GETSIGINFO, id, NULL, &info) != 0) {
+        if (errno == ESRCH)
+            return 0;
+        info.si_signo = number; /* no reason is known; a bare signal is better than none */
+    }
+    /* Killed, and on to its last stop; or a program has sent itself a siginfo that looks so. */
+    if (is_about_event(&info, PTRACE_EVENT_EXIT) && has_another_status(id))
+        return 0;
+    event->kind = kind_of_signal(&info);
+    event->no_delivery = event->kind == OS_EVENT_STEPPED && info.si_code == CODE_NOTIFIED;
+    decode_signal(&info, &event->signal);
+    return 1;
+}
+
+/* PTRACE_EVENT_STOP, of seized threads only: a trap (after PTRACE_INTERRUPT, at the start of a new thread, when SIGCONT has
+ * ended a group-stop that we listen to), or the group-stop itself, which is told from it by the signal. */
+static int decode_event_stop(int number, struct os_event *event)
+{
+    if (number == SIGTRAP) {
+        event->kind = OS_EVENT_INTERRUPTED;
+        return 1;
+    }
+    event->kind = OS_EVENT_GROUP_STOP;
+    event->signal.number = number;
+    return 1;
+}
+
+static int decode_ptrace_event(int id, int what, struct os_event *event)
+{
+    unsigned long message = 0;
+    siginfo_t info;
+
+    if (ptrace(PTRACE_GETEVENTMSG, id, NULL, &message) != 0)
+        return 0; /* ESRCH, the one way to fail here */
+    /* Is that this event's message, or, the thread having been killed, that of its last stop already? */
+    if (what != PTRACE_EVENT_EXIT && (ptrace(PTRACE_GETSIGINFO, id, NULL, &info) != 0 || !is_about_event(&info, what)))
+        return 0;
+    switch (what) {
+    case PTRACE_EVENT_CLONE:
+        event->kind = OS_EVENT_CLONE;
+        event->child = (int)message;
+        return 1;
+    case PTRACE_EVENT_FORK:
+        event->kind = OS_EVENT_FORK;
+        event->child = (int)message;
+        return 1;
+    case PTRACE_EVENT_VFORK:
+        event->kind = OS_EVENT_VFORK;
+        event->child = (int)message;
+        return 1;
+    case PTRACE_EVENT_VFORK_DONE:
+        event->kind = OS_EVENT_VFORK_DONE;
+        event->child = (int)message;
+        return 1;
+    case PTRACE_EVENT_EXEC:
+        event->kind = OS_EVENT_EXEC;
+        event->former_id = (int)message;
+        return 1;
+    case PTRACE_EVENT_EXIT:
+        event->kind = OS_EVENT_EXITING;
+        decode_end((int)message, &event->exit);
+        return 1;
+    default: /* of no option that we set; it is held, and goes on with a plain resume */
+        event->kind = OS_EVENT_INTERRUPTED;
+        return 1;
+    }
+}
+
+/* A SIGKILL can end the stop between waitpid and the question what it was about. The question then fails with ESRCH; or,
+ * when the thread is in its last stop by now (PTRACE_EVENT_EXIT), it is answered about that one. The stop is over, nothing
+ * needs to be resumed, and nobody can look at it any more; so it is passed over, and the thread's next status
+ * (EXITING if it has not been through that yet, then EXITED) is what happened. What is lost with it: the child of a
+ * CLONE, FORK or VFORK, which is a tracee of ours already and shows by its own first stop, and the former id of an EXEC.
+ * tests/live/os_decode.c does it. */
+int linux_decode(int id, int status, struct os_event *event)
+{
+    *event = (struct os_event){.kind = OS_EVENT_NONE, .id = id};
+    if (WIFEXITED(status) || WIFSIGNALED(status)) {
+        event->kind = OS_EVENT_EXITED;
+        decode_end(status, &event->exit);
+        return 1;
+    }
+    if (!WIFSTOPPED(status)) /* continued: waited for by nobody */
+        return 0;
+
+    int what = status >> 16;
+    int number = WSTOPSIG(status);
+
+    if (what == PTRACE_EVENT_STOP)
+        return decode_event_stop(number, event);
+    if (what != 0)
+        return decode_ptrace_event(id, what, event);
+    if (number == SYSTEM_CALL_STOP) {
+        event->kind = OS_EVENT_SYSCALL;
+        return 1;
+    }
+    return decode_delivery(id, number, event);
+}

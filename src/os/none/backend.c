@@ -1,0 +1,424 @@
+/* The platform without a backend: rein builds, and says REIN_NOT_SUPPORTED (X1). Nothing can be traced, so nothing is ever
+ * asked but what makes a monitor; every other function is here to be safe to call. It includes no header of any
+ * one system: a new port begins as a copy of this file. */
+#include "os/backend.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <time.h>
+#include <unistd.h>
+
+/* ---- The processor of no machine: it has no registers ---- */
+
+static uint64_t get(const struct arch_registers *registers, int index)
+{
+    (void)registers, (void)index;
+    return 0;
+}
+
+static void set(struct arch_registers *registers, int index, uint64_t value)
+{
+    (void)registers, (void)index, (void)value;
+}
+
+static enum arch_instruction classify(const unsigned char *code, size_t size, size_t *length)
+{
+    (void)code, (void)size;
+    if (length != NULL)
+        *length = 0;
+    return ARCH_INSTRUCTION_UNKNOWN;
+}
+
+static uint64_t pushed_flags(const struct arch_registers *registers, uint64_t *step_bit)
+{
+    (void)registers;
+    *step_bit = 0;
+    return 0;
+}
+
+static void clear_step_flag(struct arch_registers *registers)
+{
+    (void)registers;
+}
+
+static bool uses_step_flag(const struct arch_registers *registers)
+{
+    (void)registers;
+    return false;
+}
+
+static const struct arch no_arch = {
+    .name = "none",
+    .register_count = 0,
+    .pc_index = -1,
+    .sp_index = -1,
+    .link_index = -1,
+    .register_names = NULL,
+    .trap = {0},
+    .trap_size = 1,
+    .get = get,
+    .set = set,
+    .classify = classify,
+    .pushed_flags = pushed_flags,
+    .uses_step_flag = uses_step_flag,
+    .clear_step_flag = clear_step_flag,
+};
+
+/* ---- Waiting ---- */
+
+static int waiter_create(enum rein_monitor_kind kind, bool (*is_tracee)(int id, void *arg),
+                         int (*for_each_tracee)(os_id_callback callback, void *callback_arg, void *arg), void *arg,
+                         struct os_waiter **waiter)
+{
+    (void)kind, (void)is_tracee, (void)for_each_tracee, (void)arg;
+    *waiter = NULL;
+    return -ENOSYS;
+}
+
+static void waiter_destroy(struct os_waiter *waiter)
+{
+    (void)waiter;
+}
+
+static int waiter_next(struct os_waiter *waiter, struct os_event *event)
+{
+    (void)waiter, (void)event;
+    return 0;
+}
+
+static int waiter_next_of(struct os_waiter *waiter, int id, struct os_event *event)
+{
+    (void)waiter, (void)id, (void)event;
+    return -ECHILD;
+}
+
+static int waiting_signal(int id)
+{
+    (void)id;
+    return 0;
+}
+
+static void waiter_sleep(struct os_waiter *waiter, int64_t timeout_us)
+{
+    (void)waiter, (void)timeout_us;
+}
+
+static int waiter_wake(struct os_waiter *waiter)
+{
+    (void)waiter;
+    return -ESRCH;
+}
+
+/* ---- Tracing ---- */
+
+static int seize(int id)
+{
+    (void)id;
+    return -ENOSYS;
+}
+
+static int interrupt(int id)
+{
+    (void)id;
+    return -ENOSYS;
+}
+
+static int resume(int id, enum os_resume how, int signal)
+{
+    (void)id, (void)how, (void)signal;
+    return -ENOSYS;
+}
+
+static int detach(int id, int signal)
+{
+    (void)id, (void)signal;
+    return -ENOSYS;
+}
+
+static int get_registers(int id, struct arch_registers *registers)
+{
+    (void)id, (void)registers;
+    return -ENOSYS;
+}
+
+static int set_registers(int id, const struct arch_registers *registers)
+{
+    (void)id, (void)registers;
+    return -ENOSYS;
+}
+
+static int set_signal(int id, const struct rein_signal *signal)
+{
+    (void)id, (void)signal;
+    return -ENOSYS;
+}
+
+static int queue_signal(int pid, int id, const struct rein_signal *signal)
+{
+    (void)pid, (void)id, (void)signal;
+    return -ENOSYS;
+}
+
+static int pending_signals(int id, uint64_t *mask)
+{
+    (void)id, (void)mask;
+    return -ENOSYS;
+}
+
+static int get_signal_mask(int id, uint64_t *mask)
+{
+    (void)id, (void)mask;
+    return -ENOSYS;
+}
+
+static int set_signal_mask(int id, uint64_t mask)
+{
+    (void)id, (void)mask;
+    return -ENOSYS;
+}
+
+static int trap_is_pending(int id)
+{
+    (void)id;
+    return 0;
+}
+
+static int restart_interrupted_call(int id, struct arch_registers *registers)
+{
+    (void)id, (void)registers;
+    return 0;
+}
+
+static int call_is_made_again(const struct arch_registers *registers, uint64_t *pc)
+{
+    (void)registers, (void)pc;
+    return 0;
+}
+
+/* ---- Looking ---- */
+
+static int for_each(int pid, os_id_callback callback, void *arg)
+{
+    (void)pid, (void)callback, (void)arg;
+    return -ENOSYS;
+}
+
+static int thread_status(int pid, int id, enum os_thread_status *status)
+{
+    (void)pid, (void)id, (void)status;
+    return -ENOSYS;
+}
+
+static int thread_name(int pid, int id, char name[16])
+{
+    (void)pid, (void)id;
+    name[0] = '\0';
+    return -ENOSYS;
+}
+
+static int process_of(int id, int *pid, int *parent)
+{
+    (void)id, (void)pid, (void)parent;
+    return -ENOSYS;
+}
+
+static bool is_thread_of(int id, int pid)
+{
+    (void)id, (void)pid;
+    return false;
+}
+
+static int tracer_of(int id, int *tracer)
+{
+    (void)id, (void)tracer;
+    return -ENOSYS;
+}
+
+static bool same_memory(int id, int other_id)
+{
+    return id == other_id;
+}
+
+static int explain_seize(int pid, int id, int error, char *text, size_t size)
+{
+    (void)pid, (void)id, (void)error;
+    snprintf(text, size, "this build of rein has no backend for this platform");
+    return REIN_NOT_SUPPORTED;
+}
+
+static void explain_stuck(int pid, int id, char *text, size_t size)
+{
+    (void)pid, (void)id;
+    snprintf(text, size, "cannot be traced");
+}
+
+/* ---- Memory ---- */
+
+static void memory_init(struct os_memory *memory)
+{
+    *memory = (struct os_memory){.fd = -1};
+}
+
+static void memory_close(struct os_memory *memory)
+{
+    memory->fd = -1;
+}
+
+static bool memory_is_gone(const struct os_memory *memory)
+{
+    (void)memory;
+    return false;
+}
+
+static int64_t read_memory(struct os_memory *memory, int id, uint64_t address, void *buffer, size_t size)
+{
+    (void)memory, (void)id, (void)address, (void)buffer, (void)size;
+    return -ENOSYS;
+}
+
+static int64_t write_memory(struct os_memory *memory, int id, uint64_t address, const void *data, size_t size)
+{
+    (void)memory, (void)id, (void)address, (void)data, (void)size;
+    return -ENOSYS;
+}
+
+/* ---- Starting and ending ---- */
+
+static int spawn(const struct os_spawn *what, struct os_spawned *child, enum os_spawn_step *step)
+{
+    (void)what;
+    *child = (struct os_spawned){.pid = -1};
+    *step = OS_SPAWN_STEP_FORK;
+    return -ENOSYS;
+}
+
+static int spawn_error(struct os_spawned *child, enum os_spawn_step *step)
+{
+    (void)child;
+    *step = OS_SPAWN_STEP_NONE;
+    return 0;
+}
+
+static void spawn_close(struct os_spawned *child)
+{
+    (void)child;
+}
+
+static int send(int pid, int signal)
+{
+    (void)pid, (void)signal;
+    return -ENOSYS;
+}
+
+/* ---- The monitor ---- */
+
+static int monitor_start(enum rein_monitor_kind kind, void (*body)(void *arg), void (*ended)(void *arg, bool killed),
+                         void *arg, void **handle)
+{
+    (void)kind, (void)body, (void)ended, (void)arg;
+    *handle = NULL;
+    return -ENOSYS;
+}
+
+static void with_handle(void *handle)
+{
+    (void)handle;
+}
+
+static bool host_is_dead(void)
+{
+    return false;
+}
+
+static void monitor_leave_group(void)
+{
+}
+
+static void monitor_set_emergency(void (*emergency)(void *arg), void *arg)
+{
+    (void)emergency, (void)arg;
+}
+
+static int self(void)
+{
+    return (int)getpid();
+}
+
+/* It may return for no reason: a short sleep is as good as a wake. */
+static void word_wait(_Atomic uint32_t *word, uint32_t value, int64_t timeout_ns)
+{
+    struct timespec moment = {0, 1000000};
+
+    if (timeout_ns >= 0 && timeout_ns < moment.tv_nsec)
+        moment.tv_nsec = (long)timeout_ns;
+    if (*word == value)
+        nanosleep(&moment, NULL);
+}
+
+static void word_wake(_Atomic uint32_t *word)
+{
+    (void)word;
+}
+
+const struct os_backend os_backend = {
+    .name = "none",
+    .arch = &no_arch,
+
+    .waiter_create = waiter_create,
+    .waiter_destroy = waiter_destroy,
+    .waiter_next = waiter_next,
+    .waiter_next_of = waiter_next_of,
+    .waiting_signal = waiting_signal,
+    .waiter_sleep = waiter_sleep,
+    .waiter_wake = waiter_wake,
+
+    .seize = seize,
+    .interrupt = interrupt,
+    .resume = resume,
+    .detach = detach,
+    .get_registers = get_registers,
+    .set_registers = set_registers,
+    .set_signal = set_signal,
+    .queue_signal = queue_signal,
+    .pending_signals = pending_signals,
+    .get_signal_mask = get_signal_mask,
+    .set_signal_mask = set_signal_mask,
+    .fault_signals = 0,
+    .trap_is_pending = trap_is_pending,
+    .restart_interrupted_call = restart_interrupted_call,
+    .call_is_made_again = call_is_made_again,
+
+    .for_each_thread = for_each,
+    .for_each_child_of = for_each,
+    .thread_status = thread_status,
+    .thread_name = thread_name,
+    .process_of = process_of,
+    .is_thread_of = is_thread_of,
+    .tracer_of = tracer_of,
+    .same_memory = same_memory,
+    .explain_seize = explain_seize,
+    .explain_stuck = explain_stuck,
+
+    .memory_init = memory_init,
+    .memory_close = memory_close,
+    .memory_is_gone = memory_is_gone,
+    .read = read_memory,
+    .write = write_memory,
+
+    .spawn = spawn,
+    .spawn_error = spawn_error,
+    .spawn_close = spawn_close,
+    .kill = send,
+
+    .monitor_start = monitor_start,
+    .monitor_join = with_handle,
+    .monitor_forget = with_handle,
+    .host_is_dead = host_is_dead,
+    .monitor_leave_group = monitor_leave_group,
+    .monitor_set_emergency = monitor_set_emergency,
+    .self_process = self,
+    .self_thread = self,
+
+    .word_wait = word_wait,
+    .word_wake = word_wake,
+};

@@ -1,0 +1,333 @@
+/* M3 M12: events that the kernel makes seldom, given to the engine by hand: an exec whose thread is held while the others'
+ * ends are told, one that is lost because its thread was killed in that moment, and one that is told long after its thread
+ * has got the leader's id (on a busy machine, or with much memory to be given back); a fork that takes so long that its
+ * process is let go, and taken again, meanwhile; and SIGCONT at the worst moment. Programs: sleepers, exec_thread,
+ * fork_loop, checked_work. */
+#include "support.h"
+
+#include "engine/process.h"
+
+struct hand {
+    rein_process *process;
+    struct os_event event;
+};
+
+static int give(void *arg)
+{
+    struct hand *hand = arg;
+    event_handle(hand->process->monitor, &hand->event);
+    process_advance(hand->process);
+    return 0;
+}
+
+static void give_event(rein_process *process, struct os_event event)
+{
+    struct hand hand = {process, event};
+    assert_ok(rein_monitor_call(monitor, give, &hand));
+}
+
+/* A process with two threads, that run; the id of the one that is not the leader. */
+static int start_two(struct fixture **fixture)
+{
+    int ids[2];
+    *fixture = start_ready("sleepers", "1", NULL);
+    attach(*fixture);
+    assert_int_equal(proc_threads((*fixture)->pid, ids, 2), 2);
+    assert_ok(rein_process_continue((*fixture)->process));
+    return ids[0] == (*fixture)->pid ? ids[1] : ids[0];
+}
+
+static void kill_it(struct fixture *fixture)
+{
+    assert_int_equal(kill(fixture->pid, SIGKILL), 0);
+    for (double limit = now() + 10; rein_process_wait(fixture->process, 100) != REIN_EXITED;) {
+        assert_true(now() < limit);
+        rein_process_continue(fixture->process);
+    }
+    int status = 0;
+    wait_for(fixture, 0, &status);
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+    assert_int_equal(atomic_load(&monitor->condition), MONITOR_OPEN); /* what it was given is no reason to fail */
+}
+
+/* M12, M3: the leader goes without a last stop of its own, and that stops all by the default policy: the exec is shown
+ * all the same. */
+static void M12_M3_end_of_the_leader_stops_all(void **state)
+{
+    (void)state;
+    struct fixture *fixture;
+    int other = start_two(&fixture);
+    rein_process *process = fixture->process;
+    rein_thread *leader = thread_of(process, fixture->pid), *thread = thread_of(process, other);
+    give_event(process, (struct os_event){.kind = OS_EVENT_EXEC, .id = fixture->pid, .former_id = other});
+    assert_state(leader, REIN_STATE_EXITED);
+    assert_state(thread, REIN_STATE_STOPPED_EXEC);
+    assert_int_equal(rein_thread_id(thread), fixture->pid);
+    kill_it(fixture);
+}
+
+/* M12: a thread calls exec, takes the leader's id, and is killed before the exec is told: what comes is a second last
+ * stop of the leader. */
+static void M12_exec_that_is_lost(void **state)
+{
+    (void)state;
+    struct fixture *fixture;
+    int other = start_two(&fixture);
+    rein_process *process = fixture->process;
+    rein_thread *leader = thread_of(process, fixture->pid), *thread = thread_of(process, other);
+    set_policy(process, REIN_REPORT);
+    const struct os_event last = {.kind = OS_EVENT_EXITING, .id = fixture->pid, .exit = {true, -1, SIGKILL, false}};
+    give_event(process, last);
+    assert_state(leader, REIN_STATE_EXITING);
+    give_event(process, last);
+    assert_state(leader, REIN_STATE_EXITED);
+    assert_state(thread, REIN_STATE_EXITING);
+    assert_int_equal(rein_thread_id(thread), fixture->pid);
+    kill_it(fixture);
+}
+
+/* Nobody made it, as far as is known: the event's thread is the leader, who is dying. */
+static void M12_exec_of_nobody(void **state)
+{
+    (void)state;
+    struct fixture *fixture;
+    int other = start_two(&fixture);
+    rein_process *process = fixture->process;
+    set_policy(process, REIN_REPORT);
+    give_event(process, (struct os_event){.kind = OS_EVENT_EXITED, .id = other});
+    const struct rein_exit killed = {true, -1, SIGKILL, false};
+    give_event(process, (struct os_event){.kind = OS_EVENT_EXITING, .id = fixture->pid, .exit = killed});
+    give_event(process, (struct os_event){.kind = OS_EVENT_EXEC, .id = fixture->pid, .former_id = other});
+    rein_thread *thread = thread_of(process, fixture->pid);
+    assert_state(thread, REIN_STATE_RUNNING);
+    kill_it(fixture);
+}
+
+enum { LATE_MS = 600 };
+
+static struct os_backend late_backend;
+static struct os_event late; /* an exec, kept back */
+static double late_until;
+
+static int late_next(struct os_waiter *waiter, struct os_event *event)
+{
+    int result = os_backend.waiter_next(waiter, event);
+    if (result == 1 && event->kind == OS_EVENT_EXEC && late_until <= 0) {
+        late = *event;
+        late_until = now() + LATE_MS / 1000.0;
+        return late_backend.waiter_next(waiter, event);
+    }
+    if (result != 1 && late.id && now() > late_until) {
+        *event = late;
+        late.id = 0;
+        return 1;
+    }
+    return result;
+}
+
+static int late_next_of(struct os_waiter *waiter, int id, struct os_event *event)
+{
+    return id == late.id ? 0 : os_backend.waiter_next_of(waiter, id, event);
+}
+
+/* M12: the thread's own id is gone, and there is nothing to be heard of the exec yet; and it is to stop. */
+static void M12_exec_is_told_late(void **state)
+{
+    (void)state;
+    skip_if_lent();
+    struct rein_monitor_options options = REIN_MONITOR_OPTIONS_INIT;
+    struct fixture *fixture = start_waiting("exec_thread", "4", "2", NULL);
+    rein_monitor *own = NULL;
+    rein_process *process = NULL;
+    struct rein_event event = {0};
+    late_backend = os_backend;
+    late_backend.waiter_next = late_next;
+    late_backend.waiter_next_of = late_next_of;
+    options.kind = monitor_kind();
+    assert_ok(monitor_create_with(&late_backend, &options, false, &own));
+    assert_ok(rein_attach(own, fixture->pid, NULL, &process));
+    assert_ok(rein_process_set_policy(process, REIN_CAUSE_COUNT, REIN_IGNORE));
+    assert_ok(rein_process_set_policy(process, REIN_CAUSE_EXEC, REIN_STOP_ALL));
+    assert_ok(rein_process_continue(process));
+    tell(fixture);
+    for (double limit = now() + 10; !*(volatile int *)&late.id;) {
+        assert_true(now() < limit);
+        sleep_ms(1);
+    }
+    assert_ok(rein_process_stop(process, LIMIT_MS));
+    assert_ok(rein_process_next_event(process, LIMIT_MS, &event));
+    assert_int_equal(event.cause.kind, REIN_CAUSE_EXEC);
+    assert_int_equal(rein_thread_id(event.thread), fixture->pid);
+    assert_int_not_equal(event.cause.former_id, fixture->pid);
+    assert_state(event.thread, REIN_STATE_STOPPED_EXEC);
+    rein_event_clear(&event);
+    assert_ok(rein_process_detach(process, 0));
+    rein_process_unref(process);
+    assert_ok(rein_monitor_close(own));
+    tell(fixture); /* the new program waits, too */
+    assert_ends(fixture, 0);
+}
+
+enum { KEPT_MAX = 16 };
+
+static struct os_backend slow_backend;
+static struct os_event kept[KEPT_MAX]; /* of one that forks, and of its child */
+static atomic_int kept_count;
+static atomic_bool keeps;
+
+static bool is_kept(int id)
+{
+    for (int i = 0; i < atomic_load(&kept_count); i++) {
+        if (kept[i].id == id)
+            return true;
+    }
+    return false;
+}
+
+/* Keeps the fork of one thread back, and the first stop of its child. */
+static bool keep(const struct os_event *event)
+{
+    int pid = 0, parent = 0, count = atomic_load(&kept_count);
+    bool is_child = !os_backend.process_of(event->id, &pid, &parent) && pid == event->id && event->id != parent &&
+                    event->kind == OS_EVENT_INTERRUPTED && count == 1 && kept[0].child == event->id;
+    if (!atomic_load(&keeps) || count == KEPT_MAX || !(is_child || (event->kind == OS_EVENT_FORK && !count)))
+        return false;
+    kept[count] = *event;
+    atomic_store(&kept_count, count + 1);
+    return true;
+}
+
+static int slow_next(struct os_waiter *waiter, struct os_event *event)
+{
+    int count = atomic_load(&kept_count);
+    if (!atomic_load(&keeps) && count) {
+        *event = kept[count - 1];
+        atomic_store(&kept_count, count - 1);
+        return 1;
+    }
+    int result = os_backend.waiter_next(waiter, event);
+    return result == 1 && keep(event) ? slow_backend.waiter_next(waiter, event) : result;
+}
+
+static int slow_next_of(struct os_waiter *waiter, int id, struct os_event *event)
+{
+    if (is_kept(id))
+        return 0;
+    int result = os_backend.waiter_next_of(waiter, id, event);
+    return result == 1 && keep(event) ? 0 : result;
+}
+
+static int slow_status(int pid, int id, enum os_thread_status *status)
+{
+    int result = os_backend.thread_status(pid, id, status);
+    if (!result && is_kept(id))
+        *status = OS_THREAD_UNINTERRUPTIBLE;
+    return result;
+}
+
+/* C1 P7: a process is let go while a thread is in the middle of a fork, and taken again before the child is born: that has copies
+ * of the breakpoints of the first time. */
+static void C1_P7_fork_across_a_detach(void **state)
+{
+    (void)state;
+    skip_if_lent();
+    struct rein_monitor_options options = REIN_MONITOR_OPTIONS_INIT;
+    struct fixture *fixture = start_waiting("fork_loop", "1", "3", NULL);
+    rein_monitor *own = NULL;
+    rein_process *process = NULL;
+    slow_backend = os_backend;
+    slow_backend.waiter_next = slow_next;
+    slow_backend.waiter_next_of = slow_next_of;
+    slow_backend.thread_status = slow_status;
+    options.kind = monitor_kind();
+    assert_ok(monitor_create_with(&slow_backend, &options, false, &own));
+    assert_ok(rein_attach(own, fixture->pid, NULL, &process));
+    assert_ok(rein_process_set_policy(process, REIN_CAUSE_COUNT, REIN_IGNORE));
+    struct rein_breakpoint_options counts = REIN_BREAKPOINT_OPTIONS_INIT;
+    counts.callback = go_on;
+    assert_ok(rein_process_add_breakpoint(process, address_of(fixture, "hot"), &counts, NULL));
+    atomic_store(&keeps, true);
+    assert_ok(rein_process_continue(process));
+    tell(fixture);
+    for (double limit = now() + 10; atomic_load(&kept_count) < 1;) {
+        assert_true(now() < limit);
+        sleep_ms(1);
+    }
+    assert_ok(rein_process_detach(process, 0));
+    rein_process_unref(process);
+    assert_ok(rein_attach(own, fixture->pid, NULL, &process));
+    assert_ok(rein_process_set_policy(process, REIN_CAUSE_COUNT, REIN_IGNORE));
+    assert_ok(rein_process_continue(process));
+    atomic_store(&keeps, false);
+    assert_ok(rein_process_stop(process, LIMIT_MS)); /* wakes the monitor */
+    assert_ok(rein_process_detach(process, 0));
+    rein_process_unref(process);
+    assert_ok(rein_monitor_close(own));
+    assert_ends(fixture, 0);
+}
+
+static struct os_backend continuing_backend;
+static atomic_int to_continue; /* a process */
+
+static int pending_and_continue(int id, uint64_t *mask)
+{
+    int result = os_backend.pending_signals(id, mask), pid = atomic_exchange(&to_continue, 0);
+    if (pid)
+        kill(pid, SIGCONT);
+    return result;
+}
+
+/* Steps, with the signal pending: it stops with that. */
+static void step_into_signal(rein_thread *thread, int number)
+{
+    assert_int_equal(syscall(SYS_tgkill, rein_process_id(rein_thread_process(thread)), rein_thread_id(thread), number),
+                     0);
+    assert_ok(rein_thread_step(thread, 0, LIMIT_MS));
+    assert_state(thread, REIN_STATE_STOPPED_SIGNAL);
+}
+
+/* M7 T2: two signals that steps have left pending, the second a stop; SIGCONT comes in the moment when they are delivered, and
+ * makes that void. */
+static void M7_T2_continued_while_a_held_stop_is_delivered(void **state)
+{
+    (void)state;
+    skip_if_lent();
+    struct rein_monitor_options options = REIN_MONITOR_OPTIONS_INIT;
+    struct fixture *fixture = start_ready("checked_work", "1", NULL);
+    rein_monitor *own = NULL;
+    rein_process *process = NULL;
+    continuing_backend = os_backend;
+    continuing_backend.pending_signals = pending_and_continue;
+    options.kind = monitor_kind();
+    assert_ok(monitor_create_with(&continuing_backend, &options, false, &own));
+    assert_ok(rein_attach(own, fixture->pid, NULL, &process));
+    int ids[2];
+    assert_int_equal(proc_threads(fixture->pid, ids, 2), 2);
+    rein_thread *thread = thread_of(process, ids[0] == fixture->pid ? ids[1] : ids[0]); /* which does not block */
+    step_into_signal(thread, SIGUSR1);
+    step_into_signal(thread, SIGTSTP);
+    assert_ok(rein_thread_step(thread, 0, LIMIT_MS));
+    assert_ok(rein_process_set_policy(process, REIN_CAUSE_COUNT, REIN_IGNORE));
+    atomic_store(&to_continue, fixture->pid);
+    assert_ok(rein_process_continue(process));
+    for (double limit = now() + 10; atomic_load(&to_continue);)
+        assert_true(now() < limit);
+    assert_ok(rein_process_detach(process, 0));
+    rein_process_unref(process);
+    assert_ok(rein_monitor_close(own));
+    assert_free(fixture->pid);
+    tell(fixture);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        live_test(M12_M3_end_of_the_leader_stops_all),
+        live_test(M12_exec_that_is_lost),
+        live_test(M12_exec_of_nobody),
+        live_test(M12_exec_is_told_late),
+        live_test(C1_P7_fork_across_a_detach),
+        live_test(M7_T2_continued_while_a_held_stop_is_delivered),
+    };
+    return live_main(tests);
+}
