@@ -569,8 +569,20 @@ static bool is_gone(int pid)
     return is_zombie(pid) && proc_threads(pid, (int[]){0}, 1) <= 1 && is_zombie(pid);
 }
 
+/* For those who search: hits that are missing may be a vfork child's. */
+static void log_vforks(const struct target *target)
+{
+    for (size_t i = 0; log_file && i < STRESS_VFORKS; i++) {
+        const struct stress_vfork *vforked = &target->life->vforked[i];
+        if (atomic_load(&vforked->calls))
+            fprintf(log_file, "vfork child %d of %d, image %d: %d calls\n", atomic_load(&vforked->pid), target->pid,
+                    atomic_load(&vforked->image), atomic_load(&vforked->calls));
+    }
+}
+
 static void compare_counts(struct target *target)
 {
+    bool alike = true;
     int until = atomic_load(&target->whole_until);
     for (int i = 0; i < until && i < atomic_load(&target->wholes); i++) {
         struct stress_image *image = &target->life->images[i];
@@ -583,11 +595,14 @@ static void compare_counts(struct target *target)
             if (hits == calls)
                 continue;
             char text[200];
+            alike = false;
             describe(target, text, sizeof text);
             complain("image %d of %s: hot%d was called %" PRIu64 " times and hit %" PRIu64 " times", i, text, k + 1,
                      calls, hits);
         }
     }
+    if (!alike)
+        log_vforks(target);
 }
 
 /* How it ended, when it was started by a monitor in this process. Nobody traces it any more. */
