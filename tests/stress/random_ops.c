@@ -19,7 +19,9 @@
 #include "../fixtures/stress_target.h"
 #include "support.h"
 
-#define LIVES 256
+/* A vfork child of a target that was killed goes on, and counts in the record of its parent: that is not to be another's by then. So
+ * a record is used again when thousands of others have been. */
+#define LIVES 4096
 #define SLOTS 5      /* for the workers together */
 #define LENT_SLOTS 2 /* for the one that lends itself */
 #define MONITORS 3   /* for the workers together */
@@ -162,6 +164,7 @@ struct group {
 static struct stress_life *lives;
 static int lives_fd;
 static atomic_bool life_used[LIVES];
+static atomic_uint next_life;
 static atomic_ulong target_count, compared_images, compared_hits, audits, operations;
 static uint64_t hots[STRESS_HOTS], scratch_address; /* the same in every image: without ASLR */
 
@@ -254,11 +257,11 @@ static int be_born(struct target *target)
 static struct target *new_target(struct random *random)
 {
     struct target *target = calloc(1, sizeof *target);
-    int number = 0;
+    unsigned number = atomic_fetch_add(&next_life, 1) % LIVES;
     while (atomic_exchange(&life_used[number], true))
-        number = (number + 1) % LIVES;
+        number = atomic_fetch_add(&next_life, 1) % LIVES;
     atomic_init(&target->references, 1);
-    target->number = number;
+    target->number = (int)number;
     target->seed = any(random, 1u << 30);
     target->random.state = target->seed;
     target->life = &lives[number];
