@@ -724,15 +724,16 @@ static void T2_M7_held_stop_and_SIGCONT(void **state)
     (void)state;
     struct fixture *fixture = start_ready("spin", "1", NULL);
     rein_process *process = attach(fixture);
+    assert_ok(rein_process_continue(process));
     for (int round = 0; round < 10; round++) {
         uint64_t before, after;
         rein_word counter = address_of(fixture, "hot2_count");
         assert_ok(rein_process_set_policy(process, REIN_CAUSE_SIGNAL, REIN_STOP_ALL));
         assert_int_equal(syscall(SYS_tgkill, fixture->pid, spinner(fixture), SIGTSTP), 0);
         rein_thread *thread = thread_of(process, spinner(fixture));
-        do /* the leader may stop for the last round's SIGCONT, before this one or in the same stop */
+        assert_ok(rein_process_wait(process, LIMIT_MS));
+        while (cause_of(thread) != REIN_CAUSE_SIGNAL) /* the leader may stop first, for the last round's SIGCONT */
             run_to_stop(process);
-        while (cause_of(thread) != REIN_CAUSE_SIGNAL);
         step(thread);
         assert_int_equal(kill(fixture->pid, SIGCONT), 0);
         assert_ok(rein_process_set_policy(process, REIN_CAUSE_SIGNAL, REIN_IGNORE));
