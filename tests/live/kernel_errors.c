@@ -977,22 +977,12 @@ static int attach_without_memory(void)
     return failed_calls > 0;
 }
 
-#ifndef __has_feature
-#define __has_feature(feature) 0
-#endif
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || __has_feature(address_sanitizer) ||               \
-    __has_feature(thread_sanitizer)
-#define SANITIZED true
-#else
-#define SANITIZED false
-#endif
-
 /* E1 M10: less and less memory (RLIMIT_AS). */
 static void E1_M10_no_memory(void **state)
 {
     (void)state;
     skip_if_lent();
-    if (SANITIZED || getenv("WRAPPER")) /* they need memory themselves */
+    if (ADDRESS_SANITIZED || THREAD_SANITIZED || getenv("WRAPPER")) /* they need memory themselves */
         skip();
     int failed = 0, succeeded = 0;
     static const long steps[] = {0, 64, 4096, 0, 16, 64, 128, 256, 1024, 16384};

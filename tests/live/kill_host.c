@@ -650,20 +650,11 @@ static bool waits_for_heap(int pid)
     return false;
 }
 
-#ifndef __has_feature
-#define __has_feature(feature) 0
-#endif
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || __has_feature(address_sanitizer) ||               \
-    __has_feature(thread_sanitizer)
-#define OTHER_HEAP true
-#else
-#define OTHER_HEAP false
-#endif
-
 static void M8_monitor_killed_in_a_storm(void **state)
 {
     (void)state;
-    if (monitor_kind() != REIN_MONITOR_PROCESS || OTHER_HEAP) /* whose locks are not known here */
+    if (monitor_kind() != REIN_MONITOR_PROCESS || ADDRESS_SANITIZED ||
+        THREAD_SANITIZED) /* whose locks are not known here */
         skip();
     int times = rounds();
     alarm((unsigned)(60 + times * 5));

@@ -29,17 +29,9 @@
 #include <cmocka.h>
 
 #include "os/linux/linux.h"
+#include "sanitized.h"
 
 #define NOBODY 65534
-
-#ifndef __has_feature
-#define __has_feature(feature) 0
-#endif
-#if defined(__SANITIZE_THREAD__) || __has_feature(thread_sanitizer)
-#define CHECKS_THREADS true
-#else
-#define CHECKS_THREADS false
-#endif
 
 /* What a host, its monitor and the test tell each other, across the host's death. */
 static struct shared {
@@ -841,7 +833,7 @@ static void test_host_killed_50_times(void **state)
     /* ThreadSanitizer has locks of its own, taken by every atomic access and by a thread in the background. A
      * host that is killed often enough dies with one that the monitor wants: then the emergency ends it,
      * rightly. */
-    if (CHECKS_THREADS)
+    if (THREAD_SANITIZED)
         skip();
     int64_t longest = 0, sum = 0;
     for (int i = 0; i < 50; i++) {

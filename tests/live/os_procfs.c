@@ -92,12 +92,6 @@ static void all_threads(void **state)
     assert_int_equal(linux_for_each_thread(pid, note_one, &seen), -ESRCH);
 }
 
-#if defined(__SANITIZE_ADDRESS__) || __has_feature(address_sanitizer)
-enum { ADDRESS_SANITIZED = true };
-#else
-enum { ADDRESS_SANITIZED = false };
-#endif
-
 static void *ends(void *arg)
 {
     return arg;

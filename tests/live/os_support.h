@@ -23,20 +23,14 @@
 #include <cmocka.h>
 
 #include "os/linux/linux.h"
+#include "sanitized.h"
 
 #define LIMIT_MS 20000 /* for what should happen at once */
 
 /* ThreadSanitizer keeps a thread of its own in every process, also in a tracee that is a fork of the test, puts off signal
  * handlers, and makes fork of vfork: a test that counts such things has nothing to say there. In valgrind none of
  * these tests has: their tracees would be valgrind itself. Meson calls 77 skipped. */
-#ifndef __has_feature
-#define __has_feature(feature) 0
-#endif
-#if defined(__SANITIZE_THREAD__) || __has_feature(thread_sanitizer)
-#define skip_under_thread_sanitizer() exit(77)
-#else
-#define skip_under_thread_sanitizer() (void)0
-#endif
+#define skip_under_thread_sanitizer() (THREAD_SANITIZED ? exit(77) : (void)0)
 
 #define skip_under_valgrind()                                                                                          \
     do {                                                                                                               \

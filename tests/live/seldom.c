@@ -37,6 +37,17 @@ static int start_two(struct fixture **fixture)
     return ids[0] == (*fixture)->pid ? ids[1] : ids[0];
 }
 
+/* Attaches on a monitor of its own, whose kernel is that backend. */
+static rein_process *attach_with(const struct os_backend *os, struct fixture *fixture, rein_monitor **own)
+{
+    struct rein_monitor_options options = REIN_MONITOR_OPTIONS_INIT;
+    rein_process *process = NULL;
+    options.kind = monitor_kind();
+    assert_ok(monitor_create_with(os, &options, false, own));
+    assert_ok(rein_attach(*own, fixture->pid, NULL, &process));
+    return process;
+}
+
 static void kill_it(struct fixture *fixture)
 {
     assert_int_equal(kill(fixture->pid, SIGKILL), 0);
@@ -135,17 +146,13 @@ static void M12_exec_is_told_late(void **state)
 {
     (void)state;
     skip_if_lent();
-    struct rein_monitor_options options = REIN_MONITOR_OPTIONS_INIT;
     struct fixture *fixture = start_waiting("exec_thread", "4", "2", NULL);
     rein_monitor *own = NULL;
-    rein_process *process = NULL;
     struct rein_event event = {0};
     late_backend = os_backend;
     late_backend.waiter_next = late_next;
     late_backend.waiter_next_of = late_next_of;
-    options.kind = monitor_kind();
-    assert_ok(monitor_create_with(&late_backend, &options, false, &own));
-    assert_ok(rein_attach(own, fixture->pid, NULL, &process));
+    rein_process *process = attach_with(&late_backend, fixture, &own);
     assert_ok(rein_process_set_policy(process, REIN_CAUSE_COUNT, REIN_IGNORE));
     assert_ok(rein_process_set_policy(process, REIN_CAUSE_EXEC, REIN_STOP_ALL));
     assert_ok(rein_process_continue(process));
@@ -231,17 +238,13 @@ static void C1_P7_fork_across_a_detach(void **state)
 {
     (void)state;
     skip_if_lent();
-    struct rein_monitor_options options = REIN_MONITOR_OPTIONS_INIT;
     struct fixture *fixture = start_waiting("fork_loop", "1", "3", NULL);
     rein_monitor *own = NULL;
-    rein_process *process = NULL;
     slow_backend = os_backend;
     slow_backend.waiter_next = slow_next;
     slow_backend.waiter_next_of = slow_next_of;
     slow_backend.thread_status = slow_status;
-    options.kind = monitor_kind();
-    assert_ok(monitor_create_with(&slow_backend, &options, false, &own));
-    assert_ok(rein_attach(own, fixture->pid, NULL, &process));
+    rein_process *process = attach_with(&slow_backend, fixture, &own);
     assert_ok(rein_process_set_policy(process, REIN_CAUSE_COUNT, REIN_IGNORE));
     struct rein_breakpoint_options counts = REIN_BREAKPOINT_OPTIONS_INIT;
     counts.callback = go_on;
@@ -292,15 +295,11 @@ static void M7_T2_continued_while_a_held_stop_is_delivered(void **state)
 {
     (void)state;
     skip_if_lent();
-    struct rein_monitor_options options = REIN_MONITOR_OPTIONS_INIT;
     struct fixture *fixture = start_ready("checked_work", "1", NULL);
     rein_monitor *own = NULL;
-    rein_process *process = NULL;
     continuing_backend = os_backend;
     continuing_backend.pending_signals = pending_and_continue;
-    options.kind = monitor_kind();
-    assert_ok(monitor_create_with(&continuing_backend, &options, false, &own));
-    assert_ok(rein_attach(own, fixture->pid, NULL, &process));
+    rein_process *process = attach_with(&continuing_backend, fixture, &own);
     int ids[2];
     assert_int_equal(proc_threads(fixture->pid, ids, 2), 2);
     rein_thread *thread = thread_of(process, ids[0] == fixture->pid ? ids[1] : ids[0]); /* which does not block */

@@ -56,15 +56,6 @@ void skip_if_lent(void)
         skip();
 }
 
-#ifndef __has_feature
-#define __has_feature(feature) 0
-#endif
-#if defined(__SANITIZE_THREAD__) || __has_feature(thread_sanitizer)
-enum { THREAD_SANITIZED = true };
-#else
-enum { THREAD_SANITIZED = false };
-#endif
-
 void skip_under_thread_sanitizer(void)
 {
     if (THREAD_SANITIZED) {
@@ -124,13 +115,9 @@ static void *do_nothing(void *arg)
 /* ThreadSanitizer starts a thread of its own with the program's first: before threads are counted. */
 static void start_checkers_thread(void)
 {
-#if defined(__SANITIZE_THREAD__)
     pthread_t thread;
-    if (pthread_create(&thread, NULL, do_nothing, NULL) == 0)
+    if (THREAD_SANITIZED && pthread_create(&thread, NULL, do_nothing, NULL) == 0)
         pthread_join(thread, NULL);
-#else
-    (void)do_nothing;
-#endif
 }
 
 int live_setup(void **state)

@@ -33,6 +33,7 @@
 #include <cmocka.h>
 
 #include "rein/rein.h"
+#include "sanitized.h"
 
 #define LIMIT_MS 20000 /* for what should happen at once */
 #define BRIEF_MS 50    /* for what should not happen at all */
