@@ -296,15 +296,20 @@ enum rein_cause_kind {
                                  thread that another's exec makes vanish */
     REIN_CAUSE_EXEC,          /* "exec": the thread runs a new program; .former_id is the id it had before. All other
                                  threads are gone, all breakpoints are forgotten */
-    REIN_CAUSE_FORK,          /* "fork": .child is the new process; it is not held and carries no breakpoint */
-    REIN_CAUSE_VFORK,         /* "vfork": .child shares this memory and runs instead of this thread. While there is no
-                                 breakpoint it is let go, and free to be traced by its parent; with breakpoints it is
-                                 kept until it has left the memory, for it would die of them */
-    REIN_CAUSE_VFORK_DONE,    /* "vfork done": .child has left the memory */
-    REIN_CAUSE_GROUP_STOP,    /* "group-stop by SIGTSTP": .signal.number; job control has stopped the process. Shown
+    REIN_CAUSE_FORK,       /* "fork": .child is the new process; if it is followed, .new_process is its handle, else it
+                                 is not held and carries no breakpoint */
+    REIN_CAUSE_VFORK,      /* "vfork": .child shares this memory and runs instead of this thread; .new_process as
+                                 above. If it is not followed, it is let go while there is no breakpoint, and free to
+                                 be traced by its parent; with breakpoints it is kept until it has left the memory, for
+                                 it would die of them */
+    REIN_CAUSE_VFORK_DONE, /* "vfork done": .child has left the memory */
+    REIN_CAUSE_GROUP_STOP, /* "group-stop by SIGTSTP": .signal.number; job control has stopped the process. Shown
                                  once for the whole process. Continuing leaves it in the group-stop, as it
                                  would be without tracing (PTRACE_LISTEN); SIGCONT ends it */
-    REIN_CAUSE_STEP,          /* "step": a single-step is done */
+    REIN_CAUSE_STEP,       /* "step": a single-step is done */
+    REIN_CAUSE_PROCESS_EXIT, /* "process exited with status 0", "process exited from signal SIGKILL": .exit. The last
+                                 event of a process that ends while it is held; its thread is the last one. There is
+                                 nothing to stop any more: REIN_STOP_THREAD and REIN_STOP_ALL do as REIN_REPORT */
     REIN_CAUSE_COUNT
 };
 
@@ -326,7 +331,8 @@ struct rein_cause {
     int former_id;
     rein_word pc;
     struct rein_exit exit;
-    rein_thread *new_thread; /* counted: see rein_cause_clear */
+    rein_thread *new_thread;   /* counted: see rein_cause_clear */
+    rein_process *new_process; /* likewise; NULL: it is not followed */
     struct rein_signal signal;
 };
 
@@ -362,8 +368,8 @@ REIN_API int rein_process_event_fd(rein_process *process, int *fd);
 /* ---- Policy and callbacks: what an event does -------------------------------------------------------------------
  * For every kind of cause the caller chooses. REIN_CAUSE_STOPPED has no policy; REIN_CAUSE_STEP has one, but the
  * thread that was stepped stops in any case. Default, from rein's ancestor, Go's debug/proc: breakpoint, signal, thread
- * create, thread exit, exec stop all; group-stop is reported; fork, vfork, vfork done are ignored; a step
- * stops its thread. Non-stop debugging is the policy REIN_STOP_THREAD for all. */
+ * create, thread exit, exec stop all; group-stop is reported; fork, vfork, vfork done, process exit are ignored; a
+ * step stops its thread. Non-stop debugging is the policy REIN_STOP_THREAD for all. */
 enum rein_policy {
     REIN_IGNORE = 0,  /* go on, nothing is told */
     REIN_REPORT,      /* go on, an event is told */
@@ -388,6 +394,49 @@ enum rein_verdict {
  * meanwhile. Calls that wait return REIN_ON_MONITOR. callback == NULL takes it away. */
 typedef enum rein_verdict (*rein_event_callback)(rein_thread *thread, const struct rein_cause *cause, void *arg);
 REIN_API int rein_process_set_callback(rein_process *process, rein_event_callback callback, void *arg);
+
+/* ---- Process trees --------------------------------------------------------------------------------------------
+ * What a process makes - by fork, vfork, posix_spawn, clone without CLONE_THREAD - is followed, or let go unharmed. One that
+ * is followed is a process like any other, held by the same monitor. Policy, callback (with its argument) and way of
+ * following are its parent's at first; the event REIN_CAUSE_FORK or REIN_CAUSE_VFORK of the parent's thread hands out its
+ * handle before it has run any code, so that a callback can change these, or let it go (rein_process_detach). It is stopped
+ * if that event stops the thread, and runs on its own else. To keep only some programs, let the others go in the callback
+ * of REIN_CAUSE_EXEC, where rein_process_program names the new one.
+ *
+ * A VFORK CHILD runs in its parent's memory until its exec, instead of the parent. Until then its process has no threads to
+ * be seen; stopping it is REIN_CANNOT_STOP; breakpoints are the parent's, and its hits of them count there (the thread in
+ * such a hit is none of the parent's list); what it makes is not followed. The same holds for a process that was made to
+ * share the memory (CLONE_VM) for as long as it does.
+ * NOT FOLLOWED are the child of a parent that was killed before it could tell of it, and who was made with CLONE_UNTRACED:
+ * the first is let go clean. */
+enum rein_follow {
+    REIN_FOLLOW_PARENT = 0, /* the new process is let go: the default */
+    REIN_FOLLOW_CHILD,      /* the new process is held, and the old one let go */
+    REIN_FOLLOW_BOTH,
+};
+enum {
+    REIN_FOLLOW_BREAKPOINTS = 1 << 0, /* a copy gets breakpoints where the parent has them, with the same callbacks, and
+                                         counts of its own; without it, none */
+};
+/* For processes that are made from now on. */
+REIN_API int rein_process_set_follow(rein_process *process, enum rein_follow follow, unsigned flags);
+
+/* The id of the process that made it, while both were held; 0: it was attached to or spawned. Any time. */
+REIN_API int rein_process_parent_id(const rein_process *process);
+/* How many processes above it in the tree were followed: 0 for one that was attached to or spawned. Any time. */
+REIN_API int rein_process_depth(const rein_process *process);
+/* The file that it executes, as /proc/PID/exe names it (seen from the monitor's root; " (deleted)" behind it if it is
+ * gone); size counts the final 0, and a path that is longer is cut. REIN_NO_PROCESS, REIN_SYSTEM. */
+REIN_API int rein_process_program(rein_process *process, char *path, size_t size);
+/* Its id in its own PID namespace, the innermost (a container's), which is what it gets from getpid(2). All other ids of rein
+ * are the monitor's namespace's. REIN_NO_PROCESS, REIN_NOT_SUPPORTED (Linux before 4.1). */
+REIN_API int rein_process_inner_id(rein_process *process, int *id);
+
+/* Takes the oldest event that waits at any process of the monitor, in the order in which they happened; else as
+ * rein_process_next_event (its rules for events that stop a process hold). The process is rein_thread_process(event->thread).
+ * REIN_TIMEOUT, REIN_NO_PROCESS when the monitor holds no process and nothing waits. From the first call on events wait until
+ * they are taken though all handles of their process have been given back. */
+REIN_API int rein_monitor_next_event(rein_monitor *monitor, int timeout_ms, struct rein_event *event);
 
 /* ---- Stopping and continuing the process ----------------------------------------------------------------------- */
 

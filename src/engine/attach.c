@@ -1,18 +1,8 @@
-/* Taking hold of processes and letting them go: attach, spawn, births, detach, kill.
+/* Taking hold of processes and letting them go: attach, spawn, detach, kill. Births are in birth.c.
  *
  * ATTACH seizes every thread that it finds in the process and looks again, until a look finds nobody new and all have
  * stopped; who is born meanwhile is traced from birth, for its parent is. If a thread is refused, the ones that were
  * seized are let go, and the caller gets the reason.
- *
- * BIRTHS. The kernel traces whatever a tracee makes from its birth, held before its first instruction, and tells twice: the
- * child's first stop and the parent's event, in any order.
- *   - a thread joins its process. It does not run before its parent's event was seen.
- *   - a process of its own, a copy of the memory (fork): it is cleaned of the copies of breakpoints, and let go.
- *   - a process that shares the memory (vfork, CLONE_VM): while it does, it would die of our breakpoints. It stays as a
- *     guest: its hits are counted and shown, nothing else; it is held while others pass a breakpoint, but not when the
- *     process is stopped, for a vfork parent can stop only when its child has left; it is let go when it has its own memory
- *     (exec) or is gone. While there is no breakpoint it is let go from the first, for it may be meant to be traced by its
- *     parent (gdb starts programs so); with the first breakpoint it becomes a guest after all.
  *
  * LETTING GO: everybody is stopped once more, each brought to where it can be left (event.c), the breakpoints are
  * taken out, and each is let go with the signal it was to get. Who cannot be stopped (in the kernel) runs no code of
@@ -26,22 +16,11 @@
 
 #include "engine/process.h"
 
-/* ---- Births ---- */
+enum { LET_GO_TRIES = 100 }; /* to take out the breakpoints, and to bring a thread to where it can be left */
 
-struct birth *attach_find_birth(rein_monitor *monitor, int id)
-{
-    LIST_FOR_EACH(item, &monitor->births)
-    {
-        struct birth *birth = LIST_ENTRY(item, struct birth, link);
-        if (birth->id == id)
-            return birth;
-    }
-    return NULL;
-}
+/* ---- Letting go ---- */
 
-/* If the kernel does not let it go (-ESRCH: it has been killed, and is gone by that), it at least runs on, and is let go by the
- * monitor's end. */
-static int let_go(rein_monitor *monitor, int id, int signal, enum os_resume else_how)
+int attach_release(rein_monitor *monitor, int id, int signal, enum os_resume else_how)
 {
     int result = monitor->os->detach(id, signal);
     if (!result)
@@ -52,268 +31,21 @@ static int let_go(rein_monitor *monitor, int id, int signal, enum os_resume else
     return result;
 }
 
-static void forget_birth(struct birth *birth)
-{
-    list_remove(&birth->link);
-    rein_thread *parent = birth->parent;
-    int id = birth->id;
-    process_unref(birth->process);
-    free(birth);
-    if (parent && parent->awaits_birth && parent->kernel == KERNEL_STOPPED)
-        event_show_birth(parent, id);
-    rein_thread_unref(parent);
-}
-
-static void note_birth(rein_monitor *monitor, int id, enum birth_kind what, rein_process *process, rein_thread *parent)
-{
-    struct birth *birth = calloc(1, sizeof *birth);
-    if (!birth) {
-        monitor_fail(monitor, REIN_NO_MEMORY, 0, "no memory for the birth of process %d", id);
-        return;
-    }
-    birth->id = id;
-    birth->what = what;
-    birth->process = process_ref(process);
-    birth->parent = rein_thread_ref(parent);
-    birth->image = process ? process->image : 0;
-    birth->at = monitor_now();
-    list_append(&monitor->births, &birth->link);
-}
-
-void attach_forget_births(rein_monitor *monitor)
-{
-    LIST_FOR_EACH(item, &monitor->births)
-    {
-        forget_birth(LIST_ENTRY(item, struct birth, link));
-    }
-}
-
-void attach_forget_handled_births(rein_process *process)
-{
-    LIST_FOR_EACH(item, &process->monitor->births)
-    {
-        struct birth *birth = LIST_ENTRY(item, struct birth, link);
-        if (birth->process == process && birth->what == BIRTH_HANDLED) /* the parent was killed before it could tell */
-            forget_birth(birth);
-    }
-}
-
-enum {
-    RECENT_MS = 1000,
-    LET_GO_TRIES = 100, /* to take out the breakpoints, and to bring a thread to where it can be left */
-};
-
-static rein_thread *add_newborn(rein_process *process, int id, bool guest)
-{
-    rein_thread *thread = thread_create(process, id, KERNEL_BORN, guest);
-    if (!thread)
-        monitor_fail(process->monitor, REIN_NO_MEMORY, 0, "no memory for thread %d", id);
-    else
-        thread_expect(thread);
-    return thread;
-}
-
-/* A process born of one of ours is in its first stop. */
-static void receive_child(rein_process *process, int id, unsigned image, enum os_event_kind kind)
-{
-    rein_monitor *monitor = process->monitor;
-    rein_thread *relative = process_living_thread(process);
-    bool held = process->condition == PROCESS_HELD || process->condition == PROCESS_LETTING_GO;
-    bool possible = image == process->image || image == IMAGE_UNKNOWN;
-    bool shares = held && relative && possible && monitor->os->same_memory(id, relative->id);
-    if (shares && !process->breakpoints.table.count && !process->breakpoints.ghosts.count) {
-        LOG(&monitor->log, REIN_LOG_TRACE, "Process %d: its child %d shares the memory, and may", process->id, id);
-        process->has_sharers = true;
-        let_go(monitor, id, 0, OS_RESUME_RUN);
-        return;
-    }
-    if (shares) {
-        rein_thread *guest = add_newborn(process, id, true);
-        if (guest) {
-            struct os_event first = {.kind = kind, .id = id};
-            event_handle(monitor, &first);
-        }
-        return;
-    }
-    LOG(&monitor->log, REIN_LOG_TRACE, "Process %d: its child %d is let go", process->id, id);
-    breakpoints_clean_copy(process, id, image);
-    LIST_FOR_EACH(item,
-                  &monitor->recent) /* it may have been let go, and taken again, while the child was in the making */
-    {
-        rein_process *former = LIST_ENTRY(item, rein_process, recent);
-        if (former->id == process->id)
-            breakpoints_clean_copy(former, id, IMAGE_UNKNOWN);
-    }
-    let_go(monitor, id, 0, OS_RESUME_RUN);
-}
-
-static rein_process *find_process(rein_monitor *monitor, int id)
-{
-    LIST_FOR_EACH(item, &monitor->processes)
-    {
-        rein_process *process = LIST_ENTRY(item, rein_process, link);
-        if (process->id == id)
-            return process;
-    }
-    return NULL;
-}
-
-/* The process to which a thread group belongs, ours or a guest's. */
-static rein_process *process_of_group(rein_monitor *monitor, int group, bool *guest)
-{
-    rein_thread *leader = table_find(&monitor->threads, (uint64_t)group);
-    *guest = leader && leader->guest;
-    return leader ? leader->process : find_process(monitor, group);
-}
-
-/* As os->process_of; when that cannot look, as without descriptors, then for a thread of ours only. */
-static int find_group(rein_monitor *monitor, int id, int *group, int *parent)
-{
-    int result = monitor->os->process_of(id, group, parent);
-    if (!result || result == -ESRCH)
-        return result;
-    LIST_FOR_EACH(item, &monitor->processes)
-    {
-        const rein_process *process = LIST_ENTRY(item, rein_process, link);
-        if (monitor->os->is_thread_of(id, process->id)) {
-            *group = process->id;
-            return 0;
-        }
-    }
-    return result;
-}
-
-enum birth_of attach_birth(rein_thread *parent, const struct os_event *event, rein_thread **new_thread)
-{
-    rein_process *process = parent->process;
-    rein_monitor *monitor = process->monitor;
-    *new_thread = NULL;
-    rein_thread *child = table_find(&monitor->threads, (uint64_t)event->child);
-    struct birth *birth = attach_find_birth(monitor, event->child);
-    if (birth) { /* the child came first */
-        bool stray = birth->what == BIRTH_STRAY;
-        forget_birth(birth);
-        if (stray)
-            receive_child(process, event->child, process->image, OS_EVENT_INTERRUPTED);
-        return BIRTH_OF_PROCESS;
-    }
-    if (child) {
-        child->awaits_birth = false;
-        if (child->kernel == KERNEL_STOPPED)
-            event_stop_plain(child);
-    } else {
-        int group, grandparent;
-        bool guest = false, known = !find_group(monitor, event->child, &group, &grandparent);
-        rein_process *of = known ? process_of_group(monitor, group, &guest) : NULL;
-        bool is_thread = known ? of == process && group != event->child : event->kind == OS_EVENT_CLONE;
-        if (!is_thread) {
-            note_birth(monitor, event->child, BIRTH_EXPECTED, process, parent);
-            return BIRTH_AWAITED;
-        }
-        child = add_newborn(process, event->child, guest || parent->guest);
-    }
-    if (child && !child->guest)
-        *new_thread = child;
-    return BIRTH_OF_THREAD;
-}
-
-/* A child of nobody knows whom: a copy of the memory of any process that there is, or was a moment ago. */
-static void free_stray(rein_monitor *monitor, int id)
-{
-    LIST_FOR_EACH(item, &monitor->recent)
-    breakpoints_clean_copy(LIST_ENTRY(item, rein_process, recent), id, IMAGE_UNKNOWN);
-    LIST_FOR_EACH(item, &monitor->processes)
-    breakpoints_clean_copy(LIST_ENTRY(item, rein_process, link), id, IMAGE_UNKNOWN);
-    let_go(monitor, id, 0, OS_RESUME_RUN);
-}
-
-void attach_free_strays(rein_monitor *monitor, bool all)
-{
-    int64_t before = monitor_now() - (int64_t)RECENT_MS * 1000000;
-    LIST_FOR_EACH(item, &monitor->births)
-    {
-        struct birth *birth = LIST_ENTRY(item, struct birth, link);
-        if (birth->what != BIRTH_STRAY || (!all && birth->at > before))
-            continue;
-        free_stray(monitor, birth->id);
-        forget_birth(birth);
-    }
-}
-
-void attach_unknown(rein_monitor *monitor, const struct os_event *event)
-{
-    if (event->kind == OS_EVENT_EXITED || event->kind == OS_EVENT_LOST) {
-        struct birth *birth = attach_find_birth(monitor, event->id);
-        if (birth) /* killed before its first stop */
-            forget_birth(birth);
-        return;
-    }
-    struct birth *birth = attach_find_birth(monitor, event->id);
-    if (birth && birth->what == BIRTH_EXPECTED) {
-        rein_process *process = process_ref(birth->process);
-        receive_child(process, event->id, birth->image, event->kind);
-        forget_birth(birth);
-        monitor_note_change(process);
-        process_unref(process);
-        return;
-    }
-    int group = 0, parent = 0;
-    /* A child that is born into a group-stop shows that in its first stop. */
-    bool first = event->kind == OS_EVENT_INTERRUPTED || event->kind == OS_EVENT_GROUP_STOP;
-    int result = first ? find_group(monitor, event->id, &group, &parent) : -ESRCH;
-    if (result && result != -ESRCH) { /* its parent will tell whose it is */
-        note_birth(monitor, event->id, BIRTH_STRAY, NULL, NULL);
-        return;
-    }
-    if (result) {
-        let_go(monitor, event->id, event->kind == OS_EVENT_SIGNAL ? event->signal.number : 0, OS_RESUME_RUN);
-        return;
-    }
-    bool guest;
-    rein_process *process = process_of_group(monitor, group, &guest);
-    if (process && group != event->id) {
-        rein_thread *thread = add_newborn(process, event->id, guest);
-        if (thread) {
-            thread->awaits_birth = true;
-            event_handle(monitor, event);
-        }
-        return;
-    }
-    process = process_of_group(monitor, parent, &guest);
-    if (!process && !list_empty(&monitor->recent)) { /* its parent was killed before it could tell */
-        free_stray(monitor, event->id);
-        return;
-    }
-    note_birth(monitor, event->id, process ? BIRTH_HANDLED : BIRTH_STRAY, process, NULL);
-    if (process)
-        receive_child(process, event->id, IMAGE_UNKNOWN, event->kind); /* another thread may have called exec since */
-}
-
-void attach_forget_recent(rein_monitor *monitor, bool all)
-{
-    int64_t before = monitor_now() - (int64_t)RECENT_MS * 1000000;
-    LIST_FOR_EACH(item, &monitor->recent)
-    {
-        rein_process *process = LIST_ENTRY(item, rein_process, recent);
-        /* Who lingers may be forking. */
-        if (!all && (process->over_at > before || !list_empty(&process->threads)))
-            continue;
-        list_remove(&process->recent);
-        process_unref(process);
-    }
-}
-
-/* ---- Letting go ---- */
-
 void attach_detach_thread(rein_thread *thread)
 {
     rein_process *process = thread->process;
     thread_restore_mask(thread);
     if (thread->leaving)
         breakpoints_clean_copy(process, thread->id, thread->image);
+    if (thread->becomes && thread->becomes->condition == PROCESS_HELD) {
+        thread = birth_leave_guest(thread, KERNEL_STOPPED);
+        if (thread)
+            event_stop_plain(thread);
+        return;
+    }
     int signal = thread_take_signal(thread);
     enum os_resume else_how = thread->stop == OS_EVENT_GROUP_STOP ? OS_RESUME_LISTEN : OS_RESUME_RUN;
-    if (let_go(process->monitor, thread->id, signal, else_how) != -ESRCH) {
+    if (attach_release(process->monitor, thread->id, signal, else_how) != -ESRCH) {
         thread_end(thread, TRANSITION_DETACH);
         return;
     }
@@ -503,7 +235,7 @@ static int explain_refusal(struct attach *attach, int id, int error, int tracer)
         return 0;
     }
     if (tracer == process->monitor->id) { /* born meanwhile, and ours: its first stop is awaited like the others' */
-        if (!add_newborn(process, id, false))
+        if (!birth_add_thread(process, id, false))
             return error_set(&attach->request.error, REIN_NO_MEMORY, "no memory for thread %d", id);
         attach->found++;
         return 0;
@@ -628,7 +360,7 @@ static int seize_guest(int id, void *arg)
     rein_process *process = attach->process;
     const struct os_backend *os = process->os;
     rein_thread *relative = process_living_thread(process);
-    const struct birth *birth = attach_find_birth(process->monitor, id);
+    const struct birth *birth = birth_find(process->monitor, id);
     bool is_to_come = birth && birth->what != BIRTH_HANDLED; /* and will be a guest then */
     if (table_find(&process->monitor->threads, (uint64_t)id) || is_to_come || !relative ||
         !os->same_memory(id, relative->id))
@@ -787,7 +519,7 @@ static int start_attach(struct attach *attach)
         return error_set(&request->error, REIN_CLOSED, "the monitor is over");
     if (pid == monitor->host || pid == os->self_process())
         return error_set(&request->error, REIN_SELF, "process %d is the one that asks, and cannot trace itself", pid);
-    if (find_process(monitor, pid))
+    if (process_find(monitor, pid))
         return error_set(&request->error, REIN_BAD_STATE, "process %d is held already", pid);
     int error = os->process_of(pid, &group, &parent);
     if (error && error != -ESRCH)

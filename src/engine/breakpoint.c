@@ -271,6 +271,28 @@ void breakpoints_clean_copy(rein_process *process, int id, unsigned image)
     process->os->memory_close(&memory);
 }
 
+void breakpoints_inherit(rein_process *process, const rein_process *parent)
+{
+    struct table *table = &process->breakpoints.table;
+    TABLE_FOR_EACH(slot, &parent->breakpoints.table)
+    {
+        const rein_breakpoint *of_parent = slot->value;
+        rein_breakpoint *breakpoint = calloc(1, sizeof *breakpoint);
+        if (!breakpoint || table_set(table, of_parent->pc, breakpoint)) {
+            free(breakpoint);
+            monitor_fail(process->monitor, REIN_NO_MEMORY, 0, "no memory for the breakpoints of process %d",
+                         process->id);
+            return;
+        }
+        atomic_init(&breakpoint->references, 1);
+        breakpoint->pc = of_parent->pc;
+        breakpoint->callback = of_parent->callback;
+        breakpoint->arg = of_parent->arg;
+        breakpoint->image = process->image;
+    }
+    process->breakpoints.all_in = table->count == 0;
+}
+
 /* ---- Hiding ---- */
 
 enum overlay { OVERLAY_HIDE, OVERLAY_SHOW, OVERLAY_NOTE };
@@ -677,6 +699,10 @@ static int check_stopped(struct request *request, const char *what)
     rein_process *process = request->process;
     int result = process_check(process, &request->error);
     rein_thread *running = process_running_thread(process);
+    if (!result && process->as_guest)
+        result = error_set(&request->error, REIN_BAD_STATE,
+                           "process %d %s: it shares the memory of process %d until its exec, and so its breakpoints",
+                           process->id, what, process->as_guest->process->id);
     if (!result && running && !(request->flags & REIN_BREAKPOINT_WHILE_RUNNING))
         result = thread_bad_state(running, &request->error, what,
                                   "stop the process first, or say REIN_BREAKPOINT_WHILE_RUNNING");

@@ -51,6 +51,9 @@ void breakpoints_drop_ghosts(rein_process *process);
 /* Out of the memory of a new process, that of id, a copy of the process's image of that number, or of any. */
 void breakpoints_clean_copy(rein_process *process, int id, unsigned image);
 
+/* The new process, a clean copy of the other's memory, gets breakpoints at the same places. */
+void breakpoints_inherit(rein_process *process, const rein_process *parent);
+
 /* Replaces the traps in bytes just read by the original bytes. */
 void breakpoints_hide(rein_process *process, uint64_t address, unsigned char *buffer, size_t size);
 /* Puts the traps that are in memory into bytes about to be written. */

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "engine/error.h"
+#include "engine/process.h"
 
 const char *rein_cause_name(enum rein_cause_kind kind)
 {
@@ -19,6 +19,7 @@ const char *rein_cause_name(enum rein_cause_kind kind)
         [REIN_CAUSE_VFORK_DONE] = "vfork done",
         [REIN_CAUSE_GROUP_STOP] = "group-stop",
         [REIN_CAUSE_STEP] = "step",
+        [REIN_CAUSE_PROCESS_EXIT] = "process exit",
     };
     return (unsigned)kind < REIN_CAUSE_COUNT ? names[kind] : NULL;
 }
@@ -36,6 +37,10 @@ int rein_cause_text(const struct rein_cause *cause, char *text, size_t size)
         return cause->exit.signaled
                    ? snprintf(text, size, "thread exited from signal %s", rein_signal_name(cause->exit.signal))
                    : snprintf(text, size, "thread exited with status %d", cause->exit.status);
+    case REIN_CAUSE_PROCESS_EXIT:
+        return cause->exit.signaled
+                   ? snprintf(text, size, "process exited from signal %s", rein_signal_name(cause->exit.signal))
+                   : snprintf(text, size, "process exited with status %d", cause->exit.status);
     case REIN_CAUSE_GROUP_STOP:
         return snprintf(text, size, "group-stop by %s", rein_signal_name(cause->signal.number));
     default: {
@@ -47,12 +52,20 @@ int rein_cause_text(const struct rein_cause *cause, char *text, size_t size)
     }
 }
 
+void cause_hold(const struct rein_cause *cause)
+{
+    rein_thread_ref(cause->new_thread);
+    rein_process_ref(cause->new_process);
+}
+
 void rein_cause_clear(struct rein_cause *cause)
 {
     if (!cause)
         return;
     rein_thread_unref(cause->new_thread);
+    rein_process_unref(cause->new_process);
     cause->new_thread = NULL;
+    cause->new_process = NULL;
 }
 
 void rein_event_clear(struct rein_event *event)

@@ -80,7 +80,7 @@ static void show(rein_thread *thread, enum transition transition, const struct r
         return;
     rein_cause_clear(&thread->cause);
     thread->cause = *cause;
-    rein_thread_ref(cause->new_thread);
+    cause_hold(cause);
     enum rein_state shown = thread->state;
 
     bool tell;
@@ -98,6 +98,38 @@ static void show(rein_thread *thread, enum transition transition, const struct r
         thread_change(thread, TRANSITION_CONTINUE);
     else if (!stepping)
         thread_change(thread, TRANSITION_STOP); /* it was to stop anyway; its signal is delivered when it continues */
+}
+
+/* ---- The end of a process ---- */
+
+/* What is told of it: to whoever follows a tree this is where a process leaves it. */
+static void tell_process_exit(rein_thread *last)
+{
+    rein_process *process = last->process;
+    const struct rein_cause cause = {.kind = REIN_CAUSE_PROCESS_EXIT, .exit = process->exit};
+    bool tell;
+    decide(last, &cause, NULL, &tell);
+    if (tell)
+        process_tell(process, last, &cause, false, false);
+}
+
+/* Its last thread has ended. lost: the kernel has not told of that. */
+static void end_of_process(rein_thread *last, bool lost)
+{
+    rein_process *process = last->process;
+    enum os_thread_status status;
+    bool lives = lost && !process->os->thread_status(process->id, process->id, &status) && status != OS_THREAD_GONE &&
+                 status != OS_THREAD_ZOMBIE; /* without us: a thread that was not traced has called exec */
+    bool is_held = process->condition == PROCESS_HELD;
+    LIST_FOR_EACH(item, &process->threads)
+    attach_guest_leaves(LIST_ENTRY(item, rein_thread, link));
+    if (!is_held && process->condition != PROCESS_LETTING_GO)
+        return;
+    rein_thread_ref(last);
+    process_end(process, lives ? PROCESS_DETACHED : PROCESS_EXITED);
+    if (is_held && !lives)
+        tell_process_exit(last);
+    rein_thread_unref(last);
 }
 
 /* ---- Stops ---- */
@@ -332,13 +364,24 @@ void event_show_birth(rein_thread *thread, int child)
     struct rein_cause cause = {.kind = thread->stop == OS_EVENT_VFORK ? REIN_CAUSE_VFORK : REIN_CAUSE_FORK,
                                .child = child};
     thread->awaits_birth = false;
+    rein_process *process = process_ref(thread->process), *followed = process_ref(birth_inherit(thread, child));
+    cause.new_process = followed;
     show(thread, TRANSITION_FORK, &cause, NULL);
+    if (followed) {
+        birth_release(followed, thread->state == REIN_STATE_STOPPED_FORK);
+        if (followed->last && followed->condition == PROCESS_HELD)
+            end_of_process(followed->last, false);
+        if (process->follow == REIN_FOLLOW_CHILD)
+            attach_let_go(process, 0);
+    }
+    process_unref(followed);
+    process_unref(process);
 }
 
 static void handle_birth(rein_thread *thread, const struct os_event *event)
 {
     struct rein_cause cause = {.kind = REIN_CAUSE_THREAD_CREATE, .child = event->child};
-    switch (attach_birth(thread, event, &cause.new_thread)) {
+    switch (birth_told(thread, event, &cause.new_thread)) {
     case BIRTH_OF_THREAD:
         show(thread, TRANSITION_THREAD_CREATE, &cause, NULL);
         break;
@@ -385,22 +428,15 @@ static void tell_exit(rein_thread *thread, const struct rein_exit *how)
         process_stop(process);
 }
 
-/* lost: the kernel has not told of the last thread's end. */
-static void end_of_process(rein_process *process, bool lost)
-{
-    enum os_thread_status status;
-    bool lives = lost && !process->os->thread_status(process->id, process->id, &status) && status != OS_THREAD_GONE &&
-                 status != OS_THREAD_ZOMBIE; /* without us: a thread that was not traced has called exec */
-    LIST_FOR_EACH(item, &process->threads)
-    attach_guest_leaves(LIST_ENTRY(item, rein_thread, link));
-    if (process->condition == PROCESS_HELD || process->condition == PROCESS_LETTING_GO)
-        process_end(process, lives ? PROCESS_DETACHED : PROCESS_EXITED);
-}
-
 static void handle_exited(rein_thread *thread, const struct os_event *event)
 {
+    if (thread->becomes && thread->becomes->condition == PROCESS_HELD)
+        thread = birth_leave_guest(thread, KERNEL_DYING);
+    if (!thread)
+        return;
     rein_process *process = process_ref(thread->process);
     bool guest = thread->guest;
+    rein_thread_ref(thread);
     if (event->kind == OS_EVENT_LOST)
         LOG(&process->monitor->log, REIN_LOG_WARNING, "Thread %d: the kernel does not know it as a tracee any more",
             thread->id);
@@ -414,8 +450,12 @@ static void handle_exited(rein_thread *thread, const struct os_event *event)
         tell_exit(thread, &event->exit);
     }
     thread_end(thread, TRANSITION_EXIT);
-    if (!guest && !process->thread_count && !process->being_taken) /* else whoever takes it looks if that was all */
-        end_of_process(process, event->kind == OS_EVENT_LOST);
+    if (!guest && !process->thread_count && process->unborn)
+        process->last = rein_thread_ref(thread); /* it is told of when it has been born */
+    else if (!guest && !process->thread_count &&
+             !process->being_taken) /* else whoever takes it looks if that was all */
+        end_of_process(thread, event->kind == OS_EVENT_LOST);
+    rein_thread_unref(thread);
     process_unref(process);
 }
 
@@ -442,7 +482,7 @@ static void handle_exec(rein_monitor *monitor, const struct os_event *event)
     if (!thread)
         thread = table_find(&monitor->threads, (uint64_t)event->id);
     if (!thread) {
-        attach_unknown(monitor, event);
+        birth_of_unknown(monitor, event);
         return;
     }
     rein_thread *namesake = table_find(&monitor->threads, (uint64_t)event->id);
@@ -458,6 +498,8 @@ static void handle_exec(rein_monitor *monitor, const struct os_event *event)
     }
     if (thread->kernel == KERNEL_DYING && !rein_state_is_terminal(thread->state))
         thread = make_unknown_caller(thread);
+    else if (thread->becomes && thread->becomes->condition == PROCESS_HELD)
+        thread = birth_leave_guest(thread, KERNEL_RUNS);
     if (!thread)
         return;
     rein_process *process = thread->process;
@@ -563,7 +605,7 @@ void event_handle(rein_monitor *monitor, const struct os_event *event)
     }
     rein_thread *thread = table_find(&monitor->threads, (uint64_t)event->id);
     if (!thread) {
-        attach_unknown(monitor, event);
+        birth_of_unknown(monitor, event);
         return;
     }
     if (monitor->log.level >= REIN_LOG_TRACE)

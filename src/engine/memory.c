@@ -26,7 +26,7 @@ static int find_way(struct request *request, const char *what, rein_thread **way
     int result = process_check(request->process, &request->error);
     if (!result && request->thread && !rein_state_is_stopped(request->thread->state))
         result = thread_bad_state(request->thread, &request->error, what, "stop it first");
-    if (!result && !(*way = process_living_thread(request->process)))
+    if (!result && !(*way = process_living_thread(process_of_memory(request->process))))
         result =
             error_set(&request->error, REIN_EXITED, "process %d is exiting: its memory is gone", request->process->id);
     return result;
@@ -34,7 +34,7 @@ static int find_way(struct request *request, const char *what, rein_thread **way
 
 static void run_read(struct request *request)
 {
-    rein_process *process = request->process;
+    rein_process *process = process_of_memory(request->process);
     rein_thread *way;
     int result = find_way(request, "cannot peek text", &way);
     if (!result) {
@@ -76,7 +76,7 @@ static int64_t write_around_breakpoints(rein_process *process, int id, uint64_t 
 
 static void run_write(struct request *request)
 {
-    rein_process *process = request->process;
+    rein_process *process = process_of_memory(request->process);
     rein_thread *way;
     int result = find_way(request, "cannot poke text", &way);
     if (!result) {

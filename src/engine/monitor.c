@@ -96,7 +96,7 @@ void request_wait(struct request *request)
         request_cancel(request);
         return;
     }
-    list_append(&process->waiting, &request->waiting);
+    list_append(process ? &process->waiting : &request->monitor->waiting, &request->waiting);
     if (request->on_monitor && !request->begin_only_on_monitor && !request->no_wait) {
         request_finish(request, error_set(&request->error, REIN_ON_MONITOR,
                                           "a call that waits cannot be made in a callback: the monitor, "
@@ -106,7 +106,8 @@ void request_wait(struct request *request)
     if (request->ready(request))
         return;
     if (request->no_wait)
-        request_finish(request, error_set(&request->error, REIN_TIMEOUT, "process %d: not yet", process->id));
+        request_finish(request, process ? error_set(&request->error, REIN_TIMEOUT, "process %d: not yet", process->id)
+                                        : error_set(&request->error, REIN_TIMEOUT, "no event yet"));
     else if (request->on_monitor)
         request_finish(request, 0); /* it has begun */
 }
@@ -146,6 +147,11 @@ static void settle(rein_monitor *monitor)
         }
         if (over && list_empty(&process->changed) && !list_empty(&process->link))
             process_leave_monitor(process);
+    }
+    LIST_FOR_EACH(item, &monitor->waiting)
+    {
+        struct request *request = LIST_ENTRY(item, struct request, waiting);
+        request->ready(request);
     }
 }
 
@@ -195,9 +201,11 @@ static void run_withdraw(struct request *withdraw)
             error_set(&request->error, REIN_TIMEOUT,
                       "process %d: the time limit of %d ms has passed; thread %d is in state %s", request->process->id,
                       withdraw->number, running->id, rein_state_name(running->state));
-        else
+        else if (request->process)
             error_set(&request->error, REIN_TIMEOUT, "process %d: the time limit of %d ms has passed",
                       request->process->id, withdraw->number);
+        else
+            error_set(&request->error, REIN_TIMEOUT, "no event has come in %d ms", withdraw->number);
         request_finish(request, REIN_TIMEOUT);
     }
     request_finish(withdraw, 0);
@@ -512,9 +520,9 @@ static void monitor_turn(rein_monitor *monitor, int64_t limit_us)
         events = look_at_expected(monitor);
     check_stuck(monitor);
     if (!list_empty(&monitor->recent))
-        attach_forget_recent(monitor, false);
+        births_forget_recent(monitor, false);
     if (!list_empty(&monitor->births))
-        attach_free_strays(monitor, false);
+        births_free_strays(monitor, false);
     if (events) {
         monitor->expected_pause = PAUSE_FIRST_US;
     }
@@ -631,22 +639,25 @@ static void become_over(rein_monitor *monitor)
             event_handle(monitor, &event);
         monitor->os->waiter_sleep(monitor->waiter, 0);
     }
-    attach_free_strays(monitor, true);
-    attach_forget_births(monitor);
-    attach_forget_recent(monitor, true);
+    births_free_strays(monitor, true);
+    births_forget(monitor);
+    births_forget_recent(monitor, true);
     if (!monitor->host_died)
         forget_lingering(monitor);
     int open = MONITOR_OPEN;
     atomic_compare_exchange_strong(&monitor->condition, &open, MONITOR_OVER);
-    if (!monitor->host_died)
-        run_inbox_afterwards(monitor);
+    if (monitor->host_died)
+        return;
+    settle(monitor); /* who waits for events hears that there is no process any more, or takes what is left */
+    process_forget_order(monitor);
+    run_inbox_afterwards(monitor);
 }
 
 static bool is_tracee(int id, void *arg)
 {
     rein_monitor *monitor = arg;
     int tracer;
-    return table_find(&monitor->threads, (uint64_t)id) || attach_find_birth(monitor, id) ||
+    return table_find(&monitor->threads, (uint64_t)id) || birth_find(monitor, id) ||
            (!monitor->os->tracer_of(id, &tracer) && tracer == monitor->id); /* born, and its parent could not tell */
 }
 
@@ -723,6 +734,7 @@ static void answer_for_killed(rein_monitor *monitor)
 /* Gives back what the monitor held. */
 static void clear_after_killed(rein_monitor *monitor)
 {
+    process_forget_order(monitor);
     LIST_FOR_EACH(item, &monitor->processes)
     {
         rein_process *process = LIST_ENTRY(item, rein_process, link);
@@ -736,8 +748,8 @@ static void clear_after_killed(rein_monitor *monitor)
         }
         process_leave_monitor(process);
     }
-    attach_forget_births(monitor);
-    attach_forget_recent(monitor, true);
+    births_forget(monitor);
+    births_forget_recent(monitor, true);
     TABLE_FOR_EACH(slot, &monitor->threads)
     rein_thread_unref(slot->value);
     table_free(&monitor->threads);
@@ -793,6 +805,12 @@ void monitor_fail(rein_monitor *monitor, int code, int system, const char *forma
                 request_finish(request, REIN_MONITOR_FAILED);
         }
     }
+    LIST_FOR_EACH(each, &monitor->waiting)
+    {
+        struct request *request = LIST_ENTRY(each, struct request, waiting);
+        request->error = monitor->failure;
+        request_finish(request, REIN_MONITOR_FAILED);
+    }
 }
 
 /* ---- Making and ending ---- */
@@ -844,6 +862,8 @@ int monitor_create_with(const struct os_backend *os, const struct rein_monitor_o
     pthread_mutex_init(&monitor->pending_lock, NULL);
     list_init(&monitor->pending);
     list_init(&monitor->processes);
+    list_init(&monitor->events);
+    list_init(&monitor->waiting);
     list_init(&monitor->expected);
     list_init(&monitor->changed);
     list_init(&monitor->births);

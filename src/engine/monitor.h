@@ -70,6 +70,7 @@ enum birth_kind {
 
 struct birth {
     struct list link; /* in the monitor */
+    rein_monitor *monitor;
     int id;
     enum birth_kind what;
     rein_process *process; /* counted; NULL for STRAY */
@@ -106,6 +107,9 @@ struct rein_monitor {
     bool host_died;
     struct table threads; /* by id: every thread that the kernel traces for us */
     struct list processes;
+    struct list events;   /* of all processes, struct queued_event, in the order in which they happened */
+    struct list waiting;  /* requests that wait for these */
+    bool watched;         /* such a request has been made: events wait for the next */
     struct list expected; /* threads whose next stop is near: asked for by id */
     struct list changed;  /* processes whose waiting requests are to be looked at */
     struct list births;

@@ -46,9 +46,26 @@ rein_process *process_create(rein_monitor *monitor, int id)
     return process;
 }
 
+rein_process *process_find(rein_monitor *monitor, int id)
+{
+    LIST_FOR_EACH(item, &monitor->processes)
+    {
+        rein_process *process = LIST_ENTRY(item, rein_process, link);
+        if (process->id == id)
+            return process;
+    }
+    return NULL;
+}
+
+rein_process *process_of_memory(rein_process *process)
+{
+    return process->as_guest ? process->as_guest->process : process;
+}
+
 static void drop_event(struct queued_event *queued)
 {
     list_remove(&queued->link);
+    list_remove(&queued->order);
     rein_event_clear(&queued->event);
     free(queued);
 }
@@ -80,7 +97,8 @@ void process_unref(rein_process *process)
  * take them any more, nor poll the descriptor; of the two who may notice, one drops them. */
 static void drop_what_nobody_takes(rein_process *process)
 {
-    if (!atomic_load(&process->over) || atomic_load(&process->handles) || atomic_exchange(&process->dropped, true))
+    if (!atomic_load(&process->over) || atomic_load(&process->handles) || atomic_load(&process->events_are_kept) ||
+        atomic_exchange(&process->dropped, true))
         return;
     LIST_FOR_EACH(item, &process->events)
     drop_event(LIST_ENTRY(item, struct queued_event, link));
@@ -89,9 +107,21 @@ static void drop_what_nobody_takes(rein_process *process)
     process->event_fd = -1;
 }
 
+/* From here on a thread of the host may drop its events, unless they wait for the monitor's own order. */
+static void keep_events(rein_process *process)
+{
+    if (process->monitor->watched && atomic_load(&process->monitor->condition) == MONITOR_OPEN) {
+        atomic_store(&process->events_are_kept, true);
+        return;
+    }
+    LIST_FOR_EACH(item, &process->events)
+    list_remove(&LIST_ENTRY(item, struct queued_event, link)->order);
+}
+
 void process_leave_monitor(rein_process *process)
 {
     list_remove(&process->link);
+    keep_events(process);
     atomic_store(&process->over, true);
     drop_what_nobody_takes(process);
     if (process->breakpoints.table.count + process->breakpoints.ghosts.count) {
@@ -177,6 +207,12 @@ rein_thread *process_living_thread(rein_process *process)
 int process_explain_stuck(rein_process *process, struct error *error)
 {
     int count = 0;
+    if (process->as_guest)
+        return error_set(
+            error, REIN_CANNOT_STOP,
+            "process %d cannot be stopped now: it runs in the memory of process %d, which waits for it; it is "
+            "held as soon as it has its own",
+            process->id, process->as_guest->process->id);
     LIST_FOR_EACH(item, &process->threads)
     {
         rein_thread *thread = LIST_ENTRY(item, rein_thread, link);
@@ -227,11 +263,12 @@ void process_tell(rein_process *process, rein_thread *thread, const struct rein_
         return;
     }
     queued->event = (struct rein_event){rein_thread_ref(thread), *cause, process->sequence};
-    rein_thread_ref(cause->new_thread);
+    cause_hold(cause);
     queued->stops_all = stops_all;
     queued->unheard = late;
     process->has_unheard |= late;
     list_append(&process->events, &queued->link);
+    list_append(&process->monitor->events, &queued->order);
     monitor_note_change(process);
 }
 
@@ -255,16 +292,22 @@ void process_note_heard(rein_process *process)
     process->has_unheard = false;
 }
 
+static void take_event(struct request *request, struct queued_event *queued)
+{
+    rein_process *process = rein_thread_process(queued->event.thread);
+    *(struct rein_event *)request->out = queued->event;
+    list_remove(&queued->link);
+    list_remove(&queued->order);
+    free(queued);
+    update_event_fd(process);
+    request_finish(request, 0);
+}
+
 static bool event_ready(struct request *request)
 {
     rein_process *process = request->process;
     if (!list_empty(&process->events) && events_wait(process)) {
-        struct queued_event *queued = LIST_ENTRY(process->events.next, struct queued_event, link);
-        *(struct rein_event *)request->out = queued->event;
-        list_remove(&queued->link);
-        free(queued);
-        update_event_fd(process);
-        request_finish(request, 0);
+        take_event(request, LIST_ENTRY(process->events.next, struct queued_event, link));
         return true;
     }
     int result = process_check(process, &request->error);
@@ -283,6 +326,55 @@ int rein_process_next_event(rein_process *process, int timeout_ms, struct rein_e
     struct request request = {
         .run = request_wait, .ready = event_ready, .process = process, .out = event, .cancellable = true};
     return monitor_submit(process->monitor, &request, timeout_ms);
+}
+
+/* Of each process the first in the order is its own first, so that nothing is taken before what came before it. */
+static bool any_event_ready(struct request *request)
+{
+    rein_monitor *monitor = request->monitor;
+    LIST_FOR_EACH(item, &monitor->events)
+    {
+        struct queued_event *queued = LIST_ENTRY(item, struct queued_event, order);
+        if (!events_wait(queued->event.thread->process))
+            continue;
+        take_event(request, queued);
+        return true;
+    }
+    if (list_empty(&monitor->events) && list_empty(&monitor->processes)) {
+        request_finish(request, error_set(&request->error, REIN_NO_PROCESS, "the monitor holds no process any more"));
+        return true;
+    }
+    return false;
+}
+
+static void run_next_event(struct request *request)
+{
+    request->monitor->watched = true;
+    request_wait(request);
+}
+
+int rein_monitor_next_event(rein_monitor *monitor, int timeout_ms, struct rein_event *event)
+{
+    if (!monitor || !event)
+        return error_fail(REIN_INVALID_ARGUMENT, "rein_monitor_next_event: monitor or event is NULL");
+    memset(event, 0, sizeof *event);
+    struct request request = {.run = run_next_event, .ready = any_event_ready, .out = event};
+    return monitor_submit(monitor, &request, timeout_ms);
+}
+
+void process_forget_order(rein_monitor *monitor)
+{
+    struct list *head = &monitor->events;
+    while (!list_empty(head)) {
+        struct list *item = head->next;
+        rein_process *process = process_ref(LIST_ENTRY(item, struct queued_event, order)->event.thread->process);
+        head->next = item->next; /* forward only: the monitor may have been killed in the middle of a change */
+        item->next->previous = head;
+        list_init(item);
+        atomic_store(&process->events_are_kept, false);
+        drop_what_nobody_takes(process);
+        process_unref(process);
+    }
 }
 
 static void run_event_fd(struct request *request)
@@ -400,7 +492,7 @@ static bool stop_ready(struct request *request)
     rein_process *process = request->process;
     int result = process_check(process, &request->error);
     if (!result) {
-        if (!process_is_stopped(process))
+        if (!process_is_stopped(process) && !process->as_guest)
             return false;
         result = process_explain_stuck(process, &request->error);
     }
@@ -517,7 +609,10 @@ void process_retry(rein_process *process)
 void process_end(rein_process *process, enum process_condition condition)
 {
     process->condition = condition;
-    attach_forget_handled_births(process);
+    births_forget_handled(process);
+    birth_end_guest(process);
+    rein_thread_unref(process->last);
+    process->last = NULL;
     process->os->memory_close(&process->memory);
     process->os->memory_init(&process->memory);
     LOG(&process->monitor->log, REIN_LOG_INFO, "Process %d: %s", process->id,

@@ -51,8 +51,9 @@ struct rein_thread {
     enum kernel_state kernel;
     enum os_event_kind stop;
     enum stepping stepping;
-    bool guest;   /* a process of its own that shares the memory (vfork child): not shown, but breakpoints are hit */
-    bool leaving; /* to be let go at its next stop, whatever becomes of the process */
+    bool guest; /* a process of its own that shares the memory (vfork child): not shown, but breakpoints are hit */
+    rein_process *becomes; /* of a guest: where it goes when it has its own memory, see birth.c; NULL: it is let go */
+    bool leaving;          /* to be let go at its next stop, whatever becomes of the process */
     bool awaits_birth; /* it does not run on before its child's first stop was seen, or, newborn, its parent's event */
     bool in_group_stop;
     bool out_of_group_stop; /* stepped while in one: it returns to that when it runs on */
@@ -117,6 +118,7 @@ enum pass { /* the state of getting threads past breakpoints, see breakpoint.c *
 
 struct queued_event {
     struct list link;
+    struct list order; /* in the monitor */
     struct rein_event event;
     bool stops_all;
     bool unheard; /* it came while its thread was stopped, and the caller has not asked since */
@@ -126,6 +128,7 @@ struct rein_process {
     _Atomic unsigned references; /* all */
     _Atomic unsigned handles;    /* of these, the callers' */
     atomic_bool over, dropped;   /* the monitor has done with it; its events are dropped */
+    atomic_bool events_are_kept; /* over, and they wait to be taken from the monitor */
     rein_monitor *monitor;       /* counted */
     const struct os_backend *os;
     int id;
@@ -138,6 +141,12 @@ struct rein_process {
     enum process_condition condition;
     struct rein_exit exit;
     bool exit_known;
+    int parent, depth; /* see rein_process_parent_id */
+    enum rein_follow follow;
+    unsigned follow_flags;
+    bool unborn;            /* followed, and its parent's event is still to be shown */
+    rein_thread *as_guest;  /* it is a guest, with this thread in another process */
+    rein_thread *last;      /* counted: it has ended unborn, with this thread */
     bool killing;           /* by rein_process_kill: nothing is told any more */
     bool being_taken;       /* attach is not complete: threads that come and go are not told */
     bool starting;          /* spawned, not yet exec'd */
@@ -185,6 +194,10 @@ void process_unref(rein_process *process);
 /* It is over, and all who waited have their answer: the monitor gives it up. */
 void process_leave_monitor(rein_process *process);
 rein_process *process_create(rein_monitor *monitor, int id);
+/* The process of that id that the monitor holds; NULL: none. */
+rein_process *process_find(rein_monitor *monitor, int id);
+/* Whose memory it uses: its own, or, as a guest, another's. */
+rein_process *process_of_memory(rein_process *process);
 /* 0 when the process can be worked with, else REIN_EXITED, ... in error. */
 int process_check(rein_process *process, struct error *error);
 bool process_is_stopped(const rein_process *process);
@@ -203,12 +216,18 @@ void process_retry(rein_process *process);
 void process_tell(rein_process *process, rein_thread *thread, const struct rein_cause *cause, bool stops_all,
                   bool late);
 void process_forget_stop_events(rein_process *process);
+/* The monitor is over: its order of events is no more, only each process's. */
+void process_forget_order(rein_monitor *monitor);
 /* A call that waited for a stop is answered: what has been told up to now can be seen. */
 void process_note_heard(rein_process *process);
 /* The last thread is gone, or all are let go. */
 void process_end(rein_process *process, enum process_condition condition);
 /* A thread whose memory and /proc entry can be used; NULL: none is left. */
 rein_thread *process_living_thread(rein_process *process);
+
+/* cause.c */
+/* A copy was made of the cause: counts its references. */
+void cause_hold(const struct rein_cause *cause);
 
 /* thread.c */
 rein_thread *thread_create(rein_process *process, int id, enum kernel_state kernel, bool guest);
@@ -257,20 +276,34 @@ void event_handle_again(rein_thread *thread);
 /* A stop for no cause of its own: the thread stops, or runs on as soon as nothing keeps it. */
 void event_stop_plain(rein_thread *thread);
 
-/* attach.c */
+/* birth.c */
 /* The parent's event of having made a thread (*new_thread; NULL when it is a guest's) or a process, whose first stop may be still
  * to come. */
 enum birth_of { BIRTH_OF_THREAD, BIRTH_OF_PROCESS, BIRTH_AWAITED };
-enum birth_of attach_birth(rein_thread *parent, const struct os_event *event, rein_thread **new_thread);
+enum birth_of birth_told(rein_thread *parent, const struct os_event *event, rein_thread **new_thread);
 /* The first stop of one that no table knows. */
-void attach_unknown(rein_monitor *monitor, const struct os_event *event);
-struct birth *attach_find_birth(rein_monitor *monitor, int id);
-void attach_forget_births(rein_monitor *monitor);
+void birth_of_unknown(rein_monitor *monitor, const struct os_event *event);
+struct birth *birth_find(rein_monitor *monitor, int id);
+/* A thread whose first stop is to come. NULL: the monitor has failed. */
+rein_thread *birth_add_thread(rein_process *process, int id, bool guest);
+/* The parent's event is about to be shown: the child with that id, if it is followed, gets from the parent what it inherits.
+ * NULL: it is not followed. */
+rein_process *birth_inherit(rein_thread *parent, int id);
+/* The event was shown: it stops, or runs. */
+void birth_release(rein_process *child, bool stop);
+/* The guest, to be followed, has its own memory or is gone: it is a thread of its own process, in that state. NULL: the
+ * monitor has failed. */
+rein_thread *birth_leave_guest(rein_thread *guest, enum kernel_state kernel);
+/* The process is over: its guest, if it was one, becomes nothing. */
+void birth_end_guest(rein_process *child);
+void births_forget(rein_monitor *monitor);
+void births_forget_handled(rein_process *process);
 /* Lets those go whose parent has not told of them for a while; all: at once. */
-void attach_free_strays(rein_monitor *monitor, bool all);
+void births_free_strays(rein_monitor *monitor, bool all);
 /* Gives up processes that ended a while ago; all: at once. */
-void attach_forget_recent(rein_monitor *monitor, bool all);
-void attach_forget_handled_births(rein_process *process);
+void births_forget_recent(rein_monitor *monitor, bool all);
+
+/* attach.c */
 /* Takes threads that were made with CLONE_UNTRACED, and stops them: nobody has told of these. */
 void attach_adopt(rein_process *process);
 /* Before the first breakpoint: processes that share the memory become guests. */
@@ -281,7 +314,10 @@ void attach_let_go(rein_process *process, int signal);
 void attach_let_go_advance(rein_process *process);
 /* The last step of that: everybody is let go who is stopped, and the others linger. */
 void attach_give_up(rein_process *process);
-/* Lets go a thread that is stopped in the kernel. */
+/* Lets go whoever is stopped in the kernel. If the kernel does not (-ESRCH: it has been killed, and is gone by that), it at least
+ * runs on, and is let go by the monitor's end. */
+int attach_release(rein_monitor *monitor, int id, int signal, enum os_resume else_how);
+/* The same for a thread of ours, or moves it over if it is a guest that is followed. */
 void attach_detach_thread(rein_thread *thread);
 
 #endif

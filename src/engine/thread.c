@@ -521,7 +521,7 @@ int rein_thread_state(rein_thread *thread, enum rein_state *state)
 void thread_copy_cause(const rein_thread *thread, struct rein_cause *cause)
 {
     *cause = thread->cause;
-    rein_thread_ref(cause->new_thread);
+    cause_hold(cause);
 }
 
 static void run_cause(struct request *request)

@@ -172,10 +172,12 @@ struct os_backend {
     int (*for_each_child_of)(int pid, os_id_callback callback, void *arg); /* the same; may be NULL */
     int (*thread_status)(int pid, int id, enum os_thread_status *status);
     int (*thread_name)(int pid, int id, char name[16]);
-    int (*process_of)(int id, int *pid, int *parent); /* thread group and parent of any thread */
-    bool (*is_thread_of)(int id, int pid);            /* the same question for a known pid, without a descriptor */
-    int (*tracer_of)(int id, int *tracer);            /* 0: none */
-    bool (*same_memory)(int id, int other_id);        /* do they share an address space? */
+    int (*process_of)(int id, int *pid, int *parent);      /* thread group and parent of any thread */
+    int (*program_path)(int pid, char *path, size_t size); /* cut to size; -ESRCH */
+    int (*inner_id)(int pid, int *id);         /* in its own PID namespace; -ENOTSUP: the kernel does not tell */
+    bool (*is_thread_of)(int id, int pid);     /* the same question for a known pid, without a descriptor */
+    int (*tracer_of)(int id, int *tracer);     /* 0: none */
+    bool (*same_memory)(int id, int other_id); /* do they share an address space? */
     /* Why could id not be seized? Turns the errno into a rein_error and words, with what to do about it. */
     int (*explain_seize)(int pid, int id, int error, char *text, size_t size);
     /* In words, why a thread that did not stop did not: "is in uninterruptible sleep in nfs_wait". */

@@ -76,6 +76,8 @@ int linux_for_each_thread(int pid, os_id_callback callback, void *arg);
 int linux_for_each_child_of(int pid, os_id_callback callback, void *arg);
 int linux_thread_status(int pid, int id, enum os_thread_status *status);
 int linux_thread_name(int pid, int id, char name[16]);
+int linux_program_path(int pid, char *path, size_t size);
+int linux_inner_id(int pid, int *id);
 int linux_process_of(int id, int *pid, int *parent);
 bool linux_is_thread_of(int id, int pid);
 int linux_tracer_of(int id, int *tracer);

@@ -374,6 +374,59 @@ int linux_thread_name(int pid, int id, char name[16])
     return 0;
 }
 
+int linux_program_path(int pid, char *path, size_t size)
+{
+    ssize_t length = size ? readlink(process_path(pid, "exe").text, path, size - 1) : 0;
+
+    if (length < 0)
+        return errno == ENOENT ? -ESRCH : -errno;
+    if (size)
+        path[length] = '\0';
+    return 0;
+}
+
+/* NStgid (Linux 4.1): the process's id in each PID namespace that it is in, from ours to its own. The line stands behind the
+ * groups, of which there can be 65,536. */
+int linux_inner_id(int pid, int *id)
+{
+    enum { LABEL = 7 };
+    char text[STATUS_SIZE + 1];
+    size_t kept = 0;
+    int fd = open(process_path(pid, "status").text, O_RDONLY | O_CLOEXEC), result = fd < 0 ? -errno : -ENOTSUP;
+    ssize_t count;
+
+    if (result == -ENOENT)
+        return -ESRCH;
+    while (result == -ENOTSUP && (count = read(fd, text + kept, STATUS_SIZE - kept)) != 0) {
+        const char *line, *end;
+        if (count < 0 && errno == EINTR)
+            continue;
+        if (count < 0) {
+            result = -errno;
+            break;
+        }
+        kept += (size_t)count;
+        text[kept] = '\0';
+        line = strstr(text, "\nNStgid:");
+        end = line == NULL ? NULL : strchr(line + 1, '\n');
+        if (end != NULL) {
+            while (end > line && end[-1] != '\t')
+                end--;
+            *id = (int)read_decimal(end, NULL);
+            result = 0;
+        } else if (line != NULL) {
+            kept = strlen(line);
+            memmove(text, line, kept);
+        } else if (kept > LABEL) {
+            memmove(text, text + kept - LABEL, LABEL);
+            kept = LABEL;
+        }
+    }
+    if (fd >= 0)
+        close(fd);
+    return result;
+}
+
 int linux_process_of(int id, int *pid, int *parent)
 {
     char status[STATUS_SIZE];

@@ -216,6 +216,18 @@ static int thread_name(int pid, int id, char name[16])
     return -ENOSYS;
 }
 
+static int program_path(int pid, char *path, size_t size)
+{
+    (void)pid, (void)path, (void)size;
+    return -ENOSYS;
+}
+
+static int inner_id(int pid, int *id)
+{
+    (void)pid, (void)id;
+    return -ENOSYS;
+}
+
 static int process_of(int id, int *pid, int *parent)
 {
     (void)id, (void)pid, (void)parent;
@@ -392,6 +404,8 @@ const struct os_backend os_backend = {
     .for_each_child_of = for_each,
     .thread_status = thread_status,
     .thread_name = thread_name,
+    .program_path = program_path,
+    .inner_id = inner_id,
     .process_of = process_of,
     .is_thread_of = is_thread_of,
     .tracer_of = tracer_of,

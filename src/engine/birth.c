@@ -1,0 +1,528 @@
+/* Births: what tracees make.
+ *
+ * The kernel traces whatever a tracee makes from its birth, held before its first instruction, and tells twice: the child's
+ * first stop and the parent's event, in any order.
+ *   - a thread joins its process. It does not run before its parent's event was seen.
+ *   - a process of its own, a copy of the memory (fork): it is cleaned of the copies of breakpoints, and let go, or
+ *     followed.
+ *   - a process that shares the memory (vfork, CLONE_VM): while it does, it would die of our breakpoints. It stays as a
+ *     guest: its hits are counted and shown, nothing else; it is held while others pass a breakpoint, but not when the
+ *     process is stopped, for a vfork parent can stop only when its child has left; it is let go, or followed, when it has
+ *     its own memory (exec) or is gone. While there is no breakpoint one that is not followed is let go from the first, for
+ *     it may be meant to be traced by its parent (gdb starts programs so); with the first breakpoint it becomes a guest after
+ *     all.
+ *
+ * FOLLOWING. A child that is followed is a process of the monitor from its first stop. It is *unborn* until its parent's event
+ * has been shown, with the child's handle in it, so that a callback can see to it before it runs. Of one whose parent was
+ * killed before it could tell nobody would ever hear: it is let go.
+ * A guest that is followed has a process, too, but that has no thread yet: as_guest is in the parent's, for so breakpoints are
+ * taken out for both, and hits are counted once. When it has memory of its own it moves over (birth_leave_guest). */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/process.h"
+
+enum { RECENT_MS = 1000 };
+
+struct birth *birth_find(rein_monitor *monitor, int id)
+{
+    LIST_FOR_EACH(item, &monitor->births)
+    {
+        struct birth *birth = LIST_ENTRY(item, struct birth, link);
+        if (birth->id == id)
+            return birth;
+    }
+    return NULL;
+}
+
+/* ---- Following ---- */
+
+static rein_process *find_unborn(rein_monitor *monitor, int id)
+{
+    rein_process *process = process_find(monitor, id);
+    return process && process->unborn ? process : NULL;
+}
+
+static bool follows(const rein_process *process)
+{
+    return process->condition == PROCESS_HELD && process->follow != REIN_FOLLOW_PARENT && !process->killing &&
+           !process->starting;
+}
+
+static rein_process *create_unborn(rein_process *parent, int id)
+{
+    rein_process *child = process_create(parent->monitor, id);
+    if (!child) {
+        monitor_fail(parent->monitor, REIN_NO_MEMORY, 0, "no memory for process %d, which is to be followed", id);
+        return NULL;
+    }
+    child->being_taken = child->unborn = true;
+    return child;
+}
+
+static void give_up_unborn(rein_process *child)
+{
+    if (!child)
+        return;
+    child->unborn = false;
+    LIST_FOR_EACH(item, &child->threads)
+    LIST_ENTRY(item, rein_thread, link)->awaits_birth = false;
+    if (child->as_guest)
+        birth_release(child, false);
+    attach_let_go(child, 0);
+}
+
+static void hold_child(rein_process *parent, int id, enum os_event_kind kind)
+{
+    rein_process *child = create_unborn(parent, id);
+    rein_thread *thread = child ? thread_create(child, id, KERNEL_BORN, false) : NULL;
+    if (!child)
+        return;
+    if (!thread) {
+        monitor_fail(parent->monitor, REIN_NO_MEMORY, 0, "no memory for process %d, which is to be followed", id);
+        return;
+    }
+    struct os_event first = {.kind = kind, .id = id};
+    thread->awaits_birth = true;
+    event_handle(parent->monitor, &first);
+}
+
+rein_process *birth_inherit(rein_thread *parent, int id)
+{
+    const rein_process *process = parent->process;
+    rein_process *child = find_unborn(process->monitor, id);
+    if (!child)
+        return NULL;
+    if (process->condition != PROCESS_HELD || parent->guest) {
+        give_up_unborn(child);
+        return NULL;
+    }
+    memcpy(child->policy, process->policy, sizeof child->policy);
+    child->callback = process->callback;
+    child->callback_arg = process->callback_arg;
+    child->follow = process->follow;
+    child->follow_flags = process->follow_flags;
+    child->parent = process->id;
+    child->depth = process->depth + 1;
+    LIST_FOR_EACH(item, &child->threads) /* it comes back to the same places as its parent, from handlers */
+    {
+        rein_thread *thread = LIST_ENTRY(item, rein_thread, link);
+        memcpy(thread->shown, parent->shown, sizeof thread->shown);
+        thread->shown_count = parent->shown_count;
+    }
+    if ((process->follow_flags & REIN_FOLLOW_BREAKPOINTS) && !child->as_guest)
+        breakpoints_inherit(child, process);
+    LOG(&process->monitor->log, REIN_LOG_INFO, "Process %d: followed, a child of process %d", id, process->id);
+    return child;
+}
+
+void birth_release(rein_process *child, bool stop)
+{
+    child->unborn = child->being_taken = false;
+    if (child->as_guest) {
+        child->as_guest->awaits_birth = false;
+        if (child->as_guest->kernel == KERNEL_STOPPED)
+            event_stop_plain(child->as_guest);
+    }
+    LIST_FOR_EACH(item, &child->threads)
+    LIST_ENTRY(item, rein_thread, link)->awaits_birth = false;
+    if (child->condition != PROCESS_HELD)
+        return;
+    if (stop)
+        process_stop(child);
+    LIST_FOR_EACH(item, &child->threads)
+    {
+        rein_thread *thread = LIST_ENTRY(item, rein_thread, link);
+        if (thread->kernel == KERNEL_STOPPED)
+            event_stop_plain(thread);
+        if (!stop && rein_state_is_stopped(thread->state)) /* born into a group-stop */
+            thread_continue(thread);
+    }
+    monitor_note_change(child);
+}
+
+rein_thread *birth_leave_guest(rein_thread *guest, enum kernel_state kernel)
+{
+    rein_process *child = guest->becomes, *host = process_ref(guest->process);
+    int id = guest->id, deliver = guest->deliver;
+    enum os_event_kind stop = guest->stop;
+    bool no_delivery = guest->no_delivery;
+    struct held_signal *held = guest->held;
+    thread_restore_mask(guest);
+    guest->becomes = NULL;
+    guest->held = NULL;
+    child->as_guest = NULL;
+    thread_end(guest, TRANSITION_DETACH);
+    rein_thread *thread = thread_create(child, id, kernel, false);
+    if (thread) {
+        thread->stop = stop;
+        thread->deliver = deliver;
+        thread->no_delivery = no_delivery;
+        thread->held = held;
+        LOG(&host->monitor->log, REIN_LOG_INFO, "Process %d: is no guest of process %d any more", id, host->id);
+    } else {
+        monitor_fail(host->monitor, REIN_NO_MEMORY, 0, "no memory for process %d, which is to be followed", id);
+    }
+    process_unref(host);
+    return thread;
+}
+
+void birth_end_guest(rein_process *child)
+{
+    if (!child->as_guest)
+        return;
+    child->as_guest->becomes = NULL;
+    child->as_guest = NULL;
+}
+
+/* ---- The books of who is being born ---- */
+
+static void remove_birth(struct birth *birth)
+{
+    list_remove(&birth->link);
+    process_unref(birth->process);
+    rein_thread_unref(birth->parent);
+    free(birth);
+}
+
+static void forget_birth(struct birth *birth)
+{
+    rein_monitor *monitor = birth->monitor;
+    rein_thread *parent = rein_thread_ref(birth->parent);
+    int id = birth->id;
+    remove_birth(birth);
+    if (parent && parent->awaits_birth && parent->kernel == KERNEL_STOPPED)
+        event_show_birth(parent, id);
+    else
+        give_up_unborn(find_unborn(monitor, id));
+    rein_thread_unref(parent);
+}
+
+static void note_birth(rein_monitor *monitor, int id, enum birth_kind what, rein_process *process, rein_thread *parent)
+{
+    struct birth *birth = calloc(1, sizeof *birth);
+    if (!birth) {
+        monitor_fail(monitor, REIN_NO_MEMORY, 0, "no memory for the birth of process %d", id);
+        return;
+    }
+    birth->monitor = monitor;
+    birth->id = id;
+    birth->what = what;
+    birth->process = process_ref(process);
+    birth->parent = rein_thread_ref(parent);
+    birth->image = process ? process->image : 0;
+    birth->at = monitor_now();
+    list_append(&monitor->births, &birth->link);
+}
+
+void births_forget(rein_monitor *monitor)
+{
+    LIST_FOR_EACH(item, &monitor->births)
+    forget_birth(LIST_ENTRY(item, struct birth, link));
+}
+
+void births_forget_handled(rein_process *process)
+{
+    LIST_FOR_EACH(item, &process->monitor->births)
+    {
+        struct birth *birth = LIST_ENTRY(item, struct birth, link);
+        if (birth->process == process && birth->what == BIRTH_HANDLED) /* the parent was killed before it could tell */
+            forget_birth(birth);
+    }
+}
+
+/* ---- Children ---- */
+
+rein_thread *birth_add_thread(rein_process *process, int id, bool guest)
+{
+    rein_thread *thread = thread_create(process, id, KERNEL_BORN, guest);
+    if (!thread)
+        monitor_fail(process->monitor, REIN_NO_MEMORY, 0, "no memory for thread %d", id);
+    else
+        thread_expect(thread);
+    return thread;
+}
+
+static void receive_guest(rein_process *process, int id, enum os_event_kind kind)
+{
+    rein_thread *guest = birth_add_thread(process, id, true);
+    rein_process *child = guest && follows(process) ? create_unborn(process, id) : NULL;
+    if (!guest)
+        return;
+    if (child) {
+        child->as_guest = guest;
+        guest->becomes = child;
+        guest->awaits_birth = true;
+    }
+    struct os_event first = {.kind = kind, .id = id};
+    event_handle(process->monitor, &first);
+}
+
+/* Out of a child's memory, what its parent has put into it; or, if id is given, any process that had this id a moment ago: it
+ * may have been let go, and taken again, while the child was in the making. */
+static void clean_of_recent(rein_monitor *monitor, int child, int id)
+{
+    LIST_FOR_EACH(item, &monitor->recent)
+    {
+        rein_process *former = LIST_ENTRY(item, rein_process, recent);
+        if (!id || former->id == id)
+            breakpoints_clean_copy(former, child, IMAGE_UNKNOWN);
+    }
+}
+
+/* A process born of one of ours is in its first stop. */
+static void receive_child(rein_process *process, int id, unsigned image, enum os_event_kind kind)
+{
+    rein_monitor *monitor = process->monitor;
+    rein_thread *relative = process_living_thread(process);
+    bool held = process->condition == PROCESS_HELD || process->condition == PROCESS_LETTING_GO;
+    bool possible = image == process->image || image == IMAGE_UNKNOWN;
+    bool shares = held && relative && possible && monitor->os->same_memory(id, relative->id);
+    bool no_breakpoints = !process->breakpoints.table.count && !process->breakpoints.ghosts.count;
+    if (shares && no_breakpoints && !follows(process)) {
+        LOG(&monitor->log, REIN_LOG_TRACE, "Process %d: its child %d shares the memory, and may", process->id, id);
+        process->has_sharers = true;
+        attach_release(monitor, id, 0, OS_RESUME_RUN);
+        return;
+    }
+    if (shares) {
+        receive_guest(process, id, kind);
+        return;
+    }
+    breakpoints_clean_copy(process, id, image);
+    clean_of_recent(monitor, id, process->id);
+    if (follows(process)) {
+        hold_child(process, id, kind);
+        return;
+    }
+    LOG(&monitor->log, REIN_LOG_TRACE, "Process %d: its child %d is let go", process->id, id);
+    attach_release(monitor, id, 0, OS_RESUME_RUN);
+}
+
+/* The process to which a thread group belongs, ours or a guest's. */
+static rein_process *process_of_group(rein_monitor *monitor, int group, bool *guest)
+{
+    rein_thread *leader = table_find(&monitor->threads, (uint64_t)group);
+    *guest = leader && leader->guest;
+    return leader ? leader->process : process_find(monitor, group);
+}
+
+/* As os->process_of; when that cannot look, as without descriptors, then for a thread of ours only. */
+static int find_group(rein_monitor *monitor, int id, int *group, int *parent)
+{
+    int result = monitor->os->process_of(id, group, parent);
+    if (!result || result == -ESRCH)
+        return result;
+    LIST_FOR_EACH(item, &monitor->processes)
+    {
+        const rein_process *process = LIST_ENTRY(item, rein_process, link);
+        if (monitor->os->is_thread_of(id, process->id)) {
+            *group = process->id;
+            return 0;
+        }
+    }
+    return result;
+}
+
+enum birth_of birth_told(rein_thread *parent, const struct os_event *event, rein_thread **new_thread)
+{
+    rein_process *process = parent->process;
+    rein_monitor *monitor = process->monitor;
+    *new_thread = NULL;
+    struct birth *birth = birth_find(monitor, event->child);
+    if (birth) { /* the child came first */
+        bool stray = birth->what == BIRTH_STRAY;
+        remove_birth(birth);
+        if (stray)
+            receive_child(process, event->child, process->image, OS_EVENT_INTERRUPTED);
+        return BIRTH_OF_PROCESS;
+    }
+    rein_thread *child = table_find(&monitor->threads, (uint64_t)event->child);
+    if (child) {
+        child->awaits_birth = false;
+        if (child->kernel == KERNEL_STOPPED)
+            event_stop_plain(child);
+    } else {
+        int group, grandparent;
+        bool guest = false, known = !find_group(monitor, event->child, &group, &grandparent);
+        rein_process *of = known ? process_of_group(monitor, group, &guest) : NULL;
+        bool is_thread = known ? of == process && group != event->child : event->kind == OS_EVENT_CLONE;
+        if (!is_thread) {
+            note_birth(monitor, event->child, BIRTH_EXPECTED, process, parent);
+            return BIRTH_AWAITED;
+        }
+        child = birth_add_thread(process, event->child, guest || parent->guest);
+    }
+    if (child && !child->guest)
+        *new_thread = child;
+    return BIRTH_OF_THREAD;
+}
+
+/* A child of nobody knows whom: a copy of the memory of any process that there is, or was a moment ago. */
+static void free_stray(rein_monitor *monitor, int id)
+{
+    clean_of_recent(monitor, id, 0);
+    LIST_FOR_EACH(item, &monitor->processes)
+    breakpoints_clean_copy(LIST_ENTRY(item, rein_process, link), id, IMAGE_UNKNOWN);
+    attach_release(monitor, id, 0, OS_RESUME_RUN);
+}
+
+void births_free_strays(rein_monitor *monitor, bool all)
+{
+    int64_t before = monitor_now() - (int64_t)RECENT_MS * 1000000;
+    LIST_FOR_EACH(item, &monitor->births)
+    {
+        struct birth *birth = LIST_ENTRY(item, struct birth, link);
+        bool is_held = birth->what == BIRTH_HANDLED && find_unborn(monitor, birth->id);
+        if ((birth->what != BIRTH_STRAY && !is_held) || (!all && birth->at > before))
+            continue;
+        if (!is_held)
+            free_stray(monitor, birth->id);
+        forget_birth(birth);
+    }
+}
+
+void birth_of_unknown(rein_monitor *monitor, const struct os_event *event)
+{
+    if (event->kind == OS_EVENT_EXITED || event->kind == OS_EVENT_LOST) {
+        struct birth *birth = birth_find(monitor, event->id);
+        if (birth) /* killed before its first stop */
+            forget_birth(birth);
+        return;
+    }
+    struct birth *birth = birth_find(monitor, event->id);
+    if (birth && birth->what == BIRTH_EXPECTED) {
+        rein_process *process = process_ref(birth->process);
+        receive_child(process, event->id, birth->image, event->kind);
+        forget_birth(birth);
+        monitor_note_change(process);
+        process_unref(process);
+        return;
+    }
+    int group = 0, parent = 0;
+    /* A child that is born into a group-stop shows that in its first stop. */
+    bool first = event->kind == OS_EVENT_INTERRUPTED || event->kind == OS_EVENT_GROUP_STOP;
+    int result = first ? find_group(monitor, event->id, &group, &parent) : -ESRCH;
+    if (result && result != -ESRCH) { /* its parent will tell whose it is */
+        note_birth(monitor, event->id, BIRTH_STRAY, NULL, NULL);
+        return;
+    }
+    if (result) {
+        attach_release(monitor, event->id, event->kind == OS_EVENT_SIGNAL ? event->signal.number : 0, OS_RESUME_RUN);
+        return;
+    }
+    bool guest;
+    rein_process *process = process_of_group(monitor, group, &guest);
+    if (process && group != event->id) {
+        rein_thread *thread = birth_add_thread(process, event->id, guest);
+        if (thread) {
+            thread->awaits_birth = true;
+            event_handle(monitor, event);
+        }
+        return;
+    }
+    process = process_of_group(monitor, parent, &guest);
+    if (!process && !list_empty(&monitor->recent)) { /* its parent was killed before it could tell */
+        free_stray(monitor, event->id);
+        return;
+    }
+    note_birth(monitor, event->id, process ? BIRTH_HANDLED : BIRTH_STRAY, process, NULL);
+    if (process)
+        receive_child(process, event->id, IMAGE_UNKNOWN, event->kind); /* another thread may have called exec since */
+}
+
+void births_forget_recent(rein_monitor *monitor, bool all)
+{
+    int64_t before = monitor_now() - (int64_t)RECENT_MS * 1000000;
+    LIST_FOR_EACH(item, &monitor->recent)
+    {
+        rein_process *process = LIST_ENTRY(item, rein_process, recent);
+        /* Who lingers may be forking. */
+        if (!all && (process->over_at > before || !list_empty(&process->threads)))
+            continue;
+        list_remove(&process->recent);
+        process_unref(process);
+    }
+}
+
+/* ---- What callers ask ---- */
+
+static void run_set_follow(struct request *request)
+{
+    rein_process *process = request->process;
+    int result = process_check(process, &request->error);
+    if (!result) {
+        process->follow = (enum rein_follow)request->number;
+        process->follow_flags = request->flags;
+    }
+    request_finish(request, result);
+}
+
+int rein_process_set_follow(rein_process *process, enum rein_follow follow, unsigned flags)
+{
+    if (!process || (unsigned)follow > REIN_FOLLOW_BOTH || (flags & ~(unsigned)REIN_FOLLOW_BREAKPOINTS))
+        return error_fail(REIN_INVALID_ARGUMENT,
+                          "rein_process_set_follow: process is NULL, %d is no way to follow, or unknown flags 0x%x",
+                          (int)follow, flags);
+    struct request request = {.run = run_set_follow, .process = process, .number = (int)follow, .flags = flags};
+    return monitor_submit(process->monitor, &request, -1);
+}
+
+static void run_program(struct request *request)
+{
+    rein_process *process = request->process;
+    int result = process_check(process, &request->error);
+    int error = result ? 0 : process->os->program_path(process->id, request->out, request->size);
+    if (error == -ESRCH)
+        result = error_set(&request->error, REIN_NO_PROCESS, "process %d executes nothing any more: it is exiting",
+                           process->id);
+    else if (error)
+        result = error_set_system(&request->error, REIN_SYSTEM, error, "the program of process %d cannot be read",
+                                  process->id);
+    request_finish(request, result);
+}
+
+int rein_process_program(rein_process *process, char *path, size_t size)
+{
+    if (!process || !path || !size)
+        return error_fail(REIN_INVALID_ARGUMENT, "rein_process_program: process or path is NULL, or size is 0");
+    *path = '\0';
+    struct request request = {.run = run_program, .process = process, .out = path, .size = size};
+    return monitor_submit(process->monitor, &request, -1);
+}
+
+static void run_inner_id(struct request *request)
+{
+    rein_process *process = request->process;
+    int result = process_check(process, &request->error);
+    int error = result ? 0 : process->os->inner_id(process->id, request->out);
+    if (error == -ESRCH)
+        result = error_set(&request->error, REIN_NO_PROCESS, "process %d is gone", process->id);
+    else if (error == -ENOTSUP)
+        result =
+            error_set(&request->error, REIN_NOT_SUPPORTED,
+                      "the kernel does not tell the id of process %d in its namespace (Linux 4.1 does)", process->id);
+    else if (error)
+        result = error_set_system(&request->error, REIN_SYSTEM, error, "the inner id of process %d cannot be read",
+                                  process->id);
+    request_finish(request, result);
+}
+
+int rein_process_inner_id(rein_process *process, int *id)
+{
+    if (!process || !id)
+        return error_fail(REIN_INVALID_ARGUMENT, "rein_process_inner_id: process or id is NULL");
+    struct request request = {.run = run_inner_id, .process = process, .out = id};
+    return monitor_submit(process->monitor, &request, -1);
+}
+
+int rein_process_parent_id(const rein_process *process)
+{
+    return process ? process->parent : error_fail(REIN_INVALID_ARGUMENT, "rein_process_parent_id: process is NULL");
+}
+
+int rein_process_depth(const rein_process *process)
+{
+    return process ? process->depth : error_fail(REIN_INVALID_ARGUMENT, "rein_process_depth: process is NULL");
+}
