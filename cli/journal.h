@@ -11,6 +11,7 @@
 #include <rein/rein.h>
 
 struct site;
+struct tracee;
 
 enum record_kind {
     RECORD_CAUSE,     /* an event, of the kind in .cause */
@@ -20,15 +21,19 @@ enum record_kind {
 struct record {
     enum record_kind kind;
     enum rein_cause_kind cause;
+    struct tracee *tracee;
+    struct tracee *child; /* fork, vfork: the new one; NULL: not followed */
     int tid;
     rein_thread *held; /* counted; it waits until it is continued. NULL: it has gone on */
     struct timespec time;
     struct site *site; /* breakpoint */
     rein_word pc;      /* breakpoint, signal */
     int other;         /* the new thread, the child, the former id */
+    int inner;         /* the child's id in its own namespace; 0: the same */
     unsigned conts;    /* group-stop: how many SIGCONT had been seen */
     struct rein_exit exit;
     char name[16]; /* thread exit */
+    char *program; /* exec: to be freed; NULL: not known */
     /* signal, group-stop */
     int number, code, sender_pid;
     unsigned sender_uid;

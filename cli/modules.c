@@ -50,17 +50,17 @@ static bool parse_mapping(char *line, struct mapping *mapping)
 
 static struct module_file *find_file(struct modules *modules, const struct mapping *mapping)
 {
-    for (struct module_file *file = modules->files; file != NULL; file = file->next)
+    for (struct module_file *file = modules->files->newest; file != NULL; file = file->next)
         if (file->inode == mapping->inode && file->major == mapping->major && file->minor == mapping->minor &&
             strcmp(file->path, mapping->path) == 0)
             return file;
     struct module_file *file = cli_alloc(1, sizeof *file);
-    *file = (struct module_file){.next = modules->files,
+    *file = (struct module_file){.next = modules->files->newest,
                                  .path = cli_copy(mapping->path),
                                  .inode = mapping->inode,
                                  .major = mapping->major,
                                  .minor = mapping->minor};
-    return modules->files = file;
+    return modules->files->newest = file;
 }
 
 /* Mappings of one file that follow each other: one module, once it is known to have code. */
@@ -213,14 +213,18 @@ void modules_free(struct modules *modules)
 {
     forget(modules, true);
     free(modules->items);
-    while (modules->files != NULL) {
-        struct module_file *file = modules->files;
-        modules->files = file->next;
+    *modules = (struct modules){0};
+}
+
+void module_files_free(struct module_files *files)
+{
+    while (files->newest != NULL) {
+        struct module_file *file = files->newest;
+        files->newest = file->next;
         symbols_close(file->symbols);
         free(file->path);
         free(file);
     }
-    *modules = (struct modules){0};
 }
 
 struct module *modules_at(const struct modules *modules, uint64_t address)

@@ -11,8 +11,13 @@
 
 struct module_file; /* a file, with its symbols once they are open */
 
+/* Files that processes have in common: each is opened once. */
+struct module_files {
+    struct module_file *newest;
+};
+
 struct module {
-    const char *path; /* lives as long as the modules */
+    const char *path; /* lives as long as the files */
     struct module_file *file;
     uint64_t start, end;
     bool is_new;  /* was not there at the scan before */
@@ -25,7 +30,7 @@ struct modules {
     int task; /* the thread by which its memory is looked at: a leader that has left has none */
     struct module **items;
     size_t count;
-    struct module_file *files;
+    struct module_files *files;
     /* From the auxiliary vector, 0: not there. */
     uint64_t entry, interpreter;
 };
@@ -35,6 +40,7 @@ bool modules_scan(struct modules *modules);
 /* Forgets what is mapped, not the files: the process has a new program. */
 void modules_reset(struct modules *modules);
 void modules_free(struct modules *modules);
+void module_files_free(struct module_files *files);
 
 /* What an address is in; NULL: nothing that was mapped from a file with code. */
 struct module *modules_at(const struct modules *modules, uint64_t address);

@@ -62,6 +62,18 @@ bool output_open(struct output *output, const char *path)
     return true;
 }
 
+void output_like(struct output *output, const struct output *other)
+{
+    *output = (struct output){
+        .json = other->json,
+        .watched_fd = other->watched_fd,
+        .watched = other->watched,
+        .watched_arg = other->watched_arg,
+        .by_thread = other->by_thread,
+        .begin = other->begin,
+    };
+}
+
 void output_close(struct output *output)
 {
     if (output->file == NULL)
@@ -118,6 +130,8 @@ static json_t *begin_json(struct output *output, const char *event, const struct
     set_number(object, "sequence", (int64_t)++output->sequence);
     json_object_set_new(object, "time", json_real((double)now.tv_sec + (double)now.tv_nsec / 1e9));
     set_number(object, "pid", output->pid);
+    if (output->parent != 0)
+        set_number(object, "parent", output->parent);
     if (tid != 0)
         set_number(object, "tid", tid);
     return object;
@@ -276,6 +290,9 @@ static void event_json(struct output *output, const struct record *record, const
     case REIN_CAUSE_FORK:
     case REIN_CAUSE_VFORK:
         set_number(object, "child", record->other);
+        if (record->inner != 0)
+            set_number(object, "inner_pid", record->inner);
+        json_object_set_new(object, "followed", json_boolean(record->child != NULL));
         break;
     case REIN_CAUSE_GROUP_STOP:
         output_set_text(object, "signal", rein_signal_name(record->number));
@@ -316,7 +333,10 @@ static void event_text(struct output *output, const struct record *record, const
         break;
     case REIN_CAUSE_FORK:
     case REIN_CAUSE_VFORK:
-        line(output, record->tid, "%s: %d, not followed", text, record->other);
+        if (record->inner != 0)
+            line(output, record->tid, "%s: %d (%d in its namespace)", text, record->other, record->inner);
+        else
+            line(output, record->tid, "%s: %d%s", text, record->other, record->child == NULL ? ", not followed" : "");
         break;
     default:
         line(output, record->tid, "%s", text);
@@ -337,8 +357,7 @@ static void add_up(struct output *output, const struct record *record)
 
 void output_record(struct output *output, const struct record *record, bool shown)
 {
-    const struct module *module = record->cause == REIN_CAUSE_EXEC ? modules_program(output->modules) : NULL;
-    const char *program = module == NULL ? NULL : module->path;
+    const char *program = record->program;
     add_up(output, record);
     if (!shown)
         return;

@@ -25,7 +25,7 @@ struct output {
     void (*watched)(void *arg);
     void *watched_arg;
     bool by_thread;
-    int pid;
+    int pid, parent; /* of what is written now; parent 0: none that is traced */
     uint64_t sequence;
     struct modules *modules;
     struct timespec begin;
@@ -36,6 +36,8 @@ struct output {
 
 /* path NULL: standard error. False if it cannot be opened: errno. */
 bool output_open(struct output *output, const char *path);
+/* Another, that is to be opened: written in the same way. */
+void output_like(struct output *output, const struct output *other);
 void output_close(struct output *output);
 /* Writes out what is buffered. */
 void output_flush(struct output *output);

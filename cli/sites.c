@@ -49,6 +49,17 @@ void sites_free(struct sites *sites)
     free(sites->wanted);
 }
 
+void sites_want_the_same(struct sites *sites, const struct sites *others, bool in_silence)
+{
+    sites->wanted = cli_alloc(others->wanted_count + 1, sizeof *sites->wanted);
+    for (size_t i = 0; i < others->wanted_count; i++) {
+        struct wanted *wanted = &sites->wanted[sites->wanted_count++];
+        const char *why;
+        *wanted = (struct wanted){.warned = in_silence, .note_told = in_silence};
+        location_parse(others->wanted[i].location.text, &wanted->location, &why);
+    }
+}
+
 /* ---- Making sites ---- */
 
 struct site *sites_at(const struct sites *sites, uint64_t address)
@@ -439,6 +450,55 @@ void site_count_thread(struct site *site, rein_thread *thread)
         site->thread_count++;
     }
     count->hits++;
+}
+
+/* ---- Adding up ---- */
+
+static bool is_same_place(const struct site *a, const struct site *b)
+{
+    bool same_file = a->path == NULL || b->path == NULL ? a->path == b->path : strcmp(a->path, b->path) == 0;
+    return same_file && a->own == b->own;
+}
+
+static void add_threads(struct site *site, struct site *to)
+{
+    for (size_t i = 0; i < site->thread_room; i++) {
+        const struct thread_count *from = &site->threads[i];
+        if (from->thread == NULL || (2 * to->thread_count >= to->thread_room && !grow_threads(to)))
+            continue;
+        struct thread_count *count = find_thread(to->threads, to->thread_room, from->thread);
+        to->thread_count += count->thread == NULL;
+        if (count->thread == NULL)
+            rein_thread_ref(from->thread);
+        *count = (struct thread_count){from->thread, count->hits + from->hits, ""};
+        memcpy(count->name, from->name, sizeof count->name);
+    }
+}
+
+void sites_give_hits(struct sites *sites, struct sites *to)
+{
+    sites_forget_program(sites);
+    for (size_t i = 0; i < sites->count; i++) {
+        struct site *site = sites->items[i];
+        size_t at = 0;
+        while (at < to->count && !is_same_place(site, to->items[at]))
+            at++;
+        if (at == to->count) {
+            to->items = cli_grow(to->items, to->count, sizeof(void *));
+            to->items[to->count++] = site;
+            continue;
+        }
+        to->items[at]->earlier += site->earlier;
+        add_threads(site, to->items[at]);
+        free_site(site);
+    }
+    sites->count = 0;
+    for (size_t i = 0; i < sites->wanted_count && i < to->wanted_count; i++) {
+        to->wanted[i].found_ever |= sites->wanted[i].found_ever;
+        to->wanted[i].is_wrong |= sites->wanted[i].is_wrong;
+    }
+    sites_free(sites);
+    *sites = (struct sites){0};
 }
 
 void sites_note_name(struct sites *sites, rein_thread *thread, const char name[16])

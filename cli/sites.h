@@ -74,6 +74,10 @@ struct sites {
 /* Adds a location; false if text is none: *why. */
 bool sites_add(struct sites *sites, const char *text, const char **why);
 void sites_free(struct sites *sites);
+/* Wants what the other wants. in_silence: what is missing is not worth a word. */
+void sites_want_the_same(struct sites *sites, const struct sites *others, bool in_silence);
+/* The process has ended: its hits are the other's, which has the same locations. sites is empty afterwards. */
+void sites_give_hits(struct sites *sites, struct sites *to);
 
 /* Looks for all locations in what the last scan of the modules has found new, and marks the sites whose module is gone.
  * Nothing is set: sites_set does that. process is to read memory with; NULL before it is held. */

@@ -262,7 +262,8 @@ int cli_threads(int argc, char **argv)
         return cli_usage("threads", "%s: that is no process id", argv[optind]);
 
     struct list list = {0};
-    struct modules modules = {.pid = pid};
+    struct module_files files = {0};
+    struct modules modules = {.pid = pid, .files = &files};
     look(&list, pid);
     /* Before: the process may be gone after. Libraries that come in between are missed, which does little harm. */
     modules_scan(&modules);
@@ -276,5 +277,6 @@ int cli_threads(int argc, char **argv)
     }
     free(list.items);
     modules_free(&modules);
+    module_files_free(&files);
     return status;
 }

@@ -24,7 +24,9 @@ static const char help[] =
     "                          FILE:0xADDRESS        the file's own address, as objdump shows it\n"
     "  -c, --count           no line for a hit, a table at the end\n"
     "  -t, --threads         with hits by thread in the summary\n"
-    "  -e, --events LIST     only these events: breakpoint,signal,thread,exec,fork,group-stop, all or none\n"
+    "  -f, --follow          trace what the program makes, too: children, and theirs\n"
+    "  -ff                   likewise, each process to a file of its own: FILE.PID, with -o FILE\n"
+    "  -e, --events LIST     only these events: breakpoint,signal,thread,exec,fork,exit,group-stop, all or none\n"
     "  -j, --json            one JSON object a line\n"
     "  -o, --output FILE     write to FILE\n"
     "  -p, --pid PID         follow a process that runs; ^C lets it go\n"
@@ -36,11 +38,17 @@ static const char help[] =
 enum { OPTION_NO_ASLR = 256 };
 
 static const struct option long_options[] = {
-    {"break", required_argument, NULL, 'b'}, {"count", no_argument, NULL, 'c'},
-    {"threads", no_argument, NULL, 't'},     {"events", required_argument, NULL, 'e'},
-    {"json", no_argument, NULL, 'j'},        {"output", required_argument, NULL, 'o'},
-    {"pid", required_argument, NULL, 'p'},   {"no-aslr", no_argument, NULL, OPTION_NO_ASLR},
-    {"help", no_argument, NULL, 'h'},        {NULL, 0, NULL, 0},
+    {"break", required_argument, NULL, 'b'},
+    {"count", no_argument, NULL, 'c'},
+    {"threads", no_argument, NULL, 't'},
+    {"follow", no_argument, NULL, 'f'},
+    {"events", required_argument, NULL, 'e'},
+    {"json", no_argument, NULL, 'j'},
+    {"output", required_argument, NULL, 'o'},
+    {"pid", required_argument, NULL, 'p'},
+    {"no-aslr", no_argument, NULL, OPTION_NO_ASLR},
+    {"help", no_argument, NULL, 'h'},
+    {NULL, 0, NULL, 0},
 };
 
 struct options {
@@ -48,6 +56,7 @@ struct options {
     char **command;
     const char *output;
     bool no_aslr;
+    int follow; /* how often it was given */
 };
 
 #define KIND(name) (1u << REIN_CAUSE_##name)
@@ -61,6 +70,7 @@ static const struct {
     {"thread", KIND(THREAD_CREATE) | KIND(THREAD_EXIT)},
     {"exec", KIND(EXEC)},
     {"fork", KIND(FORK) | KIND(VFORK)},
+    {"exit", KIND(PROCESS_EXIT)},
     {"group-stop", KIND(GROUP_STOP)},
     {"all", ALL_EVENTS},
     {"none", 0},
@@ -108,6 +118,10 @@ static int parse_option(struct tracer *tracer, struct options *options, int opti
             return status;
         }
         break;
+    case 'f':
+        tracer->follows = true;
+        options->follow++;
+        break;
     case 'j':
         tracer->output.json = true;
         break;
@@ -137,7 +151,7 @@ static int parse_options(struct tracer *tracer, struct options *options, int arg
     int option, status;
     static char name[] = "rein"; /* getopt's messages begin with it */
     argv[0] = name;
-    while ((option = getopt_long(argc, argv, "+b:cte:jo:p:h", long_options, NULL)) != -1)
+    while ((option = getopt_long(argc, argv, "+b:ctfe:jo:p:h", long_options, NULL)) != -1)
         if ((status = parse_option(tracer, options, option)) != 0)
             return status;
     options->command = optind < argc ? argv + optind : NULL;
@@ -145,6 +159,10 @@ static int parse_options(struct tracer *tracer, struct options *options, int arg
         return cli_usage("trace", "what is to be traced? Give a COMMAND, or -p PID");
     if (options->pid != 0 && options->command != NULL)
         return cli_usage("trace", "-p PID and a COMMAND (%s) cannot both be traced", options->command[0]);
+    if (options->follow > 1 && options->output == NULL)
+        return cli_usage("trace", "-ff writes files, and needs their name: -o FILE");
+    if (options->follow > 1)
+        tracer->files_named = options->output;
     if (options->pid != 0 && options->no_aslr)
         return cli_usage("trace", "--no-aslr is for a COMMAND: process %d has its addresses", options->pid);
     return 0;
@@ -169,9 +187,9 @@ static int start_command(struct tracer *tracer, const struct options *options)
     jobs_before_spawn(&tracer->jobs);
     errno = 0;
     int result = rein_spawn(tracer->monitor, options->command[0], options->command, NULL, NULL, NULL, 0, &spawn,
-                            &tracer->process);
+                            &tracer->first->process);
     int error = errno;
-    jobs_after_spawn(&tracer->jobs, result == 0 ? rein_process_id(tracer->process) : 0);
+    jobs_after_spawn(&tracer->jobs, result == 0 ? rein_process_id(tracer->first->process) : 0);
     if (result != 0) {
         cli_error("%s", rein_error_message());
         if (result != REIN_EXEC_FAILED)
@@ -179,51 +197,53 @@ static int start_command(struct tracer *tracer, const struct options *options)
         return error == ENOENT ? STATUS_NOT_FOUND : STATUS_CANNOT_RUN;
     }
     tracer_hold(tracer);
-    if (!tracer_begin_program(tracer, true)) {
-        rein_process_kill(tracer->process);
+    struct tracee *tracee = tracer->first;
+    if (!tracer_begin_program(tracee, true)) {
+        rein_process_kill(tracee->process);
         return STATUS_FAILED;
     }
-    const struct module *program = modules_program(&tracer->modules);
-    output_started(&tracer->output, program == NULL ? options->command[0] : program->path);
+    const struct module *program = modules_program(&tracee->modules);
+    output_started(tracee->output, program == NULL ? options->command[0] : program->path);
     return 0;
 }
 
 static int attach(struct tracer *tracer, int pid)
 {
+    struct tracee *tracee = tracer->first;
     rein_thread **threads;
     size_t count = 0;
     /* What takes long, opening files, is done before the process is stopped; and a location that cannot be is told
      * before anything is touched. */
-    tracer->modules.pid = pid;
-    if (tracer->sites.wanted_count > 0 && modules_scan(&tracer->modules) && !tracer_prepare(tracer))
+    tracee->modules.pid = pid;
+    if (tracee->sites.wanted_count > 0 && modules_scan(&tracee->modules) && !tracer_prepare(tracee))
         return STATUS_FAILED;
     if (!make_monitor(tracer))
         return STATUS_FAILED;
-    if (rein_attach(tracer->monitor, pid, NULL, &tracer->process) != 0) {
+    if (rein_attach(tracer->monitor, pid, NULL, &tracee->process) != 0) {
         cli_error("%s", rein_error_message());
         return STATUS_FAILED;
     }
     tracer_hold(tracer);
-    if (rein_process_threads(tracer->process, &threads, &count) == 0)
+    if (rein_process_threads(tracee->process, &threads, &count) == 0)
         rein_thread_list_free(threads, count);
-    if (!tracer_begin_program(tracer, false))
+    if (!tracer_begin_program(tracee, false))
         return STATUS_FAILED;
-    output_attached(&tracer->output, count);
+    output_attached(tracee->output, count);
     return 0;
 }
 
 /* ---- The loop ---- */
 
-/* Takes what the library tells: only that threads were held, which the journal knows too, and the end. */
-static bool process_has_ended(struct tracer *tracer)
+/* Takes what the library tells: only that threads were held, which the journal knows too, and the end of all. */
+static bool all_have_ended(struct tracer *tracer)
 {
     struct rein_event event;
     int result;
-    while ((result = rein_process_next_event(tracer->process, 0, &event)) == 0)
+    while ((result = rein_monitor_next_event(tracer->monitor, 0, &event)) == 0)
         rein_event_clear(&event);
-    if (result == REIN_TIMEOUT || result == REIN_CANCELLED)
+    if (result == REIN_TIMEOUT)
         return false;
-    if (result != REIN_EXITED && result != REIN_DETACHED) {
+    if (result != REIN_NO_PROCESS) {
         tracer->failed = true;
         output_warning(&tracer->output, "%s", rein_error_message());
     }
@@ -269,10 +289,11 @@ static bool wait_for_more(struct tracer *tracer, struct pollfd *polls, nfds_t co
 /* Until the process is gone, or rein was told to end. */
 static void follow(struct tracer *tracer)
 {
+    unsigned ends_heard = 0;
     struct pollfd polls[] = {{.fd = tracer->journal.wake_fd, .events = POLLIN},
                              {.fd = tracer->jobs.signal_fd, .events = POLLIN},
                              {.fd = -1, .events = POLLIN}};
-    rein_process_event_fd(tracer->process, &polls[2].fd); /* readable when it is gone */
+    rein_process_event_fd(tracer->first->process, &polls[2].fd); /* readable when it is gone */
     for (;;) {
         int records = take_records(tracer);
         output_flush(&tracer->output);
@@ -284,42 +305,36 @@ static void follow(struct tracer *tracer)
         if (!ready)
             continue;
         hear_signals(tracer);
-        if (polls[2].revents != 0 && process_has_ended(tracer))
+        if ((polls[2].revents != 0 || ends_heard != tracer->ends) && all_have_ended(tracer))
             break;
+        ends_heard = tracer->ends;
+        if (polls[2].revents != 0 && tracer->first->ended) /* others go on */
+            polls[2].fd = -1;
     }
 }
 
 static void finish(struct tracer *tracer, struct rein_exit *how, bool *ended)
 {
-    int result = rein_process_exit(tracer->process, how);
-    *ended = result == 0;
-    if (!*ended && !tracer->failed) {
-        result = rein_process_detach(tracer->process, 0);
-        *ended = rein_process_exit(tracer->process, how) == 0;
-        if (result != 0 && !*ended) {
-            tracer->failed = true;
-            output_warning(&tracer->output, "%s", rein_error_message());
-        }
+    rein_process *first = tracer->first->process;
+    *ended = rein_process_exit(first, how) == 0;
+    for (struct tracee *tracee = tracer->tracees; tracee != NULL && !tracer->failed; tracee = tracee->next) {
+        struct rein_exit end;
+        int result = tracee->ended ? 0 : rein_process_detach(tracee->process, 0);
+        if (result == 0 || rein_process_exit(tracee->process, &end) == 0 || result == REIN_DETACHED)
+            continue;
+        tracer->failed = true;
+        output_warning(&tracer->output, "%s", rein_error_message());
     }
+    *ended = *ended || rein_process_exit(first, how) == 0;
     while (take_records(tracer) > 0)
         ;
-    if (*ended)
-        output_ended(&tracer->output, how);
-    else if (!tracer->failed)
-        output_detached(&tracer->output);
-    if (atomic_load(&tracer->journal.lost) > 0)
-        output_warning(&tracer->output, "out of memory: %lu events are missing above",
-                       atomic_load(&tracer->journal.lost));
-    output_summary(&tracer->output, &tracer->sites);
+    tracer_finish(tracer, *ended ? how : NULL);
 }
 
 static void clean_up(struct tracer *tracer)
 {
-    rein_process_unref(tracer->process);
-    rein_breakpoint_unref(tracer->linker_breakpoint);
     rein_monitor_close(tracer->monitor);
-    sites_free(&tracer->sites);
-    modules_free(&tracer->modules);
+    tracer_free(tracer);
     journal_close(&tracer->journal);
     output_close(&tracer->output);
     if (tracer->jobs.signal_fd >= 0)
@@ -330,8 +345,8 @@ static int run(struct tracer *tracer, const struct options *options)
 {
     struct rein_exit how;
     bool ended;
-    if (!output_open(&tracer->output, options->output)) {
-        cli_error("%s: %s", options->output, strerror(errno));
+    if (!tracer_init(tracer) || !output_open(&tracer->output, options->follow > 1 ? NULL : options->output)) {
+        cli_error("%s: %s", options->output == NULL ? "rein" : options->output, strerror(errno));
         return STATUS_FAILED;
     }
     tracer->output.watched = hear_signals;
@@ -341,11 +356,11 @@ static int run(struct tracer *tracer, const struct options *options)
         return STATUS_FAILED;
     }
     tracer->output.watched_fd = tracer->jobs.signal_fd;
+    clock_gettime(CLOCK_MONOTONIC, &tracer->output.begin);
     int status = options->command != NULL ? start_command(tracer, options) : attach(tracer, options->pid);
     if (status != 0)
         return status;
-    clock_gettime(CLOCK_MONOTONIC, &tracer->output.begin);
-    if (rein_process_continue(tracer->process) != 0) {
+    if (rein_process_continue(tracer->first->process) != 0) {
         cli_error("%s", rein_error_message());
         return options->command != NULL ? STATUS_OWN_FAILURE : STATUS_FAILED;
     }
@@ -366,7 +381,6 @@ int cli_trace(int argc, char **argv)
     struct tracer tracer = {
         .journal = {.wake_fd = -1}, .jobs = {.signal_fd = -1}, .output = {.watched_fd = -1}, .shown = ALL_EVENTS};
     struct options options = {0};
-    tracer_init(&tracer);
     int status = parse_options(&tracer, &options, argc, argv);
     if (status == 0)
         status = run(&tracer, &options);

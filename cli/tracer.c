@@ -7,6 +7,7 @@
 #include "tracer.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,26 +15,76 @@
 
 enum { FAR_BEHIND = 4096 };
 
-void tracer_init(struct tracer *tracer)
+/* On the monitor, for a new process, or at first. NULL: no memory. */
+static struct tracee *make_tracee(struct tracer *tracer, rein_process *process)
 {
-    tracer->sites.modules = &tracer->modules;
-    tracer->sites.owner = tracer;
-    tracer->output.modules = &tracer->modules;
+    struct tracee *tracee = calloc(1, sizeof *tracee);
+    if (tracee == NULL)
+        return NULL;
+    tracee->tracer = tracer;
+    tracee->process = rein_process_ref(process);
+    tracee->pid = tracee->modules.pid = process == NULL ? 0 : rein_process_id(process);
+    tracee->modules.files = &tracer->files;
+    tracee->sites.modules = &tracee->modules;
+    tracee->sites.owner = tracee;
+    return tracee;
+}
+
+static void add_tracee(struct tracee *tracee)
+{
+    struct tracer *tracer = tracee->tracer;
+    sites_want_the_same(&tracee->sites, &tracer->sites, tracee != tracer->first);
+    tracee->output = &tracer->output;
+    tracee->next = tracer->tracees;
+    tracer->tracees = tracee;
+}
+
+bool tracer_init(struct tracer *tracer)
+{
+    tracer->first = make_tracee(tracer, NULL);
+    if (tracer->first != NULL)
+        add_tracee(tracer->first);
+    return tracer->first != NULL;
+}
+
+static void free_tracee(struct tracee *tracee)
+{
+    rein_process_unref(tracee->process);
+    rein_breakpoint_unref(tracee->linker_breakpoint);
+    sites_free(&tracee->sites);
+    modules_free(&tracee->modules);
+    if (tracee->output != NULL && tracee->output != &tracee->tracer->output) {
+        output_close(tracee->output);
+        free(tracee->output);
+    }
+    free(tracee);
+}
+
+void tracer_free(struct tracer *tracer)
+{
+    while (tracer->tracees != NULL) {
+        struct tracee *tracee = tracer->tracees;
+        tracer->tracees = tracee->next;
+        free_tracee(tracee);
+    }
+    sites_free(&tracer->sites);
+    module_files_free(&tracer->files);
 }
 
 /* ---- On the monitor ---- */
 
-static struct record begin_record(rein_thread *thread, enum rein_cause_kind cause)
+static struct record begin_record(struct tracee *tracee, rein_thread *thread, enum rein_cause_kind cause)
 {
-    struct record record = {.kind = RECORD_CAUSE, .cause = cause, .tid = rein_thread_id(thread)};
+    struct record record = {.kind = RECORD_CAUSE, .tracee = tracee, .cause = cause, .tid = rein_thread_id(thread)};
     clock_gettime(CLOCK_REALTIME, &record.time);
     return record;
 }
 
-static enum rein_verdict note(struct tracer *tracer, struct record *record, rein_thread *thread, bool hold)
+static enum rein_verdict note(struct record *record, rein_thread *thread, bool hold)
 {
-    bool urgent =
-        record->kind == RECORD_LIBRARIES || record->cause == REIN_CAUSE_EXEC || record->cause == REIN_CAUSE_GROUP_STOP;
+    struct tracer *tracer = record->tracee->tracer;
+    bool urgent = hold || record->kind == RECORD_LIBRARIES || record->cause == REIN_CAUSE_EXEC ||
+                  record->cause == REIN_CAUSE_GROUP_STOP || record->cause == REIN_CAUSE_PROCESS_EXIT;
     if (hold)
         record->held = rein_thread_ref(thread);
     if (journal_append(&tracer->journal, record, urgent))
@@ -43,21 +94,22 @@ static enum rein_verdict note(struct tracer *tracer, struct record *record, rein
     return REIN_VERDICT_GO_ON;
 }
 
-static bool is_far_behind(struct tracer *tracer)
+static bool is_far_behind(const struct tracer *tracer)
 {
     return atomic_load_explicit(&tracer->journal.waiting, memory_order_relaxed) > FAR_BEHIND;
 }
 
-static enum rein_verdict note_hit(struct tracer *tracer, struct site *site, rein_thread *thread)
+static enum rein_verdict note_hit(struct tracee *tracee, struct site *site, rein_thread *thread)
 {
+    const struct tracer *tracer = tracee->tracer;
     if (tracer->output.by_thread)
         site_count_thread(site, thread);
     if (tracer->count || !(tracer->shown & (1u << REIN_CAUSE_BREAKPOINT)))
         return REIN_VERDICT_GO_ON;
-    struct record record = begin_record(thread, REIN_CAUSE_BREAKPOINT);
+    struct record record = begin_record(tracee, thread, REIN_CAUSE_BREAKPOINT);
     record.site = site;
     record.pc = site->address;
-    return note(tracer, &record, thread, is_far_behind(tracer));
+    return note(&record, thread, is_far_behind(tracer));
 }
 
 static enum rein_verdict on_hit(rein_thread *thread, rein_breakpoint *breakpoint, void *arg)
@@ -69,16 +121,16 @@ static enum rein_verdict on_hit(rein_thread *thread, rein_breakpoint *breakpoint
 
 static enum rein_verdict on_linker(rein_thread *thread, rein_breakpoint *breakpoint, void *arg)
 {
-    struct tracer *tracer = arg;
+    struct tracee *tracee = arg;
     enum rein_verdict verdict = REIN_VERDICT_GO_ON;
     (void)breakpoint;
-    if (tracer->linker_site != NULL)
-        verdict = note_hit(tracer, tracer->linker_site, thread);
-    if (!linker_is_consistent(&tracer->linker, tracer->process))
+    if (tracee->linker_site != NULL)
+        verdict = note_hit(tracee, tracee->linker_site, thread);
+    if (!linker_is_consistent(&tracee->linker, tracee->process))
         return verdict;
-    struct record record = begin_record(thread, REIN_CAUSE_BREAKPOINT);
+    struct record record = begin_record(tracee, thread, REIN_CAUSE_BREAKPOINT);
     record.kind = RECORD_LIBRARIES;
-    return note(tracer, &record, thread, true);
+    return note(&record, thread, true);
 }
 
 static rein_word pc_of(rein_thread *thread)
@@ -102,14 +154,45 @@ static void fill_signal(struct record *record, const struct rein_signal *signal)
     record->address = signal->address;
 }
 
+/* To be freed. Asked here, for it may be gone when the main thread comes to it. */
+static char *program_of(rein_process *process)
+{
+    char path[PATH_MAX];
+    return rein_process_program(process, path, sizeof path) == 0 ? strdup(path) : NULL;
+}
+
+static enum rein_verdict on_event(rein_thread *thread, const struct rein_cause *cause, void *arg);
+
+/* A new process: what its parent is followed for holds for it. It waits for its breakpoints, if there are to be any. */
+static bool note_child(struct record *record, const struct rein_cause *cause)
+{
+    struct tracee *tracee = record->tracee;
+    record->other = cause->child;
+    if (cause->new_process == NULL)
+        return false;
+    record->child = make_tracee(tracee->tracer, cause->new_process);
+    if (record->child == NULL) {
+        atomic_fetch_add(&tracee->tracer->journal.lost, 1);
+        rein_process_detach(cause->new_process, 0);
+        return false;
+    }
+    record->child->parent = tracee->pid;
+    rein_process_set_callback(cause->new_process, on_event, record->child);
+    if (rein_process_inner_id(cause->new_process, &record->inner) != 0 || record->inner == record->other)
+        record->inner = 0;
+    return cause->kind == REIN_CAUSE_FORK && tracee->tracer->sites.wanted_count > 0;
+}
+
 static enum rein_verdict on_event(rein_thread *thread, const struct rein_cause *cause, void *arg)
 {
-    struct tracer *tracer = arg;
-    struct record record = begin_record(thread, cause->kind);
-    bool hold = false;
+    struct tracee *tracee = arg;
+    struct tracer *tracer = tracee->tracer;
+    struct record record = begin_record(tracee, thread, cause->kind);
+    bool is_first = tracee->parent == 0, hold = false;
     switch (cause->kind) {
     case REIN_CAUSE_SIGNAL:
-        jobs_program_got(&tracer->jobs, cause->signal.number, cause->signal.sender_pid);
+        if (is_first)
+            jobs_program_got(&tracer->jobs, cause->signal.number, cause->signal.sender_pid);
         fill_signal(&record, &cause->signal);
         if (tracer->shown & (1u << REIN_CAUSE_SIGNAL))
             record.pc = pc_of(thread);
@@ -123,47 +206,52 @@ static enum rein_verdict on_event(rein_thread *thread, const struct rein_cause *
         if (rein_thread_name(thread, record.name) != 0)
             record.name[0] = '\0';
         else if (tracer->output.by_thread)
-            sites_note_name(&tracer->sites, thread, record.name);
+            sites_note_name(&tracee->sites, thread, record.name);
         break;
     case REIN_CAUSE_EXEC:
-        tracer->program_number++;
-        tracer->linker.notify = 0;
+        tracee->program_number++;
+        tracee->linker.notify = 0;
         record.other = cause->former_id;
+        record.program = program_of(tracee->process);
         hold = tracer->sites.wanted_count > 0;
         break;
     case REIN_CAUSE_FORK:
     case REIN_CAUSE_VFORK:
-        record.other = cause->child;
+        hold = note_child(&record, cause);
         break;
     case REIN_CAUSE_GROUP_STOP:
         record.number = cause->signal.number;
-        record.conts = jobs_program_stopped(&tracer->jobs);
+        if (is_first)
+            record.conts = jobs_program_stopped(&tracer->jobs);
+        break;
+    case REIN_CAUSE_PROCESS_EXIT:
+        record.exit = cause->exit;
         break;
     default:
         return REIN_VERDICT_POLICY;
     }
-    return note(tracer, &record, thread, hold);
+    return note(&record, thread, hold);
 }
 
 struct set_request {
-    struct tracer *tracer;
+    struct tracee *tracee;
     unsigned program_number;
     struct linker linker;
 };
 
-static void set_linker_breakpoint(struct tracer *tracer, const struct linker *linker)
+static void set_linker_breakpoint(struct tracee *tracee, const struct linker *linker)
 {
     struct rein_breakpoint_options options = REIN_BREAKPOINT_OPTIONS_INIT;
     options.flags = REIN_BREAKPOINT_WHILE_RUNNING;
     options.callback = on_linker;
-    options.arg = tracer;
-    rein_breakpoint_unref(tracer->linker_breakpoint);
-    tracer->linker_breakpoint = NULL;
-    tracer->linker_site = NULL;
-    tracer->linker = *linker;
+    options.arg = tracee;
+    rein_breakpoint_unref(tracee->linker_breakpoint);
+    tracee->linker_breakpoint = NULL;
+    tracee->linker_site = NULL;
+    tracee->linker = *linker;
     if (linker->notify != 0 &&
-        rein_process_add_breakpoint(tracer->process, linker->notify, &options, &tracer->linker_breakpoint) != 0)
-        tracer->linker.notify = 0;
+        rein_process_add_breakpoint(tracee->process, linker->notify, &options, &tracee->linker_breakpoint) != 0)
+        tracee->linker.notify = 0;
 }
 
 /* In one step with respect to events: if another program was executed meanwhile, nothing that was found out about the
@@ -171,56 +259,87 @@ static void set_linker_breakpoint(struct tracer *tracer, const struct linker *li
 static int set_on_monitor(void *arg)
 {
     struct set_request *request = arg;
-    struct tracer *tracer = request->tracer;
-    if (tracer->program_number != request->program_number)
+    struct tracee *tracee = request->tracee;
+    if (tracee->program_number != request->program_number)
         return 0;
-    if (tracer->linker.notify == 0)
-        set_linker_breakpoint(tracer, &request->linker);
-    sites_set(&tracer->sites, tracer->process, on_hit, tracer->linker.notify);
-    if (tracer->linker.notify != 0 && tracer->linker_site == NULL) {
-        tracer->linker_site = sites_at(&tracer->sites, tracer->linker.notify);
-        if (tracer->linker_site != NULL)
-            tracer->linker_site->breakpoint = rein_breakpoint_ref(tracer->linker_breakpoint);
+    if (tracee->linker.notify == 0)
+        set_linker_breakpoint(tracee, &request->linker);
+    sites_set(&tracee->sites, tracee->process, on_hit, tracee->linker.notify);
+    if (tracee->linker.notify != 0 && tracee->linker_site == NULL) {
+        tracee->linker_site = sites_at(&tracee->sites, tracee->linker.notify);
+        if (tracee->linker_site != NULL)
+            tracee->linker_site->breakpoint = rein_breakpoint_ref(tracee->linker_breakpoint);
     }
     return 0;
 }
 
 /* ---- On the main thread ---- */
 
+static void select_output(struct tracee *tracee)
+{
+    tracee->output->pid = tracee->pid;
+    tracee->output->parent = tracee->parent;
+    tracee->output->modules = &tracee->modules;
+}
+
+/* -ff: a file for each process. */
+static void open_own_output(struct tracee *tracee)
+{
+    struct tracer *tracer = tracee->tracer;
+    if (tracer->files_named == NULL)
+        return;
+    struct output *own = cli_alloc(1, sizeof *own);
+    char *path = cli_format("%s.%d", tracer->files_named, tracee->pid);
+    output_like(own, &tracer->output);
+    if (output_open(own, path)) {
+        tracee->output = own;
+    } else {
+        cli_error("%s: %s", path, strerror(errno));
+        free(own);
+    }
+    free(path);
+    select_output(tracee);
+}
+
 void tracer_hold(struct tracer *tracer)
 {
-    tracer->output.pid = tracer->modules.pid = rein_process_id(tracer->process);
+    struct tracee *tracee = tracer->first;
+    tracee->pid = tracee->modules.pid = rein_process_id(tracee->process);
     tracer->jobs.monitor = rein_monitor_id(tracer->monitor);
-    rein_process_set_policy(tracer->process, REIN_CAUSE_COUNT, REIN_IGNORE);
-    rein_process_set_callback(tracer->process, on_event, tracer);
+    rein_process_set_policy(tracee->process, REIN_CAUSE_COUNT, REIN_IGNORE);
+    rein_process_set_callback(tracee->process, on_event, tracee);
+    if (tracer->follows)
+        rein_process_set_follow(tracee->process, REIN_FOLLOW_BOTH, 0);
+    open_own_output(tracee);
+    select_output(tracee);
 }
 
 /* The file that a location names, if it is mapped: then no other can bring what it lacks. */
-static const struct module *named_module(const struct tracer *tracer, const struct location *location)
+static const struct module *named_module(const struct tracee *tracee, const struct location *location)
 {
     if (location->file != NULL && location->kind != LOCATION_LINE)
-        for (size_t i = 0; i < tracer->modules.count; i++)
-            if (location_names_file(location->file, tracer->modules.items[i]->path))
-                return tracer->modules.items[i];
+        for (size_t i = 0; i < tracee->modules.count; i++)
+            if (location_names_file(location->file, tracee->modules.items[i]->path))
+                return tracee->modules.items[i];
     return NULL;
 }
 
 /* Could a library that is loaded later, or another program, bring what is missing? */
-static bool can_appear(const struct tracer *tracer, const struct location *location, const struct linker *linker)
+static bool can_appear(const struct tracee *tracee, const struct location *location, const struct linker *linker)
 {
     if (location->file != NULL && location->kind != LOCATION_LINE)
-        return named_module(tracer, location) == NULL;
+        return named_module(tracee, location) == NULL;
     return linker->loads_at_start;
 }
 
-static char *missing_text(struct tracer *tracer, const struct location *location, bool never)
+static char *missing_text(struct tracee *tracee, const struct location *location, bool never)
 {
-    const struct module *module = named_module(tracer, location);
+    const struct module *module = named_module(tracee, location);
     const char *what = location->kind == LOCATION_SYMBOL ? "symbol"
                        : location->kind == LOCATION_LINE ? "source line"
                                                          : "code";
-    char *near = sites_near_misses(&tracer->sites, location), *text;
-    if (never && sites_is_inlined(&tracer->sites, location))
+    char *near = sites_near_misses(&tracee->sites, location), *text;
+    if (never && sites_is_inlined(&tracee->sites, location))
         text = cli_format("%s: the compiler has inlined all of it; SOURCE:LINE finds its lines", location->text);
     else if (never && module != NULL)
         text = cli_format("%s: no such %s in %s%s%s", location->text, what, module->path,
@@ -231,20 +350,20 @@ static char *missing_text(struct tracer *tracer, const struct location *location
     else
         text = cli_format("%s: no such %s yet; waiting for a library that has it%s%s%s", location->text, what,
                           near == NULL ? "" : "; there is ", near == NULL ? "" : near,
-                          sites_is_inlined(&tracer->sites, location) ? "; a function of that name was inlined" : "");
+                          sites_is_inlined(&tracee->sites, location) ? "; a function of that name was inlined" : "");
     free(near);
     return text;
 }
 
 /* Tells what is odd about a location, once. False if it can never be. */
-static bool tell_location(struct tracer *tracer, struct wanted *wanted, const struct linker *linker, bool may_fail)
+static bool tell_location(struct tracee *tracee, struct wanted *wanted, const struct linker *linker, bool may_fail)
 {
     bool missing = wanted->found == 0 && wanted->ifunc == NULL;
-    bool never = missing && (wanted->is_wrong || !can_appear(tracer, &wanted->location, linker));
-    if (tracer->starting && !never) /* let it start first */
+    bool never = missing && (wanted->is_wrong || !can_appear(tracee, &wanted->location, linker));
+    if (tracee->starting && !never) /* let it start first */
         return true;
     if (wanted->note == NULL && missing && !wanted->warned) {
-        wanted->note = missing_text(tracer, &wanted->location, never);
+        wanted->note = missing_text(tracee, &wanted->location, never);
         wanted->is_wrong = never;
     }
     if (wanted->note != NULL && !wanted->note_told && !(wanted->is_wrong && !missing)) {
@@ -252,133 +371,205 @@ static bool tell_location(struct tracer *tracer, struct wanted *wanted, const st
         if (never && may_fail)
             cli_error("%s", wanted->note);
         else
-            output_warning(&tracer->output, "%s", wanted->note);
+            output_warning(tracee->output, "%s", wanted->note);
     }
     return !never;
 }
 
 /* Tells what is odd, once. False if something can never be. */
-static bool tell_missing(struct tracer *tracer, const struct linker *linker, bool may_fail)
+static bool tell_missing(struct tracee *tracee, const struct linker *linker, bool may_fail)
 {
     bool possible = true;
-    for (size_t i = 0; i < tracer->sites.wanted_count; i++)
-        if (!tell_location(tracer, &tracer->sites.wanted[i], linker, may_fail))
+    for (size_t i = 0; i < tracee->sites.wanted_count; i++)
+        if (!tell_location(tracee, &tracee->sites.wanted[i], linker, may_fail))
             possible = false;
-    for (size_t i = 0; i < tracer->sites.count && !tracer->starting; i++) {
-        struct site *site = tracer->sites.items[i];
+    for (size_t i = 0; i < tracee->sites.count && !tracee->starting; i++) {
+        struct site *site = tracee->sites.items[i];
         if (site->failure == NULL || site->told)
             continue;
         site->told = true;
-        output_warning(&tracer->output, "%s: %s", site->location, site->failure);
+        output_warning(tracee->output, "%s: %s", site->location, site->failure);
     }
     return possible;
 }
 
-bool tracer_prepare(struct tracer *tracer)
+bool tracer_prepare(struct tracee *tracee)
 {
     struct linker linker;
-    linker_find(&tracer->modules, NULL, &linker);
-    tracer->sites.complete = false; /* what an indirect function came to can only be seen in its memory */
-    sites_resolve(&tracer->sites, NULL);
-    return tell_missing(tracer, &linker, true);
+    linker_find(&tracee->modules, NULL, &linker);
+    tracee->sites.complete = false; /* what an indirect function came to can only be seen in its memory */
+    sites_resolve(&tracee->sites, NULL);
+    return tell_missing(tracee, &linker, true);
 }
 
 /* After a scan: resolves and sets. */
-static bool update(struct tracer *tracer, bool may_fail)
+static bool update(struct tracee *tracee, bool may_fail)
 {
-    struct set_request request = {.tracer = tracer, .program_number = tracer->program_number};
-    if (tracer->sites.wanted_count == 0)
+    struct set_request request = {.tracee = tracee, .program_number = tracee->program_number};
+    if (tracee->sites.wanted_count == 0)
         return true;
-    linker_find(&tracer->modules, tracer->process, &request.linker);
-    if (tracer->starting && !request.linker.loads_at_start)
-        tracer->starting = false;
-    tracer->sites.complete = !tracer->starting;
-    sites_resolve(&tracer->sites, tracer->process);
-    rein_monitor_call(tracer->monitor, set_on_monitor, &request);
-    return tell_missing(tracer, &request.linker, may_fail) || !may_fail;
+    linker_find(&tracee->modules, tracee->process, &request.linker);
+    if (tracee->starting && !request.linker.loads_at_start)
+        tracee->starting = false;
+    tracee->sites.complete = !tracee->starting;
+    sites_resolve(&tracee->sites, tracee->process);
+    rein_monitor_call(tracee->tracer->monitor, set_on_monitor, &request);
+    return tell_missing(tracee, &request.linker, may_fail) || !may_fail;
 }
 
-bool tracer_begin_program(struct tracer *tracer, bool at_exec)
+bool tracer_begin_program(struct tracee *tracee, bool at_exec)
 {
-    tracer->starting = at_exec;
-    bool possible = modules_scan(&tracer->modules) ? update(tracer, true) : true;
-    for (size_t i = 0; i < tracer->sites.count; i++)
-        tracer->sites.items[i]->told = true;
+    tracee->starting = at_exec;
+    bool possible = modules_scan(&tracee->modules) ? update(tracee, true) : true;
+    for (size_t i = 0; i < tracee->sites.count; i++)
+        tracee->sites.items[i]->told = true;
     return possible;
 }
 
-static void tell_new_sites(struct tracer *tracer)
+static void tell_new_sites(struct tracee *tracee)
 {
-    for (size_t i = 0; i < tracer->sites.count; i++) {
-        struct site *site = tracer->sites.items[i];
+    for (size_t i = 0; i < tracee->sites.count; i++) {
+        struct site *site = tracee->sites.items[i];
         if (!site->is_set || site->told)
             continue;
         site->told = true;
-        output_location(&tracer->output, site);
+        output_location(tracee->output, site);
     }
 }
 
-static void libraries_changed(struct tracer *tracer)
+static void libraries_changed(struct tracee *tracee)
 {
-    bool was_starting = tracer->starting;
-    tracer->starting = false;
-    if (!modules_scan(&tracer->modules)) /* it is gone, or it may not be looked into any more */
+    bool was_starting = tracee->starting;
+    tracee->starting = false;
+    if (!modules_scan(&tracee->modules)) /* it is gone, or it may not be looked into any more */
         return;
-    update(tracer, false);
+    update(tracee, false);
     if (was_starting) /* found where they were expected: nothing to tell */
-        for (size_t i = 0; i < tracer->sites.count; i++)
-            tracer->sites.items[i]->told = true;
-    tell_new_sites(tracer);
+        for (size_t i = 0; i < tracee->sites.count; i++)
+            tracee->sites.items[i]->told = true;
+    tell_new_sites(tracee);
 }
 
-static void program_executed(struct tracer *tracer, const struct record *record)
+static void program_executed(struct tracee *tracee, const struct record *record)
 {
-    modules_reset(&tracer->modules);
-    sites_forget_program(&tracer->sites);
-    tracer->starting = true;
-    bool seen = modules_scan(&tracer->modules);
-    output_record(&tracer->output, record, tracer->shown & (1u << record->cause));
+    modules_reset(&tracee->modules);
+    sites_forget_program(&tracee->sites);
+    tracee->starting = true;
+    bool seen = modules_scan(&tracee->modules);
+    output_record(tracee->output, record, tracee->tracer->shown & (1u << record->cause));
     if (seen)
-        update(tracer, false);
+        update(tracee, false);
 }
 
 /* An address that is in nothing known may be in a library that was loaded since. */
-static void know_place(struct tracer *tracer, rein_word pc)
+static void know_place(struct tracee *tracee, rein_word pc)
 {
     struct timespec now;
-    if (pc == 0 || modules_at(&tracer->modules, pc) != NULL)
+    if (pc == 0 || modules_at(&tracee->modules, pc) != NULL)
         return;
     clock_gettime(CLOCK_MONOTONIC, &now);
-    if (now.tv_sec == tracer->last_scan) /* compiled at run time, then: not every time */
+    if (now.tv_sec == tracee->last_scan) /* compiled at run time, then: not every time */
         return;
-    tracer->last_scan = now.tv_sec;
-    if (modules_scan(&tracer->modules))
-        update(tracer, false);
+    tracee->last_scan = now.tv_sec;
+    if (modules_scan(&tracee->modules))
+        update(tracee, false);
 }
 
-static void take_event(struct tracer *tracer, const struct record *record)
+/* The process, and the thread that has made it, go on when its breakpoints are there. A vfork child has its parent's. */
+static void process_made(struct tracee *child, const struct record *record)
 {
+    const struct tracee *parent = record->tracee;
+    add_tracee(child);
+    open_own_output(child);
+    child->starting = parent->starting;
+    if (record->cause == REIN_CAUSE_VFORK)
+        return;
+    if (child->sites.wanted_count > 0 && modules_scan(&child->modules)) {
+        update(child, false);
+        for (size_t i = 0; i < child->sites.count; i++)
+            child->sites.items[i]->told = true;
+    }
+    if (record->held != NULL)
+        rein_process_continue(child->process);
+}
+
+static void process_exited(struct tracee *tracee, const struct record *record)
+{
+    struct tracer *tracer = tracee->tracer;
+    tracee->ended = true;
+    tracer->ends++;
+    if (tracee == tracer->first || (tracer->shown & (1u << REIN_CAUSE_PROCESS_EXIT)))
+        output_ended(tracee->output, &record->exit);
+    if (tracee == tracer->first)
+        return;
+    if (tracee->output != &tracer->output)
+        output_summary(tracee->output, &tracee->sites);
+    sites_give_hits(&tracee->sites, &tracer->sites);
+    for (struct tracee **at = &tracer->tracees; *at != NULL; at = &(*at)->next) {
+        if (*at != tracee)
+            continue;
+        *at = tracee->next;
+        break;
+    }
+    free_tracee(tracee);
+}
+
+static void take_event(struct tracee *tracee, const struct record *record)
+{
+    struct tracer *tracer = tracee->tracer;
+    bool shown = tracer->shown & (1u << record->cause);
     if (record->cause == REIN_CAUSE_EXEC) {
-        program_executed(tracer, record);
+        program_executed(tracee, record);
+        return;
+    }
+    if (record->cause == REIN_CAUSE_PROCESS_EXIT) {
+        process_exited(tracee, record);
         return;
     }
     if (record->cause == REIN_CAUSE_SIGNAL)
-        know_place(tracer, record->pc);
-    output_record(&tracer->output, record, tracer->shown & (1u << record->cause));
-    if (record->cause == REIN_CAUSE_GROUP_STOP && tracer->jobs.has_program) {
-        output_flush(&tracer->output);
+        know_place(tracee, record->pc);
+    output_record(tracee->output, record, shown);
+    if (record->child != NULL)
+        process_made(record->child, record);
+    if (record->cause == REIN_CAUSE_GROUP_STOP && tracer->jobs.has_program && tracee == tracer->first) {
+        output_flush(tracee->output);
         jobs_stop_with_program(&tracer->jobs, tracer->monitor, record->number, record->conts);
     }
 }
 
 void tracer_take(struct tracer *tracer, const struct record *record)
 {
+    struct tracee *tracee = record->tracee;
+    (void)tracer;
+    select_output(tracee);
     if (record->kind == RECORD_LIBRARIES)
-        libraries_changed(tracer);
+        libraries_changed(tracee);
     else
-        take_event(tracer, record);
+        take_event(tracee, record); /* it may be gone then */
+    free(record->program);
     if (record->held != NULL) {
         rein_thread_continue(record->held);
         rein_thread_unref(record->held);
     }
+}
+
+void tracer_finish(struct tracer *tracer, const struct rein_exit *how)
+{
+    for (struct tracee *tracee = tracer->tracees, *next; tracee != NULL; tracee = next) {
+        next = tracee->next;
+        select_output(tracee);
+        if (how != NULL && tracee == tracer->first && !tracee->ended)
+            output_ended(tracee->output, how);
+        else if (!tracee->ended && !tracer->failed)
+            output_detached(tracee->output);
+        if (tracee->output != &tracer->output)
+            output_summary(tracee->output, &tracee->sites);
+        sites_give_hits(&tracee->sites, &tracer->sites);
+    }
+    select_output(tracer->first);
+    if (atomic_load(&tracer->journal.lost) > 0)
+        output_warning(&tracer->output, "out of memory: %lu events are missing above",
+                       atomic_load(&tracer->journal.lost));
+    if (tracer->files_named == NULL)
+        output_summary(&tracer->output, &tracer->sites);
 }

@@ -15,23 +15,20 @@
 
 #define ALL_EVENTS (~0u)
 
-struct tracer {
-    /* Set before the process is held. */
-    bool count;     /* no line for a hit */
-    unsigned shown; /* bits by rein_cause_kind */
-    rein_monitor *monitor;
-    rein_process *process;
-    struct journal journal;
-    struct jobs jobs;
+/* One of the processes that are traced. It is made where its birth is heard of, on the monitor, and is the main thread's
+ * from the record of that on. */
+struct tracee {
+    struct tracer *tracer;
+    struct tracee *next;
+    rein_process *process; /* counted */
+    int pid, parent;       /* parent 0: it is the first */
 
     /* The main thread's. */
     struct modules modules;
     struct sites sites;
-    struct output output;
-    bool starting; /* the program's libraries are still to be loaded */
-    bool failed;
-    bool told_to_end;
-    int die_by;
+    struct output *output; /* the tracer's, or its own */
+    bool starting;         /* the program's libraries are still to be loaded */
+    bool ended;            /* its end has been written */
     time_t last_scan;
 
     /* Changed on the monitor only. */
@@ -41,16 +38,42 @@ struct tracer {
     _Atomic unsigned program_number; /* how many programs it has executed */
 };
 
-void tracer_init(struct tracer *tracer);
-/* Makes the callbacks answer all events; the process is stopped. */
+struct tracer {
+    /* Set before the process is held. */
+    bool count;              /* no line for a hit */
+    bool follows;            /* what the process makes is traced, too */
+    const char *files_named; /* each process writes to a file of that name, with its id behind it; NULL: all to one */
+    unsigned shown;          /* bits by rein_cause_kind */
+    rein_monitor *monitor;
+    struct journal journal;
+    struct jobs jobs;
+
+    /* The main thread's. */
+    struct tracee *first;   /* the one that was started or attached to; it is kept to the end */
+    struct tracee *tracees; /* all */
+    struct module_files files;
+    struct sites sites; /* what is wanted, and the hits of those that have ended */
+    struct output output;
+    unsigned ends; /* how many have ended */
+    bool failed;
+    bool told_to_end;
+    int die_by;
+};
+
+/* Makes the first tracee, which wants what is in .sites. False: no memory. */
+bool tracer_init(struct tracer *tracer);
+void tracer_free(struct tracer *tracer);
+/* Makes the callbacks answer all events; the first process is stopped. */
 void tracer_hold(struct tracer *tracer);
 
 /* Resolves the locations before the process is held; false if one can never be: it was told. */
-bool tracer_prepare(struct tracer *tracer);
+bool tracer_prepare(struct tracee *tracee);
 /* The process has a program that has not run yet (at_exec) or is attached to: resolves the locations and sets the
  * breakpoints. False as above. */
-bool tracer_begin_program(struct tracer *tracer, bool at_exec);
+bool tracer_begin_program(struct tracee *tracee, bool at_exec);
 /* What a record asks for: writes it, or does it, and lets a thread that was held for it go on. */
 void tracer_take(struct tracer *tracer, const struct record *record);
+/* No record will come any more: what is left is written. how: the first one's end; NULL: it was let go. */
+void tracer_finish(struct tracer *tracer, const struct rein_exit *how);
 
 #endif

@@ -382,7 +382,7 @@ static void C1_follow_vfork(void **state)
     assert_int_equal(cause_of(thread), REIN_CAUSE_EXEC);
     assert_int_equal(rein_thread_id(thread), rein_process_id(child));
     rein_breakpoint *own = add_breakpoint(child, pc_of(thread)); /* in its own memory */
-    for (int i = 0; i < 3; i++) /* the first may only end the exec */
+    for (int i = 0; i < 3; i++)                                  /* the first may only end the exec */
         assert_ok(rein_thread_step(thread, 0, LIMIT_MS));
     assert_int_equal(rein_breakpoint_hits(own), 1);
     assert_ok(rein_process_read(root, pc, byte, sizeof byte, NULL));
