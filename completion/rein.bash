@@ -77,12 +77,12 @@ _rein() {
             local done=
             [[ $word == *,* ]] && done=${word%,*},
             mapfile -t COMPREPLY < <(compgen -P "$done" \
-                -W 'breakpoint signal thread exec fork group-stop all none' -- "${word##*,}")
+                -W 'breakpoint signal thread exec fork exit group-stop all none' -- "${word##*,}")
             compopt -o nospace
             ;;
         *)
             if [[ $word == -* ]]; then
-                mapfile -t COMPREPLY < <(compgen -W '--break --count --events --help --json --no-aslr --output
+                mapfile -t COMPREPLY < <(compgen -W '--break --count --events --follow --help --json --no-aslr --output
                     --pid --threads' -- "$word")
             else
                 mapfile -t COMPREPLY < <(compgen -c -- "$word")

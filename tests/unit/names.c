@@ -54,6 +54,7 @@ static void C1_names(void **state)
         [REIN_CAUSE_VFORK_DONE] = "vfork done",
         [REIN_CAUSE_GROUP_STOP] = "group-stop",
         [REIN_CAUSE_STEP] = "step",
+        [REIN_CAUSE_PROCESS_EXIT] = "process exit",
     };
     for (int kind = 0; kind < REIN_CAUSE_COUNT; kind++)
         assert_string_equal(rein_cause_name((enum rein_cause_kind)kind), names[kind]);
@@ -104,6 +105,10 @@ static void C2_texts(void **state)
     assert_text(&cause, "thread exited with status 255");
     cause.exit = (struct rein_exit){.signaled = true, .status = -1, .signal = SIGKILL};
     assert_text(&cause, "thread exited from signal SIGKILL");
+    cause.kind = REIN_CAUSE_PROCESS_EXIT;
+    assert_text(&cause, "process exited from signal SIGKILL");
+    cause.exit = (struct rein_exit){.status = 3};
+    assert_text(&cause, "process exited with status 3");
     static const struct {
         enum rein_cause_kind kind;
         const char *text;
