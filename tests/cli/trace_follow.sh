@@ -109,6 +109,7 @@ cat >tree.sh <<'S'
 sleep 300 & echo $!
 while read -r line; do (sleep 300 & echo $!; wait) & done
 S
+has_two() { [ "$(wc -l <pids)" = 2 ]; }
 mkfifo lines
 bash tree.sh <lines >pids &
 shell=$!
@@ -118,7 +119,7 @@ env --default-signal "$REIN_BINARY" trace -f -p "$shell" -o log &
 rein=$!
 until_true 10 grep -qs attached log
 echo >&8
-until_true 10 eval '[ "$(wc -l <pids)" = 2 ]'
+until_true 10 has_two
 sleeper=$(tail -n 1 pids)
 until_true 10 is_traced "$sleeper"
 kill -INT "$rein"
