@@ -389,7 +389,8 @@ enum rein_verdict {
     REIN_VERDICT_STOP_ALL,
 };
 /* Called on the monitor for every event, also those that the policy ignores, before the policy is applied; the thread is
- * stopped in the kernel and its registers, signal and memory can be used. thread and cause belong to the
+ * stopped in the kernel and its registers, signal and memory can be used (not of one that is gone: REIN_CAUSE_PROCESS_EXIT,
+ * and REIN_CAUSE_THREAD_EXIT by another's exec). thread and cause belong to the
  * caller: take a reference to keep the thread. It must be quick: nothing else of this monitor happens
  * meanwhile. Calls that wait return REIN_ON_MONITOR. callback == NULL takes it away. */
 typedef enum rein_verdict (*rein_event_callback)(rein_thread *thread, const struct rein_cause *cause, void *arg);

@@ -316,8 +316,9 @@ static enum rein_verdict note(rein_thread *thread, const struct rein_cause *caus
     atomic_fetch_add(&causes->count[cause->kind], 1);
     if (cause->kind == REIN_CAUSE_THREAD_CREATE && (!cause->new_thread || rein_thread_id(cause->new_thread) <= 1))
         atomic_fetch_add(&causes->wrong, 1);
-    /* It is stopped in the kernel, whatever the policy is; a thread that vanished in another's exec is not. */
-    if (cause->kind != REIN_CAUSE_THREAD_EXIT && rein_thread_registers(thread, &registers) != 0)
+    /* It is stopped in the kernel, whatever the policy is; a thread that vanished in another's exec is not, nor the last. */
+    bool is_there = cause->kind != REIN_CAUSE_THREAD_EXIT && cause->kind != REIN_CAUSE_PROCESS_EXIT;
+    if (is_there && rein_thread_registers(thread, &registers) != 0)
         atomic_fetch_add(&causes->wrong, 1);
     rein_registers_free(registers);
     return REIN_VERDICT_POLICY;
@@ -339,6 +340,7 @@ static void C1_callback_sees_everything(void **state)
     assert_int_equal(causes.count[REIN_CAUSE_BREAKPOINT], 1);
     assert_int_equal(causes.count[REIN_CAUSE_THREAD_CREATE], 2);
     assert_int_equal(causes.count[REIN_CAUSE_THREAD_EXIT], 3);
+    assert_int_equal(causes.count[REIN_CAUSE_PROCESS_EXIT], 1);
     assert_int_equal(causes.count[REIN_CAUSE_VFORK], 32);
     assert_int_equal(causes.count[REIN_CAUSE_VFORK_DONE], 32);
     assert_in_range(causes.count[REIN_CAUSE_SIGNAL], 1, 32); /* SIGCHLD, of which two may merge */

@@ -412,8 +412,8 @@ static double time_hits(struct fixture *fixture, rein_breakpoint *breakpoint, ui
     return monitor_time() - begin;
 }
 
-/* M4: an event costs the same with 4000 other traced threads as with none: within a factor that leaves room for
- * noise, and that walking all of them (some 200 us) would exceed. */
+/* M4: an event costs the same with 4000 other traced threads as with none: within a factor that walking all of them (some 200
+ * us) would exceed. Noise can be worse, on a busy machine, but not each time. */
 static void M4_cost_of_an_event(void **state)
 {
     (void)state;
@@ -430,7 +430,7 @@ static void M4_cost_of_an_event(void **state)
     }
     struct fixture *crowd = start_ready("sleepers", "4000", NULL);
     attach_running(crowd);
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < 20 && crowded >= alone * 3; i++) {
         double time = time_hits(fixture, breakpoint, 3000);
         crowded = time < crowded ? time : crowded;
     }
