@@ -197,8 +197,8 @@ enum {
     REIN_ATTACH_STRICT = 1 << 1,  /* if a thread cannot be stopped now (vfork parent, uninterruptible sleep) or the
                                      limit passes, let everything go and fail with REIN_CANNOT_STOP or REIN_TIMEOUT;
                                      without this flag such a thread is held as soon as it comes out of the kernel.
-                                     Whoever cannot be stopped is given a third of a second first, for it may be
-                                     making a thread or a process, which would not be traced */
+                                     Whoever cannot be stopped is given a third of a second first, and three seconds
+                                     while it is making a thread or a process, which would not be traced */
 };
 struct rein_attach_options {
     size_t size;

@@ -37,6 +37,7 @@ enum {
     STUCK_FIRST_MS = 10,
     STUCK_LAST_MS = 500,
     FRESH_STUCK_MS = 300,
+    MAKING_CHILD_MS = 3000,
     STUCK_LOOKS = 64, /* at once */
     SWEEP_TURNS = 3,
     LOST_AFTER_MS = 200,
@@ -421,8 +422,12 @@ static void look_at_awaited(rein_monitor *monitor, rein_thread *thread)
         thread->interrupt_refused = monitor->os->interrupt(thread->id) != 0;
     if (thread->kernel != KERNEL_RUNS || monitor->os->thread_status(thread->process->id, thread->id, &status))
         return;
-    /* One that has just been seized may be making a thread or a process, of which we shall not be told; that does not take long. */
-    int64_t patience = thread->fresh ? (int64_t)FRESH_STUCK_MS * 1000000 : 0;
+    /* One that has just been seized may be making a thread or a process, of which we shall not be told. That does not take long, but
+     * on a busy machine. */
+    int64_t patience = !thread->fresh                                                  ? 0
+                       : monitor->os->is_making_child(thread->process->id, thread->id) ? MAKING_CHILD_MS
+                                                                                       : FRESH_STUCK_MS;
+    patience *= 1000000;
     if (status == OS_THREAD_UNINTERRUPTIBLE && thread->interrupted && monitor_now() - thread->expected_at >= patience) {
         /* It runs no program code before it takes the interrupt: nobody waits for it any longer. */
         LOG(&monitor->log, REIN_LOG_INFO, "Thread %d: cannot be stopped now", thread->id);

@@ -171,6 +171,8 @@ struct os_backend {
     int (*for_each_thread)(int pid, os_id_callback callback, void *arg);
     int (*for_each_child_of)(int pid, os_id_callback callback, void *arg); /* the same; may be NULL */
     int (*thread_status)(int pid, int id, enum os_thread_status *status);
+    /* Of a thread that sleeps uninterruptibly: is it in a call that makes a thread or a process, and has not made it yet? */
+    bool (*is_making_child)(int pid, int id);
     int (*thread_name)(int pid, int id, char name[16]);
     int (*process_of)(int id, int *pid, int *parent);      /* thread group and parent of any thread */
     int (*program_path)(int pid, char *path, size_t size); /* cut to size; -ESRCH */

@@ -6,8 +6,10 @@
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <linux/userfaultfd.h>
 #include <pthread.h>
 #include <sched.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
@@ -336,6 +338,7 @@ static void memory_and_a_vfork_parent(void **state)
     linux_explain_stuck(pid, pid, text, sizeof text);
     snprintf(expected, sizeof expected, "waits for its vfork child %d", child);
     assert_string_equal(text, expected);
+    assert_false(linux_is_making_child(pid, pid)); /* it is there */
     shared->go = 1;
     wait_until(linux_thread_status(pid, pid, &status) == 0 && status == OS_THREAD_SLEEPS);
     linux_explain_stuck(pid, pid, text, sizeof text);
@@ -343,6 +346,47 @@ static void memory_and_a_vfork_parent(void **state)
     kill_child(pid);
     linux_explain_stuck(pid, pid, text, sizeof text);
     assert_string_equal(text, "is gone");
+}
+
+/* Asks for a thread with arguments in a page that nobody brings: it waits in the middle of the call. */
+static bool makes_a_child_for_ever(void *arg)
+{
+    size_t size = (size_t)sysconf(_SC_PAGESIZE);
+    (void)arg;
+    int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC);
+    void *page = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    struct uffdio_api api = {.api = UFFD_API};
+    struct uffdio_register range = {.range = {(uintptr_t)page, size}, .mode = UFFDIO_REGISTER_MODE_MISSING};
+    if (fd < 0 || page == MAP_FAILED || ioctl(fd, UFFDIO_API, &api) != 0 || ioctl(fd, UFFDIO_REGISTER, &range) != 0) {
+        shared->error = errno;
+        shared->ready = 1;
+        return true;
+    }
+    shared->ready = 1;
+    syscall(SYS_clone3, page, 64);
+    return false;
+}
+
+static void in_the_middle_of_a_clone(void **state)
+{
+    enum os_thread_status status = OS_THREAD_GONE;
+
+    (void)state;
+    int pid = start_child(makes_a_child_for_ever, NULL);
+    wait_until(shared->ready);
+    if (shared->error != 0) {
+        print_message("skipped: no userfaultfd here (%s)\n", strerror(shared->error));
+        assert_int_equal(end_of(pid), 0);
+        skip();
+    }
+    wait_until(linux_is_making_child(pid, pid));
+    assert_false(linux_is_making_child(getpid(), getpid())); /* it runs */
+    kill_child(pid);
+    assert_false(linux_is_making_child(pid, pid));
+    pid = start_child(pauses, NULL);
+    wait_until(linux_thread_status(pid, pid, &status) == 0 && status == OS_THREAD_SLEEPS);
+    assert_false(linux_is_making_child(pid, pid));
+    kill_child(pid);
 }
 
 /* ---- Why not ---- */
@@ -564,6 +608,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(names, setup, teardown),
         cmocka_unit_test_setup_teardown(what_a_thread_does, setup, teardown),
         cmocka_unit_test_setup_teardown(memory_and_a_vfork_parent, setup, teardown),
+        cmocka_unit_test_setup_teardown(in_the_middle_of_a_clone, setup, teardown),
         cmocka_unit_test_setup_teardown(nobody_there, setup, teardown),
         cmocka_unit_test_setup_teardown(kernel_threads, setup, teardown),
         cmocka_unit_test_setup_teardown(somebody_elses, setup, teardown),

@@ -41,6 +41,7 @@ const struct os_backend os_backend = {
     .for_each_thread = linux_for_each_thread,
     .for_each_child_of = linux_for_each_child_of,
     .thread_status = linux_thread_status,
+    .is_making_child = linux_is_making_child,
     .thread_name = linux_thread_name,
     .program_path = linux_program_path,
     .inner_id = linux_inner_id,

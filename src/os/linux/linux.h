@@ -75,6 +75,7 @@ void linux_word_wake(_Atomic uint32_t *word);
 int linux_for_each_thread(int pid, os_id_callback callback, void *arg);
 int linux_for_each_child_of(int pid, os_id_callback callback, void *arg);
 int linux_thread_status(int pid, int id, enum os_thread_status *status);
+bool linux_is_making_child(int pid, int id);
 int linux_thread_name(int pid, int id, char name[16]);
 int linux_program_path(int pid, char *path, size_t size);
 int linux_inner_id(int pid, int *id);

@@ -732,12 +732,42 @@ static int is_in_same_memory(int id, void *arg)
     return 1;
 }
 
-void linux_explain_stuck(int pid, int id, char *text, size_t size)
+static int find_vfork_child(int pid, int id)
 {
     struct vfork_search search = {id, 0};
     struct children children = {pid, is_in_same_memory, &search};
+
+    return for_each_child_of_thread(id, &children) > 0 ? search.child : 0;
+}
+
+/* By the number of the call, which the kernel tells of who sleeps; a 32-bit program's numbers are others, and not known here. */
+bool linux_is_making_child(int pid, int id)
+{
+    static const uint64_t calls[] = {
+        SYS_clone,
+#ifdef SYS_clone3
+        SYS_clone3,
+#endif
+#ifdef SYS_fork
+        SYS_fork,
+        SYS_vfork,
+#endif
+    };
+    char call[256];
+
+    if (read_file(thread_path(pid, id, "syscall"), call, sizeof call) <= 0 || *call < '0' || *call > '9')
+        return false;
+    for (size_t i = 0; i < sizeof calls / sizeof *calls; i++)
+        if (read_decimal(call, NULL) == calls[i])
+            return find_vfork_child(pid, id) == 0;
+    return false;
+}
+
+void linux_explain_stuck(int pid, int id, char *text, size_t size)
+{
     enum os_thread_status status = OS_THREAD_GONE;
     char where[64] = "";
+    int child;
 
     /* The kernel function that it sleeps in; "0" when it does not sleep, or without the right to know. */
     if (read_file(thread_path(pid, id, "wchan"), where, sizeof where) <= 0 || strcmp(where, "0") == 0)
@@ -747,8 +777,9 @@ void linux_explain_stuck(int pid, int id, char *text, size_t size)
     linux_thread_status(pid, id, &status);
     switch (status) {
     case OS_THREAD_UNINTERRUPTIBLE:
-        if (for_each_child_of_thread(id, &children) > 0)
-            snprintf(text, size, "waits for its vfork child %d", search.child);
+        child = find_vfork_child(pid, id);
+        if (child > 0)
+            snprintf(text, size, "waits for its vfork child %d", child);
         else
             snprintf(text, size, "is in uninterruptible sleep%s%s", in, where);
         break;

@@ -209,6 +209,12 @@ static int thread_status(int pid, int id, enum os_thread_status *status)
     return -ENOSYS;
 }
 
+static bool is_making_child(int pid, int id)
+{
+    (void)pid, (void)id;
+    return false;
+}
+
 static int thread_name(int pid, int id, char name[16])
 {
     (void)pid, (void)id;
@@ -403,6 +409,7 @@ const struct os_backend os_backend = {
     .for_each_thread = for_each,
     .for_each_child_of = for_each,
     .thread_status = thread_status,
+    .is_making_child = is_making_child,
     .thread_name = thread_name,
     .program_path = program_path,
     .inner_id = inner_id,
