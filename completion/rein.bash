@@ -28,7 +28,7 @@ _rein() {
     COMPREPLY=()
 
     if ((COMP_CWORD == 1)); then
-        mapfile -t COMPREPLY < <(compgen -W 'trace threads --help --version' -- "$word")
+        mapfile -t COMPREPLY < <(compgen -W 'trace threads notes --help --version' -- "$word")
         return
     fi
     case ${COMP_WORDS[1]} in
@@ -38,6 +38,10 @@ _rein() {
             else
                 _rein_pids "$word"
             fi
+            return
+            ;;
+        notes)
+            mapfile -t COMPREPLY < <(compgen -W '--check --json --mdoc --help' -- "$word")
             return
             ;;
         trace) ;;

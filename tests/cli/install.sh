@@ -6,7 +6,7 @@ set -euo pipefail
 
 install_here
 for pattern in bin/rein include/rein/rein.h 'librein\.so' 'librein\.so\.0' 'librein\.a' pkgconfig/rein.pc \
-    man1/rein.1 man1/rein-trace.1 man3/rein.3 bash-completion/completions/rein zsh/site-functions/_rein; do
+    man1/rein.1 man1/rein-trace.1 man1/rein-notes.1 man3/rein.3 man7/rein-notes.7 bash-completion/completions/rein zsh/site-functions/_rein; do
     find root | grep -q "/$pattern\(\.gz\)\?$" || { echo "not installed: $pattern"; exit 1; }
 done
 [ "$(find root -name '*.h' | wc -l)" = 1 ]
