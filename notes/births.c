@@ -194,11 +194,9 @@ NOTE(46, "The child of a fork inherits the breakpoints",
     int memory = (int)TRY(open(path, O_RDWR | O_CLOEXEC));
     TRY(pwrite(memory, instruction, sizeof instruction, (off_t)(uintptr_t)trapped_function));
     open_gate(d);
-    while (d->flag[0] == 0) {
-        int status = wait_for(d, pid); /* SIGCHLD */
-        go_on(d, pid, WSTOPSIG(status));
-        pause_a_moment();
-    }
+    EXPECT(is_signal(wait_for(d, pid), SIGCHLD));
+    go_on(d, pid, 0);
+    await(d, 0);
     EXPECT(is_killed(d->flag[0], SIGTRAP));
 }
 
