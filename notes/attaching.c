@@ -12,7 +12,7 @@ static void stops_itself(struct demo *d)
     sleeps(d);
 }
 
-NOTE(33, "A stopped process can be attached to, and is still stopped after detaching",
+NOTE(34, "A stopped process can be attached to, and is still stopped after detaching",
      "A thread that is seized in a group-stop tells of it at once. When it is let go again it goes back to "
      "being stopped, provided that nobody has sent SIGCONT meanwhile.")
 {
@@ -31,7 +31,7 @@ static void leader_ends(struct demo *d)
     syscall(SYS_exit, 0); /* of this thread alone */
 }
 
-NOTE(34, "A first thread that has ended is listed as a zombie, and cannot be attached to",
+NOTE(35, "A first thread that has ended is listed as a zombie, and cannot be attached to",
      "A process lives until its last thread ends. If the first one ends before, it stays in /proc/PID/task, "
      "with state Z in its stat file, and attaching to it fails with EPERM. The other threads can be attached "
      "to all the same, so this is no reason to give up on the process.")
@@ -50,7 +50,7 @@ static void seizes(struct demo *d)
     sleeps(d);
 }
 
-NOTE(35, "A thread has one tracer at most, and none in its own process",
+NOTE(36, "A thread has one tracer at most, and none in its own process",
      "Attaching to who is traced fails with EPERM, and TracerPid in /proc/PID/status says who is the tracer. "
      "EPERM also answers who would trace a thread of his own process: to look at itself, a program needs a "
      "second process.")
@@ -79,7 +79,7 @@ static bool is_kernel_thread(pid_t id)
     return (flags & 0x00200000) != 0;
 }
 
-NOTE(36, "Kernel threads cannot be traced, not even by root", "Attaching to one fails with EPERM.")
+NOTE(37, "Kernel threads cannot be traced, not even by root", "Attaching to one fails with EPERM.")
 {
     if (!is_kernel_thread(2))
         cannot(d, "no kernel thread is to be seen from here");
@@ -105,7 +105,7 @@ static void waits_with_execs(struct demo *d)
     sleeps(d);
 }
 
-NOTE(37, "Attaching waits for an exec, and an exec waits for the tracer",
+NOTE(38, "Attaching waits for an exec, and an exec waits for the tracer",
      "A thread that calls exec holds its process's cred_guard_mutex until all other threads are gone, and "
      "PTRACE_SEIZE and PTRACE_ATTACH wait for that mutex. A traced thread is not gone before its tracer has "
      "let it past its last stop and waited for it. So a tracer that attaches to a process thread by thread, in "
@@ -158,7 +158,7 @@ static pid_t next_listed(struct demo *d, int directory)
     return (pid_t)strtol(entry.name, NULL, 10);
 }
 
-NOTE(38, "The listing of /proc/PID/task is not whole when a thread ends meanwhile",
+NOTE(39, "The listing of /proc/PID/task is not whole when a thread ends meanwhile",
      "While the directory is read the kernel remembers the thread that comes next. If that one ends, it counts "
      "anew from the front, and whoever has ended since makes it count past one that was there all the time; if "
      "a thread ends in the very moment in which it is listed, the listing ends there. Such a list has no mark. "
@@ -197,7 +197,7 @@ static void both_make_threads(struct demo *d)
     sleeps(d);
 }
 
-NOTE(39, "Options belong to a thread, and so does tracing",
+NOTE(40, "Options belong to a thread, and so does tracing",
      "Attaching to one thread of a process attaches to no other, and options are set for each thread by "
      "itself. A thread that is made by one that is not traced, or has not PTRACE_O_TRACECLONE set, is not "
      "traced. So to attach to a process is to list its threads, attach to each, and list them again until no "
@@ -214,7 +214,7 @@ NOTE(39, "Options belong to a thread, and so does tracing",
     EXPECT(field_of((pid_t)message_of(d, pid), "TracerPid", 10) == (unsigned long)getpid());
 }
 
-NOTE(40, "Options can be given with PTRACE_SEIZE; to set them later takes a stopped thread",
+NOTE(41, "Options can be given with PTRACE_SEIZE; to set them later takes a stopped thread",
      "PTRACE_SETOPTIONS fails with ESRCH on a thread that runs. PTRACE_SEIZE takes options along, so that "
      "there is no moment without them. Options that the kernel does not know are EINVAL, and nothing is "
      "attached: a way to find out what it knows.")

@@ -14,7 +14,7 @@ static void forks(struct demo *d)
     sleeps(d);
 }
 
-NOTE(41, "A new thread or process is traced from its birth, and held before its first instruction",
+NOTE(42, "A new thread or process is traced from its birth, and held before its first instruction",
      "With PTRACE_O_TRACECLONE, PTRACE_O_TRACEFORK or PTRACE_O_TRACEVFORK the kernel traces what a tracee "
      "makes, and tells twice: its maker stops for an event, whose message is the new id, and the new one makes "
      "a first stop of its own. That is PTRACE_EVENT_STOP if its maker was seized, and SIGSTOP, which must not "
@@ -51,7 +51,7 @@ static void forks_twice(struct demo *d)
     sleeps(d);
 }
 
-NOTE(42, "It inherits its maker's options", "So a whole tree is followed without a call for each of its members.")
+NOTE(43, "It inherits its maker's options", "So a whole tree is followed without a call for each of its members.")
 {
     pid_t pid = start(d, forks_twice);
     seize(d, pid, PTRACE_O_TRACEFORK);
@@ -92,7 +92,7 @@ static pid_t told_first(struct demo *d, pid_t pid)
     return first;
 }
 
-NOTE(43, "Its first stop and its maker's event come in either order",
+NOTE(44, "Its first stop and its maker's event come in either order",
      "Both are under way at the same time, and waitpid(-1) may find either first. A tracer that is told of a "
      "thread it has never heard of has to keep it until its maker's event names it. Should the maker be killed "
      "before it could tell, the first stop is all that there will ever be.")
@@ -123,7 +123,7 @@ static void makes_untraced(struct demo *d)
     raise(SIGUSR1);
 }
 
-NOTE(44, "With CLONE_UNTRACED a program can make what no tracer is told of",
+NOTE(45, "With CLONE_UNTRACED a program can make what no tracer is told of",
      "Neither its birth is told nor is it traced, whatever the options say. Also what an untraced thread or "
      "process makes is untraced; only a new look at /proc finds it.")
 {
@@ -132,7 +132,6 @@ NOTE(44, "With CLONE_UNTRACED a program can make what no tracer is told of",
     open_gate(d);
     EXPECT(is_signal(wait_for(d, pid), SIGUSR1)); /* no event before it */
     EXPECT(field_of(d->flag[0], "TracerPid", 10) == 0);
-    kill(d->flag[0], SIGKILL); /* it has lost its PR_SET_PDEATHSIG */
 }
 
 static void makes_all_kinds(struct demo *d)
@@ -144,7 +143,7 @@ static void makes_all_kinds(struct demo *d)
     sleeps(d);
 }
 
-NOTE(45, "The event says how it was made, not what was made",
+NOTE(46, "The event says how it was made, not what was made",
      "PTRACE_EVENT_VFORK: with CLONE_VFORK. PTRACE_EVENT_FORK: with SIGCHLD for its end. PTRACE_EVENT_CLONE: "
      "everything else, and that need not be a thread. If it is one is told by the Tgid in /proc/ID/status.")
 {
@@ -181,7 +180,7 @@ static void forks_who_calls_it(struct demo *d)
     sleeps(d);
 }
 
-NOTE(46, "The child of a fork inherits the breakpoints",
+NOTE(47, "The child of a fork inherits the breakpoints",
      "It has a copy of the memory, with the breakpoint instructions that are in it. If it is not traced, the "
      "first one that it comes to kills it. So who sets breakpoints has to follow forks, if only to take the "
      "breakpoints out.")
@@ -206,8 +205,8 @@ static void makes_vfork_child(struct demo *d)
     block(d);
     pid_t child = (pid_t)syscall(SYS_clone, CLONE_VFORK | SIGCHLD, NULL, NULL, NULL, NULL);
     if (child == 0) {
-        d->flag[0] = 1;
-        for (int i = 0; i < 1000; i++)
+        await(d, 0);
+        for (int i = 0; i < 500; i++)
             pause_a_moment();
         d->flag[1] = 1;
         _exit(0);
@@ -215,7 +214,7 @@ static void makes_vfork_child(struct demo *d)
     sleeps(d);
 }
 
-NOTE(47, "A vfork parent cannot be stopped until its child has let go of it",
+NOTE(48, "A vfork parent cannot be stopped until its child has let go of it",
      "It sleeps in the kernel, in state D, until the child has called exec or ended. An interrupt or a signal "
      "waits so long; only SIGKILL gets through. A tracer that stops all threads of a process and waits for "
      "each may wait for as long as the child likes; but such a thread executes no code of the program either, "
@@ -224,9 +223,9 @@ NOTE(47, "A vfork parent cannot be stopped until its child has let go of it",
     pid_t pid = start(d, makes_vfork_child);
     seize(d, pid, 0);
     open_gate(d);
-    await(d, 0);
     await_state(pid, 'D');
     interrupt(d, pid);
+    d->flag[0] = 1; /* the child may go on, and takes its time */
     EXPECT(is_event(wait_for(d, pid), PTRACE_EVENT_STOP));
     EXPECT(d->flag[1] == 1); /* only now */
 }
@@ -240,7 +239,7 @@ static void vforks(struct demo *d)
     sleeps(d);
 }
 
-NOTE(48, "PTRACE_EVENT_VFORK_DONE says that the parent has its memory to itself again",
+NOTE(49, "PTRACE_EVENT_VFORK_DONE says that the parent has its memory to itself again",
      "With PTRACE_O_TRACEVFORKDONE the parent stops when its vfork child has called exec or ended, before it "
      "comes back to the program. Parent and child share their memory until then: a breakpoint that is taken "
      "out of one is out of the other.")
@@ -271,7 +270,7 @@ static void thread_raises_signal(struct demo *d)
     sleeps(d);
 }
 
-NOTE(49, "What an untraced thread does to its process, the tracer sees without its cause",
+NOTE(50, "What an untraced thread does to its process, the tracer sees without its cause",
      "Signals of a thread that is not traced are delivered without a word. If one of them ends the process, "
      "the tracer is told that its own threads were killed by it, though none of them was shown the signal.")
 {

@@ -14,7 +14,7 @@ static void calls(struct demo *d)
     sleeps(d);
 }
 
-NOTE(74, "PTRACE_GET_SYSCALL_INFO says which call it is, and whether it begins or ends",
+NOTE(75, "PTRACE_GET_SYSCALL_INFO says which call it is, and whether it begins or ends",
      "PTRACE_SYSCALL stops at the entry and at the end of each system call, with a SIGTRAP that only "
      "PTRACE_O_TRACESYSGOOD marks as such, and with nothing to tell one from the other. Tracers counted, and "
      "some counted wrong. Since Linux 5.3 the kernel tells: number and arguments at the entry, the result at "
@@ -33,6 +33,7 @@ NOTE(74, "PTRACE_GET_SYSCALL_INFO says which call it is, and whether it begins o
     EXPECT(call.exit.rval == getpid() && !call.exit.is_error);
 }
 
+#if defined(__x86_64__)
 static void reads_twice(struct demo *d)
 {
     char byte;
@@ -42,8 +43,9 @@ static void reads_twice(struct demo *d)
     d->flag[1] = errno;
     sleeps(d);
 }
+#endif
 
-NOTE(75, "A call that a stop has interrupted is made again by the kernel, by way of the registers",
+NOTE(76, "A call that a stop has interrupted is made again by the kernel, by way of the registers",
      "At the stop the result's register holds a number that programs never see, such as -512, ERESTARTSYS, and "
      "orig_rax, on amd64, the number of the call. When the thread is resumed without a handler to run, the "
      "kernel sets the pc back onto the system call instruction. Whoever makes the thread run elsewhere has to "
@@ -83,7 +85,7 @@ static void waits_for_events(struct demo *d)
     sleeps(d);
 }
 
-NOTE(76, "A few calls fail with EINTR when their thread was only stopped",
+NOTE(77, "A few calls fail with EINTR when their thread was only stopped",
      "They do not know how to be made again: epoll_wait and its kin, sigtimedwait, semop, io_getevents, "
      "io_uring_enter, and calls on a socket that has a timeout. Programs that never reckoned with EINTR there "
      "show faults under a tracer only. signal(7) lists those of all kernels; inotify, futex and msgrcv are "
@@ -122,7 +124,7 @@ static void calls_what_is_traced(struct demo *d)
     sleeps(d);
 }
 
-NOTE(77, "The entry stop of a system call comes before its seccomp filter, since Linux 4.8",
+NOTE(78, "The entry stop of a system call comes before its seccomp filter, since Linux 4.8",
      "Before, the filter came first. Now PTRACE_SYSCALL stops first, and what the tracer has made of the call "
      "is what the filter sees; if the filter returns SECCOMP_RET_TRACE, PTRACE_EVENT_SECCOMP follows, with its "
      "data as the message. So a tracer that uses both is told of one call twice.")
@@ -138,6 +140,7 @@ NOTE(77, "The entry stop of a system call comes before its seccomp filter, since
     EXPECT(message_of(d, pid) == 7);
 }
 
+#if defined(__x86_64__)
 static void calls_what_is_forbidden(struct demo *d)
 {
     block(d);
@@ -145,8 +148,9 @@ static void calls_what_is_forbidden(struct demo *d)
     d->flag[0] = syscall(SYS_getppid) == -1 ? errno : -1;
     sleeps(d);
 }
+#endif
 
-NOTE(78, "A tracer cannot lead a program past its seccomp filter, since Linux 4.8",
+NOTE(79, "A tracer cannot lead a program past its seccomp filter, since Linux 4.8",
      "The filter judges the call that the tracer has made of it. A call that is made in a program for its "
      "tracer's purposes can therefore end as badly as one of the program's own: with an error, or with the "
      "program's death.")
@@ -176,7 +180,7 @@ static void calls_without_tracer(struct demo *d)
     d->flag[0] = 1;
 }
 
-NOTE(79, "SECCOMP_RET_TRACE without a tracer that asked for it is ENOSYS",
+NOTE(80, "SECCOMP_RET_TRACE without a tracer that asked for it is ENOSYS",
      "The call fails if nobody traces the thread, or its tracer has not set PTRACE_O_TRACESECCOMP. A filter "
      "that was installed for a tracer makes the program unable to go on without it.")
 {
@@ -184,7 +188,7 @@ NOTE(79, "SECCOMP_RET_TRACE without a tracer that asked for it is ENOSYS",
     EXPECT(d->flag[0] == 1);
 }
 
-NOTE(80, "A number that is given at a system call's stop becomes a new signal",
+NOTE(81, "A number that is given at a system call's stop becomes a new signal",
      "At an event's stop, the number that the tracer resumes the thread with is ignored. At the entry and the "
      "end of a system call it is not: the kernel sends that signal to the thread, which stops for it like for "
      "any other. So a tracer that passes on whatever number wait has told, without looking at the kind of "

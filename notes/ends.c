@@ -10,7 +10,7 @@ static void exits_with_3(struct demo *d)
     _exit(3);
 }
 
-NOTE(55, "At PTRACE_EVENT_EXIT the thread is still there",
+NOTE(56, "At PTRACE_EVENT_EXIT the thread is still there",
      "With PTRACE_O_TRACEEXIT a thread stops on its way out, while its registers and memory can be read. The "
      "message is its end as wait will tell it. When it has been continued, it ends as it would without the "
      "option.")
@@ -31,7 +31,7 @@ static void thread_passes_gate(struct demo *d)
     sleeps(d);
 }
 
-NOTE(56, "A thread's end is told to its tracer at once, joined or not",
+NOTE(57, "A thread's end is told to its tracer at once, joined or not",
      "To the tracer each thread ends like a process, with a status of its own, as soon as it ends. That no "
      "other thread of its program has joined it makes no difference; that is the C library's affair.")
 {
@@ -48,7 +48,7 @@ static void leader_exits_with_3(struct demo *d)
     exits_with_3(d);
 }
 
-NOTE(57, "When the process exits, each of its threads ends with that status",
+NOTE(58, "When the process exits, each of its threads ends with that status",
      "exit(3) and a return from main end all threads. Each of them stops for PTRACE_EVENT_EXIT, if it was "
      "asked for, and then ends, and all are said to have exited with the process's status.")
 {
@@ -64,7 +64,7 @@ NOTE(57, "When the process exits, each of its threads ends with that status",
     EXPECT(is_exit(wait_for(d, pid), 3));
 }
 
-NOTE(58, "The first thread's end is told last, after the tracer has waited for all others",
+NOTE(59, "The first thread's end is told last, after the tracer has waited for all others",
      "The end of the first thread is the end of the process, so the kernel keeps it back while there are other "
      "threads; and a traced thread is there until its tracer has waited for it. A tracer that waits for the "
      "first thread before it waits for the others waits for ever.")
@@ -87,7 +87,7 @@ static void leader_ends_later(struct demo *d)
     syscall(SYS_exit, 5); /* of this thread alone */
 }
 
-NOTE(59, "A first thread that ends before the others cannot be waited for, stopped or let go",
+NOTE(60, "A first thread that ends before the others cannot be waited for, stopped or let go",
      "It stops for PTRACE_EVENT_EXIT like any other thread. Then it is a zombie until the process ends, lest "
      "its parent should think that the process has ended, and only then is its end told, with the status of "
      "the process and not its own. Until then every request fails with ESRCH, PTRACE_DETACH too, and a signal "
@@ -115,7 +115,7 @@ static void thread_ends(struct demo *d)
     sleeps(d);
 }
 
-NOTE(60, "SIGKILL ends a thread's last stop, but not that of a process that exits",
+NOTE(61, "SIGKILL ends a thread's last stop, but not that of a process that exits",
      "A thread that ends by itself, and is stopped at PTRACE_EVENT_EXIT, is taken out of that stop when its "
      "process is killed. Once a process is on its way out as a whole, the kernel drops all signals to it, "
      "SIGKILL too: its threads remain in their last stops until the tracer resumes them, or ends.")
@@ -165,7 +165,7 @@ static pid_t outlive_tracer(struct demo *d, int options)
     return pid;
 }
 
-NOTE(61, "When the tracer ends its tracees run on, unless it has set PTRACE_O_EXITKILL",
+NOTE(62, "When the tracer ends its tracees run on, unless it has set PTRACE_O_EXITKILL",
      "The kernel detaches them all: who was stopped goes on, who was in a group-stop remains in it. Whatever "
      "was changed in them, breakpoints above all, stays. With PTRACE_O_EXITKILL, since Linux 3.8, all of them "
      "are killed instead.")
@@ -185,7 +185,7 @@ static void *seizes_in_thread(void *arg)
     return NULL;
 }
 
-NOTE(62, "The tracer is a thread: when that thread ends, its tracees are let go",
+NOTE(63, "The tracer is a thread: when that thread ends, its tracees are let go",
      "That the tracer's process lives on does not help.")
 {
     pthread_t tracer;
@@ -207,7 +207,7 @@ static void raises_signal_later(struct demo *d)
     raise(SIGUSR1);
 }
 
-NOTE(63, "PTRACE_DETACH takes a stopped thread",
+NOTE(64, "PTRACE_DETACH takes a stopped thread",
      "Of one that runs it fails with ESRCH: it has to be stopped first, and that stop waited for. A number "
      "that is given is delivered as a signal, if the thread was stopped for one; so a signal that the tracer "
      "has taken is not lost by letting go.")
@@ -239,7 +239,7 @@ static void steps_and_ends(struct demo *d)
     await_state(pid, 'S'); /* in read(2), with the step to come */
 }
 
-NOTE(64, "A step outlives the tracer",
+NOTE(65, "A step outlives the tracer",
      "PTRACE_DETACH turns single-stepping off; the tracer's end does not. A thread that was in the middle of a "
      "step then, say in a system call that sleeps, ends that step with a SIGTRAP which nobody takes, and dies "
      "of it.")

@@ -37,7 +37,7 @@ static pid_t trace_into_namespace(struct demo *d)
     return child;
 }
 
-NOTE(81, "Ids are those of the tracer's pid namespace",
+NOTE(82, "Ids are those of the tracer's pid namespace",
      "What wait and an event's message tell of a process in another namespace is its id as the tracer may use "
      "it. The program itself knows another one: NSpid in /proc/PID/status has both. An id that the program has "
      "kept in its memory, or has printed, says nothing outside.")
@@ -54,7 +54,7 @@ NOTE(81, "Ids are those of the tracer's pid namespace",
     EXPECT(outer == child && inner == 1);
 }
 
-NOTE(82, "A signal from outside the namespace has no sender",
+NOTE(83, "A signal from outside the namespace has no sender",
      "si_pid is 0 then, to the program and to its tracer alike. And the first process of a namespace, which "
      "ignores all signals that it has no handler for, is stopped for them all the same when it is traced.")
 {
@@ -115,7 +115,7 @@ static int seize_as_sibling(struct demo *d)
     return d->flag[4];
 }
 
-NOTE(83, "Yama lets one trace one's descendants, and whoever allows it",
+NOTE(84, "Yama lets one trace one's descendants, and whoever allows it",
      "A process may be traced by its own user, if it is dumpable. With the Yama module there is "
      "/proc/sys/kernel/yama/ptrace_scope in addition. 0: no more than that. 1: only the process's ancestors, "
      "unless it has named somebody with prctl(PR_SET_PTRACER). 2: only with CAP_SYS_PTRACE. 3: nobody, until "
@@ -148,7 +148,7 @@ static pid_t fork_with_id(pid_t id)
     return child;
 }
 
-NOTE(84, "An id is taken until its owner has been waited for, and free at once after that",
+NOTE(85, "An id is taken until its owner has been waited for, and free at once after that",
      "A zombie keeps its id. As soon as the last wait has been answered the next process may get it, or the "
      "next thread: there is one set of numbers for both. So an id is good for a tracee, which is there until "
      "its tracer has waited; of anybody else it is a number that may mean somebody else by now. A pidfd, since "
@@ -170,7 +170,7 @@ NOTE(84, "An id is taken until its owner has been waited for, and free at once a
     EXPECT(is_exit(wait_for(d, pid), 0)); /* the new one was not meant */
 }
 
-NOTE(85, "A pidfd can be waited for, and tells of the end, not of stops",
+NOTE(86, "A pidfd can be waited for, and tells of the end, not of stops",
      "waitid(2) takes a pidfd of a tracee like an id, since Linux 5.4. The descriptor itself becomes readable "
      "when the process has ended, before anybody has waited for it; a stop does not make it so. To hear of "
      "stops there is only wait, and SIGCHLD.")

@@ -3,14 +3,14 @@
 
 #define SIGNALS(DO) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7) DO(8) DO(9) DO(10) DO(11) DO(12)
 #define WAITING(DO) DO(13) DO(14) DO(15) DO(16) DO(17) DO(18) DO(19) DO(20) DO(21) DO(22)
-#define STOPPING(DO) DO(23) DO(24) DO(25) DO(26) DO(27) DO(28) DO(29) DO(30) DO(31) DO(32)
-#define ATTACHING(DO) DO(33) DO(34) DO(35) DO(36) DO(37) DO(38) DO(39) DO(40)
-#define BIRTHS(DO) DO(41) DO(42) DO(43) DO(44) DO(45) DO(46) DO(47) DO(48) DO(49)
-#define PROGRAMS(DO) DO(50) DO(51) DO(52) DO(53) DO(54)
-#define ENDS(DO) DO(55) DO(56) DO(57) DO(58) DO(59) DO(60) DO(61) DO(62) DO(63) DO(64)
-#define STATE(DO) DO(65) DO(66) DO(67) DO(68) DO(69) DO(70) DO(71) DO(72) DO(73)
-#define CALLS(DO) DO(74) DO(75) DO(76) DO(77) DO(78) DO(79) DO(80)
-#define IDENTITY(DO) DO(81) DO(82) DO(83) DO(84) DO(85)
+#define STOPPING(DO) DO(23) DO(24) DO(25) DO(26) DO(27) DO(28) DO(29) DO(30) DO(31) DO(32) DO(33)
+#define ATTACHING(DO) DO(34) DO(35) DO(36) DO(37) DO(38) DO(39) DO(40) DO(41)
+#define BIRTHS(DO) DO(42) DO(43) DO(44) DO(45) DO(46) DO(47) DO(48) DO(49) DO(50)
+#define PROGRAMS(DO) DO(51) DO(52) DO(53) DO(54) DO(55)
+#define ENDS(DO) DO(56) DO(57) DO(58) DO(59) DO(60) DO(61) DO(62) DO(63) DO(64) DO(65)
+#define STATE(DO) DO(66) DO(67) DO(68) DO(69) DO(70) DO(71) DO(72) DO(73) DO(74)
+#define CALLS(DO) DO(75) DO(76) DO(77) DO(78) DO(79) DO(80) DO(81)
+#define IDENTITY(DO) DO(82) DO(83) DO(84) DO(85) DO(86)
 
 #define DECLARE(number) extern const struct note note_##number;
 #define POINTER(number) &note_##number,

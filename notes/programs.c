@@ -17,7 +17,7 @@ static void asks_to_be_traced(struct demo *d)
     execs(d);
 }
 
-NOTE(50, "An exec sends SIGTRAP to who was not seized, and nothing to who was",
+NOTE(51, "An exec sends SIGTRAP to who was not seized, and nothing to who was",
      "Without PTRACE_O_TRACEEXEC the new program of a thread that was attached to, or that used "
      "PTRACE_TRACEME, begins with a SIGTRAP, which looks like one that somebody has sent. A seized thread "
      "without that option simply goes on.")
@@ -35,7 +35,7 @@ static void thread_execs(struct demo *d)
     sleeps(d);
 }
 
-NOTE(51, "The thread that calls exec takes the process's id, and the others vanish without a word",
+NOTE(52, "The thread that calls exec takes the process's id, and the others vanish without a word",
      "PTRACE_EVENT_EXEC comes from the process's id, whichever thread has called exec; its message is the id "
      "that this thread had. That id is gone, and no end of it is told. Nor is that of the former first thread, "
      "whose id has another owner now. A thread that is neither ends like any other, and its end is to be "
@@ -53,7 +53,7 @@ NOTE(51, "The thread that calls exec takes the process's id, and the others vani
     EXPECT(waitpid(-1, &status, __WALL) == pid && is_exit(status, 0)); /* of the new program */
 }
 
-NOTE(52, "With PTRACE_O_TRACEEXIT those whom an exec ends stop once more",
+NOTE(53, "With PTRACE_O_TRACEEXIT those whom an exec ends stop once more",
      "The exec waits for them. The former first thread's last stop comes under the process's id, and the next "
      "that comes under it is the exec itself.")
 {
@@ -79,7 +79,7 @@ static void maps_and_execs(struct demo *d)
     execs_when_told(d);
 }
 
-NOTE(53, "When an exec is told, the new program is in memory already",
+NOTE(54, "When an exec is told, the new program is in memory already",
      "At PTRACE_EVENT_EXEC nothing of the old memory is left: breakpoints in it are gone, and addresses in it "
      "mean nothing. What a tracer writes to the process between the exec and its being told goes into the new "
      "program.")
@@ -96,7 +96,7 @@ NOTE(53, "When an exec is told, the new program is in memory already",
     EXPECT(trace(PTRACE_PEEKDATA, pid, OLD_PAGE, &word) == -1 && errno == EIO);
 }
 
-NOTE(54, "/proc/PID/mem is the memory that the process had when it was opened",
+NOTE(55, "/proc/PID/mem is the memory that the process had when it was opened",
      "Whoever keeps it open over an exec reads nothing any more, and writes nowhere: a read gives 0. It has to "
      "be opened again.")
 {

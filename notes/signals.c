@@ -115,7 +115,7 @@ static void raises_twice(struct demo *d)
 NOTE(6, "The tracer decides what is delivered",
      "When a thread is stopped for a signal, the number that the tracer resumes it with is delivered: the same "
      "one, another one, or, with 0, none. PTRACE_GETSIGINFO and PTRACE_SETSIGINFO read and change what comes "
-     "with it. In other kinds of stops the number is ignored, but for those of note 80.")
+     "with it. In other kinds of stops the number is ignored, but for those of note 81.")
 {
     pid_t pid = start(d, raises_twice);
     seize(d, pid, 0);

@@ -12,7 +12,7 @@
 
 #define TRAP_FLAG 0x100 /* in eflags */
 
-NOTE(65, "PTRACE_GETREGSET says how large a set of registers is",
+NOTE(66, "PTRACE_GETREGSET says how large a set of registers is",
      "It takes a buffer of any size and gives back how much it has filled. So one call serves all processors, "
      "and tells a 32-bit program from a 64-bit one, by the size of NT_PRSTATUS. Newer processors have no "
      "PTRACE_GETREGS at all.")
@@ -39,7 +39,7 @@ static size_t size_of_all_sets(struct demo *d)
 }
 #endif
 
-NOTE(66, "The vector registers are as large as the kernel says, and must be set whole",
+NOTE(67, "The vector registers are as large as the kernel says, and must be set whole",
      "NT_X86_XSTATE is as large as the processor's XSAVE area with all that the system has switched on: 832 "
      "bytes with AVX, 2,696 with AVX-512 and its like, 11,008 with AMX, whether the program uses the tiles or "
      "not. PTRACE_SETREGSET takes nothing less: EFAULT. So a tracer that reads into a buffer of a fixed size "
@@ -71,7 +71,7 @@ static void maps_for_reading(struct demo *d)
     sleeps(d);
 }
 
-NOTE(67, "PTRACE_POKEDATA writes where the program may not, process_vm_writev does not",
+NOTE(68, "PTRACE_POKEDATA writes where the program may not, process_vm_writev does not",
      "Requests, and /proc/PID/mem, go past the protection of pages, as breakpoints in program text need it: "
      "the page is copied for this process alone. process_vm_readv and process_vm_writev, since Linux 3.2, are "
      "faster for large pieces, need no stop, and keep to what the program itself may do.")
@@ -98,7 +98,7 @@ static void raises_when_told(struct demo *d)
     sleeps(d);
 }
 
-NOTE(68, "PTRACE_SETSIGMASK holds signals back for as long as the tracer likes",
+NOTE(69, "PTRACE_SETSIGMASK holds signals back for as long as the tracer likes",
      "Since Linux 3.11 a tracer can read and set which signals a stopped thread blocks. With all blocked, a "
      "thread can be stepped, or made to execute something, without a handler running in between. What comes "
      "meanwhile stays pending.")
@@ -126,7 +126,7 @@ static void polls_with_mask(struct demo *d)
     ppoll(NULL, 0, NULL, &all);
 }
 
-NOTE(69, "In a call with a mask of its own, it is the mask to come back to that is read and set",
+NOTE(70, "In a call with a mask of its own, it is the mask to come back to that is read and set",
      "A thread in sigsuspend, ppoll, pselect or epoll_pwait has another mask for the time of the call. Since "
      "Linux 5.1 PTRACE_GETSIGMASK and PTRACE_SETSIGMASK mean the one that holds after it; SigBlk in "
      "/proc/PID/status is the one that holds now.")
@@ -184,7 +184,7 @@ static void traps_and_calls(struct demo *d)
 }
 #endif
 
-NOTE(70, "Only siginfo tells a breakpoint from a step, and both from somebody's SIGTRAP",
+NOTE(71, "Only siginfo tells a breakpoint from a step, and both from somebody's SIGTRAP",
      "On x86 the code is SI_KERNEL for int3, with the pc behind it; TRAP_TRACE for a step; TRAP_BRKPT for a "
      "step over a system call. Of a SIGTRAP that was sent the code is 0 or less, which no sender can make "
      "positive. But the program's own trap flag gives TRAP_TRACE as well: only who knows that he has stepped "
@@ -220,7 +220,7 @@ static void pushes_flags(struct demo *d)
 }
 #endif
 
-NOTE(71, "A step over pushf shows the program the trap flag, and popf keeps it",
+NOTE(72, "A step over pushf shows the program the trap flag, and popf keeps it",
      "On x86 the processor steps by the trap flag in eflags, which the kernel hides from PTRACE_GETREGSET, but "
      "cannot hide from pushf: what it stores has the flag in it. When such a value is popped in a step, the "
      "kernel takes the flag for the program's own: it shows in the registers, and the thread goes on trapping "
@@ -259,7 +259,7 @@ static void loads_stack_segment(struct demo *d)
 }
 #endif
 
-NOTE(72, "A step of mov to ss executes two instructions",
+NOTE(73, "A step of mov to ss executes two instructions",
      "The processor lets nothing come between an instruction that loads ss and the next one, so that a stack "
      "can be switched in peace; a single step's trap comes after both. What is at the second is not seen by "
      "one who steps.")
@@ -286,7 +286,7 @@ static void handles_and_raises(struct demo *d)
     raise(SIGUSR1);
 }
 
-NOTE(73, "A step that delivers a signal ends at the handler's first instruction",
+NOTE(74, "A step that delivers a signal ends at the handler's first instruction",
      "Nothing of the handler has been executed then. The stop is no signal's: its code in siginfo is SIGTRAP, "
      "the number itself. When the program returns from the handler it comes to where the signal met it, no "
      "further.")

@@ -18,7 +18,7 @@ NOTE(23, "PTRACE_SEIZE stops nobody and sends nothing; PTRACE_ATTACH sends SIGST
 
 NOTE(24, "PTRACE_INTERRUPT stops without a signal, and the program does not notice",
      "The stop is told as PTRACE_EVENT_STOP with SIGTRAP. A system call that sleeps is left for it and gone on "
-     "with afterwards by the kernel, so the program sees no EINTR; note 76 names the exceptions.")
+     "with afterwards by the kernel, so the program sees no EINTR; note 77 names the exceptions.")
 {
     pid_t pid = start(d, block);
     seize(d, pid, 0);
@@ -82,6 +82,27 @@ NOTE(27, "A stop for another reason takes the interrupt along",
     EXPECT(is_signal(wait_for(d, pid), SIGUSR1)); /* no PTRACE_EVENT_STOP before it */
 }
 
+NOTE(28, "An interrupt stops a thread in front of a trap that is on its way",
+     "PTRACE_EVENT_STOP comes before any signal, also before the SIGTRAP of an instruction that has been executed. So "
+     "in such a stop there may be a trap to come, which a tracer must not lose, nor take for a new one. "
+     "PTRACE_PEEKSIGINFO shows it. Here it is that of a step: the step of a system call that sleeps is over when the "
+     "interrupt wakes it.")
+{
+    siginfo_t pending;
+    struct __ptrace_peeksiginfo_args which = {.nr = 1};
+    pid_t pid = start(d, block);
+    seize(d, pid, PTRACE_O_TRACESYSGOOD);
+    stop(d, pid);
+    run_to_call(d, pid, SYS_read);
+    TRY(trace(PTRACE_SINGLESTEP, pid, 0, 0));
+    await_state(pid, 'S');
+    stop(d, pid);
+    EXPECT(trace(PTRACE_PEEKSIGINFO, pid, &which, &pending) == 1);
+    EXPECT(pending.si_signo == SIGTRAP && pending.si_code > 0);
+    go_on(d, pid, 0);
+    EXPECT(is_signal(wait_for(d, pid), SIGTRAP));
+}
+
 static void traps_for_ever(struct demo *d)
 {
     block(d);
@@ -106,11 +127,11 @@ static bool interrupt_in_trap(struct demo *d, pid_t pid, siginfo_t *pending)
     return false;
 }
 
-NOTE(28, "An interrupt can stop a thread between a breakpoint and its trap",
-     "The thread has executed the breakpoint instruction, its SIGTRAP is queued, and PTRACE_EVENT_STOP comes "
-     "first. On x86 the pc is behind the instruction then, where there may be no instruction of the program's "
-     "at all: a tracer that takes its breakpoint out now, and sets no pc back, sends the program into the "
-     "middle of one. PTRACE_PEEKSIGINFO shows that there is a trap to come.")
+NOTE(29, "A thread can be stopped between a breakpoint and its trap",
+     "The thread has executed the breakpoint instruction, and its SIGTRAP is queued. On x86 the pc is behind the "
+     "instruction then, where there may be no instruction of the program's at all: a tracer that takes its breakpoint "
+     "out now, and does not set the pc back, sends the program into the middle of one. It takes an interrupt in the "
+     "moment in which the thread is in the kernel with its trap.")
 {
     siginfo_t pending = {.si_signo = 0};
     pid_t pid = start(d, traps_for_ever);
@@ -138,7 +159,7 @@ static pid_t stopped_crew(struct demo *d)
     return pid;
 }
 
-NOTE(29, "PTRACE_LISTEN leaves a thread in its group-stop, and tells when that ends",
+NOTE(30, "PTRACE_LISTEN leaves a thread in its group-stop, and tells when that ends",
      "When a stop signal is delivered, each traced thread of the process tells of the group-stop: "
      "PTRACE_EVENT_STOP with the stop signal's number. PTRACE_LISTEN, since Linux 3.4, then leaves it stopped, "
      "as it would be untraced, without its being looked at any more. SIGCONT makes each of them stop with "
@@ -161,7 +182,7 @@ NOTE(29, "PTRACE_LISTEN leaves a thread in its group-stop, and tells when that e
     await_progress(d);
 }
 
-NOTE(30, "A thread that listens is not stopped to ptrace",
+NOTE(31, "A thread that listens is not stopped to ptrace",
      "While it listens, requests fail with ESRCH, until it stops again: because SIGCONT comes, or because the "
      "tracer asks for it with PTRACE_INTERRUPT, which shows the group-stop once more.")
 {
@@ -175,7 +196,7 @@ NOTE(30, "A thread that listens is not stopped to ptrace",
     EXPECT(trace(PTRACE_GETSIGINFO, pid, 0, &info) == 0);
 }
 
-NOTE(31, "PTRACE_CONT takes one thread out of the group-stop",
+NOTE(32, "PTRACE_CONT takes one thread out of the group-stop",
      "Resumed by any other request than PTRACE_LISTEN, the thread runs, although its process counts as stopped "
      "and the other threads are. The kernel remembers: an interrupt then shows the group-stop again, not "
      "SIGTRAP, and with PTRACE_LISTEN the thread is back in it. So can a thread be stepped out of a "
@@ -189,7 +210,7 @@ NOTE(31, "PTRACE_CONT takes one thread out of the group-stop",
     EXPECT(is_group_stop(wait_for(d, other), SIGSTOP));
 }
 
-NOTE(32, "Without PTRACE_SEIZE a group-stop looks like a signal",
+NOTE(33, "Without PTRACE_SEIZE a group-stop looks like a signal",
      "To the tracer of a thread that was attached to with PTRACE_ATTACH, or that asked for it with "
      "PTRACE_TRACEME, the group-stop has the same wait status as the signal that caused it. Only "
      "PTRACE_GETSIGINFO tells them apart: it fails with EINVAL in the group-stop. And there is no way to leave "
