@@ -46,8 +46,8 @@ static int for_each(char **numbers, const struct options *options, note_function
         worst = status > worst ? status : worst;
     }
     for (size_t i = 0; *numbers == NULL && i < notes_section_count; i++)
-        for (size_t k = 0; k < notes_sections[i].count; k++) {
-            status = function(notes_sections[i].notes[k], options, arg);
+        for (const struct note *const *note = notes_sections[i].notes; *note != NULL; note++) {
+            status = function(*note, options, arg);
             worst = status > worst ? status : worst;
         }
     return worst;

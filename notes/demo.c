@@ -293,7 +293,9 @@ char state_of(pid_t id)
     char text[512];
     read_proc(id, "stat", text, sizeof text);
     const char *close = strrchr(text, ')');
-    return close == NULL ? '\0' : close[2];
+    if (close == NULL)
+        return '\0';
+    return close[2];
 }
 
 void await_state(pid_t id, char state)

@@ -1,7 +1,7 @@
 /* A build without the Linux backend: there are no notes, and none can be checked. */
 #include "notes.h"
 
-const struct notes_section notes_sections[] = {{"", NULL, 0}};
+const struct notes_section notes_sections[] = {{"", NULL}};
 const size_t notes_section_count = 0;
 
 void notes_check(const struct note *note, int limit_seconds, struct notes_outcome *outcome)

@@ -14,7 +14,7 @@
 
 #define DECLARE(number) extern const struct note note_##number;
 #define POINTER(number) &note_##number,
-#define SECTION(name) name(DECLARE) static const struct note *const notes_of_##name[] = {name(POINTER)};
+#define SECTION(name) name(DECLARE) static const struct note *const notes_of_##name[] = {name(POINTER) NULL};
 
 SECTION(SIGNALS)
 SECTION(WAITING)
@@ -27,18 +27,16 @@ SECTION(STATE)
 SECTION(CALLS)
 SECTION(IDENTITY)
 
-#define COUNT(array) (sizeof(array) / sizeof *(array))
-
 const struct notes_section notes_sections[] = {
-    {"Signals", notes_of_SIGNALS, COUNT(notes_of_SIGNALS)},
-    {"Waiting", notes_of_WAITING, COUNT(notes_of_WAITING)},
-    {"Stopping", notes_of_STOPPING, COUNT(notes_of_STOPPING)},
-    {"Attaching", notes_of_ATTACHING, COUNT(notes_of_ATTACHING)},
-    {"New threads and processes", notes_of_BIRTHS, COUNT(notes_of_BIRTHS)},
-    {"Exec", notes_of_PROGRAMS, COUNT(notes_of_PROGRAMS)},
-    {"The end", notes_of_ENDS, COUNT(notes_of_ENDS)},
-    {"Registers, memory, steps", notes_of_STATE, COUNT(notes_of_STATE)},
-    {"System calls", notes_of_CALLS, COUNT(notes_of_CALLS)},
-    {"Ids and permissions", notes_of_IDENTITY, COUNT(notes_of_IDENTITY)},
+    {"Signals", notes_of_SIGNALS},
+    {"Waiting", notes_of_WAITING},
+    {"Stopping", notes_of_STOPPING},
+    {"Attaching", notes_of_ATTACHING},
+    {"New threads and processes", notes_of_BIRTHS},
+    {"Exec", notes_of_PROGRAMS},
+    {"The end", notes_of_ENDS},
+    {"Registers, memory, steps", notes_of_STATE},
+    {"System calls", notes_of_CALLS},
+    {"Ids and permissions", notes_of_IDENTITY},
 };
-const size_t notes_section_count = COUNT(notes_sections);
+const size_t notes_section_count = sizeof notes_sections / sizeof *notes_sections;

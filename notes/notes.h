@@ -22,8 +22,7 @@ struct note {
 
 struct notes_section {
     const char *title;
-    const struct note *const *notes;
-    size_t count;
+    const struct note *const *notes; /* behind the last one: NULL */
 };
 
 extern const struct notes_section notes_sections[];

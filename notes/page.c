@@ -18,9 +18,9 @@ static const char introduction[] =
 const struct note *notes_find(int number)
 {
     for (size_t i = 0; i < notes_section_count; i++)
-        for (size_t k = 0; k < notes_sections[i].count; k++)
-            if (notes_sections[i].notes[k]->number == number)
-                return notes_sections[i].notes[k];
+        for (const struct note *const *note = notes_sections[i].notes; *note != NULL; note++)
+            if ((*note)->number == number)
+                return *note;
     return NULL;
 }
 
@@ -117,9 +117,9 @@ void notes_write_manual(FILE *file)
         for (const char *c = section->title; *c != '\0'; c++)
             putc(toupper((unsigned char)*c), file);
         putc('\n', file);
-        for (size_t k = 0; k < section->count; k++) {
-            fprintf(file, ".Ss \"%d. %s\"\n", section->notes[k]->number, section->notes[k]->title);
-            write_paragraphs(&lines, section->notes[k]->text);
+        for (const struct note *const *note = section->notes; *note != NULL; note++) {
+            fprintf(file, ".Ss \"%d. %s\"\n", (*note)->number, (*note)->title);
+            write_paragraphs(&lines, (*note)->text);
         }
     }
     fputs(".Sh SEE ALSO\n"
@@ -154,9 +154,9 @@ void notes_write_text(FILE *file)
         const struct notes_section *section = &notes_sections[i];
         fprintf(file, "\n\n== %s ==\n", section->title);
         lines.indent = 4;
-        for (size_t k = 0; k < section->count; k++) {
+        for (const struct note *const *note = section->notes; *note != NULL; note++) {
             putc('\n', file);
-            write_claim(&lines, section->notes[k]);
+            write_claim(&lines, *note);
         }
     }
 }

@@ -16,7 +16,8 @@ static size_t count_notes(void)
 {
     size_t count = 0;
     for (size_t i = 0; i < notes_section_count; i++)
-        count += notes_sections[i].count;
+        for (const struct note *const *note = notes_sections[i].notes; *note != NULL; note++)
+            count++;
     return count;
 }
 
