@@ -15,14 +15,16 @@ static const char help[] =
     "usage: rein trace [OPTION...] [--] COMMAND [ARG...]\n"
     "       rein trace [OPTION...] -p PID\n"
     "       rein threads [--json] PID\n"
+    "       rein regs [OPTION...] PID [NAME...]\n"
     "       rein --help | --version\n"
     "\n"
     "Takes hold of Linux processes and says what they do.\n"
     "\n"
     "  trace    follow a program, or a process that runs: breakpoint hits, threads, signals, exec, exit\n"
     "  threads  list the threads of a process, and where each of them is\n"
+    "  regs     show the registers of a thread\n"
     "\n"
-    "`rein trace --help` and `rein threads --help` list their options; see also rein(1).\n";
+    "`rein trace --help`, `rein threads --help` and `rein regs --help` list their options; see also rein(1).\n";
 
 static const struct {
     const char *name;
@@ -30,6 +32,7 @@ static const struct {
 } commands[] = {
     {"trace", cli_trace},
     {"threads", cli_threads},
+    {"regs", cli_regs},
 };
 
 void cli_error(const char *format, ...)
