@@ -153,43 +153,31 @@ static size_t lane_count(const struct rein_register_info *info, const struct lan
     return info->type == REIN_TYPE_VECTOR && (info->lanes & kind->lane) != 0 ? info->bytes / kind->bytes : 0;
 }
 
-static void print_lanes(const unsigned char *bytes, const struct lane_kind *kind, size_t count)
+static void write_lanes(FILE *to, const unsigned char *bytes, const struct lane_kind *kind, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         char *lane = values_lane(kind, bytes + i * kind->bytes);
-        printf("%s%s", i == 0 ? "  {" : ", ", lane);
+        fprintf(to, "%s%s", i == 0 ? "{" : ", ", lane);
         free(lane);
     }
     if (count > 0)
-        putchar('}');
+        putc('}', to);
 }
 
-static void print_flags(const struct rein_register_info *info, uint64_t word)
+static void write_flags(FILE *to, const struct rein_register_info *info, uint64_t word)
 {
-    printf("  [");
+    putc('[', to);
     for (size_t i = 0; i < info->flag_count; i++) {
         char *flag = values_flag(&info->flags[i], word);
         if (flag != NULL)
-            printf(" %s", flag);
+            fprintf(to, " %s", flag);
         free(flag);
     }
-    printf(" ]");
+    fputs(" ]", to);
 }
 
-/* A row a line, but for those that are all zeros. */
-static void print_rows(const struct rein_register_info *info, const unsigned char *bytes)
-{
-    for (size_t i = 0; i < info->bytes / info->row; i++) {
-        const unsigned char *row = bytes + i * info->row;
-        if (values_is_zero(row, info->row))
-            continue;
-        char *hex = values_hex(row, info->row, true);
-        printf("\n  row %-3zu %s", i, hex);
-        free(hex);
-    }
-}
-
-static void print_meaning(const struct reading *reading, struct modules *modules, const struct lane_kind *kind)
+static void write_meaning(FILE *to, const struct reading *reading, struct modules *modules,
+                          const struct lane_kind *kind)
 {
     const struct rein_register_info *info = &reading->info;
     uint64_t word = values_word(reading->bytes, info->bytes < 8 ? info->bytes : 8);
@@ -205,33 +193,55 @@ static void print_meaning(const struct reading *reading, struct modules *modules
         text = values_float80(reading->bytes);
         break;
     case REIN_TYPE_FLAGS:
-        print_flags(info, word);
+        write_flags(to, info, word);
         break;
     case REIN_TYPE_VECTOR:
         if (!values_is_zero(reading->bytes, info->bytes))
-            print_lanes(reading->bytes, kind, lane_count(info, kind));
+            write_lanes(to, reading->bytes, kind, lane_count(info, kind));
         break;
-    case REIN_TYPE_MATRIX:
-        print_rows(info, reading->bytes);
-        break;
-    default:
+    default: /* the value says it all */
         break;
     }
     if (text != NULL)
-        printf("  %s", text);
+        fputs(text, to);
     free(text);
+}
+
+/* A row a line, but for those that are all zeros. */
+static void print_rows(const struct rein_register_info *info, const unsigned char *bytes)
+{
+    puts(info->name);
+    for (size_t i = 0; i < info->bytes / info->row; i++) {
+        const unsigned char *row = bytes + i * info->row;
+        if (values_is_zero(row, info->row))
+            continue;
+        char *hex = values_hex(row, info->row, true);
+        printf("  row %-2zu %s\n", i, hex);
+        free(hex);
+    }
 }
 
 static void print_text(const struct reading *reading, struct modules *modules, const struct lane_kind *kind)
 {
     const struct rein_register_info *info = &reading->info;
     bool zero = values_is_zero(reading->bytes, info->bytes);
+    if (info->type == REIN_TYPE_MATRIX && !zero) {
+        print_rows(info, reading->bytes);
+        return;
+    }
     bool wide = info->type == REIN_TYPE_VECTOR || info->type == REIN_TYPE_FLOAT || info->type == REIN_TYPE_STRUCT;
-    char *hex =
-        info->type == REIN_TYPE_MATRIX && !zero ? cli_copy("") : values_hex(reading->bytes, info->bytes, wide && !zero);
-    printf(info->bytes <= 10 ? "%-8s %-22s" : "%-8s %s", info->name, hex);
-    print_meaning(reading, modules, kind);
-    putchar('\n');
+    char *hex = values_hex(reading->bytes, info->bytes, wide && !zero), *meaning = NULL;
+    size_t size;
+    FILE *to = open_memstream(&meaning, &size);
+    if (to != NULL)
+        write_meaning(to, reading, modules, kind);
+    if (to == NULL || fclose(to) != 0)
+        cli_error("out of memory");
+    else if (size > 0)
+        printf("%-8s %-22s  %s\n", info->name, hex, meaning);
+    else
+        printf("%-8s %s\n", info->name, hex);
+    free(meaning);
     free(hex);
 }
 

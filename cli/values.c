@@ -53,7 +53,7 @@ char *values_hex(const unsigned char *bytes, size_t size, bool all_digits)
     return text;
 }
 
-/* ---- Numbers, in as few digits as give the same number again ---- */
+/* ---- Numbers, in enough digits to give the same number again ---- */
 
 static char *from_double(double value)
 {

@@ -23,7 +23,7 @@ bool values_is_zero(const unsigned char *bytes, size_t size);
 uint64_t values_word(const unsigned char *bytes, size_t size); /* of at most 8 */
 /* "0x...": the number that the bytes are, the lowest first. All digits, or none that are zeros in front. To be freed. */
 char *values_hex(const unsigned char *bytes, size_t size, bool all_digits);
-/* One lane in decimal, as short as tells it from all others; int128 in hex. To be freed. */
+/* One lane in decimal, with enough digits to give it again; int128 in hex. To be freed. */
 char *values_lane(const struct lane_kind *kind, const unsigned char *bytes);
 /* The 10 bytes of an x87 register in decimal; "invalid" for what is no number to the processor. To be freed. */
 char *values_float80(const unsigned char *bytes);

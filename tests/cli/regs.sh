@@ -20,9 +20,7 @@ int main(void)
                      "movups %[doubles], %%xmm5\n movups %[floats], %%xmm6\n movups %[halves], %%xmm7\n"
                      "pxor %%xmm8, %%xmm8\n"
                      "movabsq $0x123456789abcdef0, %%r12\n movq $-2, %%r13\n"
-                     ".globl in_read\n"
-                     "syscall\n"
-                     "in_read: fninit\n"
+                     "syscall\n fninit\n"
                      : "=a"(result)
                      : "a"(0L), "D"(0L), "S"(&byte), "d"(1L), [doubles] "m"(data.doubles), [floats] "m"(data.floats),
                        [halves] "m"(data.halves), [denormal] "m"(data.denormal)
@@ -48,7 +46,8 @@ is_untraced "$tracee"
 has out '^rax +0x[0-9a-f]+ +-?[0-9]+$' 1
 has out '^r12 +0x123456789abcdef0 +1311768467463790320$' 1
 has out '^r13 +0xfffffffffffffffe +-2$' 1
-has out '^rip +0x[0-9a-f]+ +in_read \(values\.c:[0-9]+\)$' 1
+has out '^rip +0x[0-9a-f]+ +main\+0x[0-9a-f]+ \(values\.c:[0-9]+\)$' 1
+has out ' $' 0
 has out '^eflags +0x[0-9a-f]+ +\[ .*IF.* \]$' 1
 has out '^cs +0x33 +51$' 1
 has out '^orig_rax +0x0 +0$' 1
@@ -60,18 +59,17 @@ has out '^xmm5 +0xbfb999999999999a400a000000000000 +\{3\.25, -0\.1\}$' 1
 ends 0 "$REIN_BINARY" regs -l float32 "$tracee" xmm6
 has out '^xmm6 .* \{1\.5, -2, 0\.1, 1e\+20\}$' 1
 ends 0 "$REIN_BINARY" regs --lanes=float16 "$tracee" xmm7
-has out '^xmm7 .* \{1, -2, 5\.96046e-08, inf, -?nan, 0\.333252, 0, -0\}$' 1
+has out '^xmm7 .* \{1, -2, 5\.9604645e-08, inf, -?nan, 0\.33325195, 0, -0\}$' 1
 ends 0 "$REIN_BINARY" regs --lanes int8 "$tracee" xmm5
 has out '\{0, 0, 0, 0, 0, 0, 10, 64, -102, -103, -103, -103, -103, -103, -71, -65\}$' 1
 ends 0 "$REIN_BINARY" regs --lanes int128 "$tracee" xmm5 xmm8
 has out '^xmm5 .* \{0xbfb999999999999a400a000000000000\}$' 1
-has out '^xmm8 +0x0 *$' 1
+has out '^xmm8 +0x0$' 1
 ends 0 "$REIN_BINARY" regs "$tracee" float
 [ "$(wc -l <out)" = 16 ]
-has out '^st0 +0x00000000000000000001 +3\.6451995318824746025e-4951$' 1
+has out '^st0 +0x00000000000000000001 +3\.6451995318824746[0-9]*e-4951$' 1
 has out '^st1 +0x3fff8000000000000000 +1$' 1
 has out '^st2 +0x4000c90fdaa22168c235 +3\.14159265358979323(85|851)$' 1
-has out '^ftag +0x3ff +' 0
 has out '^ftag +0x[0-9a-f]+ +[0-9]+$' 1
 has out '^fctrl +0x37f +895$' 1
 ends 0 "$REIN_BINARY" regs "$tracee" mxcsr
@@ -87,7 +85,7 @@ done
 ends 0 "$REIN_BINARY" regs --all --json "$tracee"
 if command -v jq >/dev/null; then
     jq -es --argjson pid "$tracee" 'all(.tid == $pid and (.value | startswith("0x")) and .size > 0)
-        and any(.register == "rip" and .type == "code pointer" and .symbol == "in_read" and .group == "general")
+        and any(.register == "rip" and .type == "code pointer" and .symbol == "main" and .group == "general")
         and any(.register == "st2" and .type == "float" and (.decimal | startswith("3.14159")))
         and any(.register == "mxcsr" and .flags == ["IM", "DM", "ZM", "OM", "UM", "PM"])
         and any(.register == "xmm5" and .lane == "float64" and .lanes == ["3.25", "-0.1"])' out >/dev/null
