@@ -43,9 +43,9 @@ uint64_t values_word(const unsigned char *bytes, size_t size)
 char *values_hex(const unsigned char *bytes, size_t size, bool all_digits)
 {
     char *text = cli_alloc(2 * size + 3, 1), *digits = text + 2;
-    strcpy(text, "0x");
+    text[0] = '0', text[1] = 'x';
     for (size_t i = 0; i < size; i++)
-        sprintf(digits + 2 * i, "%02x", bytes[size - 1 - i]);
+        snprintf(digits + 2 * i, 3, "%02x", bytes[size - 1 - i]);
     size_t zeros = all_digits ? 0 : strspn(digits, "0");
     if (zeros == 2 * size)
         zeros--;

@@ -314,31 +314,34 @@ int rein_registers_info(const rein_registers *registers, int index, struct rein_
 
 enum { BLOCK_ROOM = 16384, BLOCK_ROOM_MAX = 1 << 20 };
 
-/* On the monitor: what the thread has now of that set. The kernel does not say how large it is, but gives no more than
- * there is. */
-static int fetch(struct request *request, enum arch_set set, struct arch_block **block)
+/* On the monitor: what the thread has now of that set; NULL: the error is in the request. The kernel does not say how large
+ * it is, but gives no more than there is. */
+static struct arch_block *fetch(struct request *request, enum arch_set set)
 {
     rein_thread *thread = request->thread;
     const struct os_backend *os = thread->process->os;
     for (size_t room = BLOCK_ROOM; room <= BLOCK_ROOM_MAX; room *= 2) {
-        *block = calloc(1, sizeof **block + room);
-        if (!*block)
-            return error_set(&request->error, REIN_NO_MEMORY, "no memory for the registers of thread %d", thread->id);
-        (*block)->bytes = (unsigned char *)(*block + 1);
-        int size = os->get_register_set(thread->id, set, (*block)->bytes, room);
-        if (size >= 0 && (size_t)size < room) {
-            (*block)->size = (size_t)size;
-            os->arch->lay_out(*block, set);
-            return 0;
+        struct arch_block *block = calloc(1, sizeof *block + room);
+        if (!block) {
+            error_set(&request->error, REIN_NO_MEMORY, "no memory for the registers of thread %d", thread->id);
+            return NULL;
         }
-        free(*block);
-        *block = NULL;
-        if (size < 0)
-            return error_set_system(&request->error, REIN_SYSTEM, size, "Thread %d: registers cannot be read",
-                                    thread->id);
+        block->bytes = (unsigned char *)(block + 1);
+        int size = os->get_register_set(thread->id, set, block->bytes, room);
+        if (size >= 0 && (size_t)size < room) {
+            block->size = (size_t)size;
+            os->arch->lay_out(block, set);
+            return block;
+        }
+        free(block);
+        if (size < 0) {
+            error_set_system(&request->error, REIN_SYSTEM, size, "Thread %d: registers cannot be read", thread->id);
+            return NULL;
+        }
     }
-    return error_set(&request->error, REIN_SYSTEM, "Thread %d: its registers take more than %d bytes", thread->id,
-                     BLOCK_ROOM_MAX);
+    error_set(&request->error, REIN_SYSTEM, "Thread %d: its registers take more than %d bytes", thread->id,
+              BLOCK_ROOM_MAX);
+    return NULL;
 }
 
 static void run_fetch(struct request *request)
@@ -346,8 +349,10 @@ static void run_fetch(struct request *request)
     rein_registers *registers = request->out;
     enum arch_set set = (enum arch_set)request->number;
     int result = check_stopped(request, registers, "cannot get more registers for an old snapshot");
-    if (!result)
-        result = fetch(request, set, &registers->blocks[set]);
+    if (!result) {
+        registers->blocks[set] = fetch(request, set);
+        result = registers->blocks[set] ? 0 : request->error.code;
+    }
     request_finish(request, result);
 }
 
@@ -455,26 +460,31 @@ static int check_kept(struct request *request, const struct block_change *change
                      request->thread->id, arch->registers[change->index].name);
 }
 
-/* Writes to what the thread has now, as run_set does. */
-static void run_set_block(struct request *request)
+/* Writes to what the thread has now, as run_set does; the snapshot gets what it has then. */
+static int set_and_check(struct request *request, const struct block_change *change)
 {
-    const struct block_change *change = request->options;
     rein_registers *snapshot = change->snapshot;
     enum arch_set set = (enum arch_set)snapshot->arch->registers[change->index].set;
-    struct arch_block *block = NULL, *after = NULL;
-    int result = check_stopped(request, snapshot, "cannot set registers");
-    if (!result)
-        result = fetch(request, set, &block);
-    if (!result)
-        result = set_block(request, change, block);
-    if (!result)
-        result = fetch(request, set, &after);
-    if (!result) {
-        result = check_kept(request, change, block, after);
+    struct arch_block *block = fetch(request, set), *after = NULL;
+    int result = block ? set_block(request, change, block) : request->error.code;
+    if (block && !result) {
+        after = fetch(request, set);
+        result = after ? check_kept(request, change, block, after) : request->error.code;
+    }
+    if (after) {
         free(snapshot->blocks[set]);
         snapshot->blocks[set] = after;
     }
     free(block);
+    return result;
+}
+
+static void run_set_block(struct request *request)
+{
+    const struct block_change *change = request->options;
+    int result = check_stopped(request, change->snapshot, "cannot set registers");
+    if (!result)
+        result = set_and_check(request, change);
     request_finish(request, result);
 }
 
