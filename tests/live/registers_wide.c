@@ -2,6 +2,8 @@
  * program with what its own instructions then find. Programs: all_registers, step_targets. */
 #include "support.h"
 
+#include <cpuid.h>
+
 #include "../fixtures/all_registers.h"
 
 enum { WIDEST = 1024, TOTAL_MAX = 256 };
@@ -212,6 +214,21 @@ static bool change(const struct rein_register_info *info, unsigned char *value)
 
 /* ---- Reading ---- */
 
+/* Where components are is asked of the processor by whoever traces; and valgrind shows a program less than there is. */
+static unsigned seen_by_us(unsigned has)
+{
+    static const struct {
+        unsigned feature, component;
+    } needs[] = {{HAS_AVX, 2}, {HAS_AVX512, 5}, {HAS_PKU, 9}, {HAS_AMX, 18}};
+    for (size_t i = 0; i < sizeof needs / sizeof *needs; i++) {
+        unsigned size = 0, offset, flags, unused;
+        __cpuid_count(0xd, needs[i].component, size, offset, flags, unused);
+        if (size == 0)
+            has &= ~needs[i].feature;
+    }
+    return has;
+}
+
 /* R6 */
 static void R6_every_register_is_read(void **state)
 {
@@ -220,7 +237,7 @@ static void R6_every_register_is_read(void **state)
     struct fixture *fixture = at_label(NULL, &thread);
     rein_registers *registers = registers_of(thread);
     struct register_area area;
-    unsigned has = features_of(fixture);
+    unsigned has = seen_by_us(features_of(fixture));
     get_area(fixture, "in", 0, &area);
     int expected = 8 + (has & KEEPS_POINTERS ? 7 : 2) + 1 + 16 + (has & HAS_AVX ? 16 : 0) +
                    (has & HAS_AVX512 ? 16 + 16 + 32 + 8 : 0) + (has & HAS_PKU ? 1 : 0);

@@ -352,9 +352,21 @@ static void save_x87(struct arch_block *block, uint32_t *tags)
     *tags = environment.tags & 0xffff;
 }
 
+/* valgrind's x87 computes with fewer bits, and has no tags to speak of. */
+static bool is_whole(void)
+{
+    unsigned char image[10] = {1, 0, 0, 0, 0, 0, 0, 0x80, 0xff, 0x3f}, again[10] = {0};
+    __asm__ volatile("fninit\n\tfldt %1\n\tfstpt %0" : "=m"(again) : "m"(image));
+    return memcmp(image, again, sizeof image) == 0;
+}
+
 static void R6_ftag_is_the_processors(void **state)
 {
     (void)state;
+    if (!is_whole()) {
+        print_message("this is no whole x87: valgrind?\n");
+        skip();
+    }
     static const struct {
         uint64_t significand;
         uint16_t exponent;
