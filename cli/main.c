@@ -15,6 +15,7 @@ static const char help[] =
     "usage: rein trace [OPTION...] [--] COMMAND [ARG...]\n"
     "       rein trace [OPTION...] -p PID\n"
     "       rein threads [--json] PID\n"
+    "       rein regs [OPTION...] PID [NAME...]\n"
     "       rein notes [--check] [N...]\n"
     "       rein --help | --version\n"
     "\n"
@@ -22,6 +23,7 @@ static const char help[] =
     "\n"
     "  trace    follow a program, or a process that runs: breakpoint hits, threads, signals, exec, exit\n"
     "  threads  list the threads of a process, and where each of them is\n"
+    "  regs     show the registers of a thread\n"
     "  notes    what is known of ptrace and threads; --check: does it hold on this kernel?\n"
     "\n"
     "`rein trace --help`, for instance, lists the options of trace; see also rein(1).\n";
@@ -32,6 +34,7 @@ static const struct {
 } commands[] = {
     {"trace", cli_trace},
     {"threads", cli_threads},
+    {"regs", cli_regs},
     {"notes", cli_notes},
 };
 

@@ -28,7 +28,7 @@ _rein() {
     COMPREPLY=()
 
     if ((COMP_CWORD == 1)); then
-        mapfile -t COMPREPLY < <(compgen -W 'trace threads notes --help --version' -- "$word")
+        mapfile -t COMPREPLY < <(compgen -W 'trace threads regs notes --help --version' -- "$word")
         return
     fi
     case ${COMP_WORDS[1]} in
@@ -38,6 +38,25 @@ _rein() {
             else
                 _rein_pids "$word"
             fi
+            return
+            ;;
+        regs)
+            case $previous in
+                -l | --lanes)
+                    mapfile -t COMPREPLY < <(compgen -W 'int8 int16 int32 int64 int128 float16 bfloat16 float32
+                        float64' -- "$word")
+                    ;;
+                -t | --thread) ;;
+                *)
+                    if [[ $word == -* ]]; then
+                        mapfile -t COMPREPLY < <(compgen -W '--all --help --json --lanes --thread' -- "$word")
+                    elif [[ $previous == regs ]]; then
+                        _rein_pids "$word"
+                    else
+                        mapfile -t COMPREPLY < <(compgen -W 'general segment system float vector mask tile' -- "$word")
+                    fi
+                    ;;
+            esac
             return
             ;;
         notes)

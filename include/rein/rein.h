@@ -1,7 +1,8 @@
 /* rein - take hold of running Linux processes. SPDX-License-Identifier: BSD-3-Clause
  *
  * This header is the manual. It is grouped by task: errors, the monitor, taking hold of a process and letting
- * it go, causes and events, policy and callbacks, running and stopping, threads, registers, memory, breakpoints.
+ * it go, causes and events, policy and callbacks, running and stopping, threads, registers (two sections), memory,
+ * breakpoints.
  * The terms are those of ptrace(2) and gdb: a *tracee* is a thread that is traced; it is *stopped* when the
  * kernel holds it in a ptrace-stop; *all-stop* means that one thread's stop stops the whole process.
  *
@@ -542,10 +543,12 @@ REIN_API int rein_thread_set_signal(rein_thread *thread, int number);
  * A snapshot of a stopped thread's registers. Reading it never fails for lack of the thread. A set writes through to the thread,
  * which must still be in the same stop: after it has run on a set is REIN_BAD_STATE and changes nothing, neither
  * there nor in the snapshot. Registers have an index, in this order on amd64: rax rbx rcx rdx rsi rdi rbp rsp r8
- * r9 r10 r11 r12 r13 r14 r15 rip eflags cs ss ds es fs gs orig_rax fs_base gs_base. */
+ * r9 r10 r11 r12 r13 r14 r15 rip eflags cs ss ds es fs gs orig_rax fs_base gs_base. Others, wider ones among them, follow:
+ * see the next section. */
 REIN_API int rein_thread_registers(rein_thread *thread, rein_registers **registers);
 REIN_API void rein_registers_free(rein_registers *registers);
 
+/* Of those that fit a word: 27 on amd64. */
 REIN_API int rein_registers_count(const rein_registers *registers);
 /* A static string, or NULL when the index is out of range. */
 REIN_API const char *rein_registers_name(const rein_registers *registers, int index);
@@ -570,6 +573,92 @@ REIN_API int rein_registers_sp(const rein_registers *registers, rein_word *value
 REIN_API int rein_registers_set_sp(rein_registers *registers, rein_word value);
 REIN_API int rein_registers_link(const rein_registers *registers, rein_word *value);
 REIN_API int rein_registers_set_link(rein_registers *registers, rein_word value);
+
+/* ---- Registers of any size -------------------------------------------------------------------------------------
+ * Behind the registers above, which are in every snapshot and fit a word, come all the others that the architecture
+ * can have, on amd64: st0-st7 and the x87's fctrl fstat ftag fiseg fioff foseg fooff fop, mxcsr, xmm0-xmm31,
+ * ymm0-ymm31, zmm0-zmm31, k0-k7, pkru, tilecfg, tmm0-tmm7, ssp (the shadow stack's pointer). Which of them there are is
+ * up to the processor, the kernel and the thread: rein_registers_present tells. xmm0, ymm0 and zmm0 are one register
+ * in three widths: a write of xmm0 leaves what is above it. A register that the program has not used yet has its
+ * initial value. The names and widths are gdb's: the x87's control registers have 4 bytes, of which they fill less, and
+ * ftag is the whole word, two bits a register.
+ *
+ * These registers are fetched when one of their set is first asked for, which must be in the stop that the snapshot is of:
+ * REIN_BAD_STATE when the thread has run since. From then on they are part of the snapshot, and can be read for ever. A
+ * snapshot is for one thread of the host at a time. */
+
+/* How a register's bytes are meant; on all architectures the first byte is the lowest. */
+enum rein_register_type {
+    REIN_TYPE_INTEGER = 0, /* unsigned */
+    REIN_TYPE_CODE_POINTER,
+    REIN_TYPE_DATA_POINTER,
+    REIN_TYPE_FLAGS,  /* bits that have names: .flags */
+    REIN_TYPE_FLOAT,  /* 10 bytes: the x87's extended format */
+    REIN_TYPE_VECTOR, /* lanes of any of the kinds in .lanes */
+    REIN_TYPE_MATRIX, /* rows of .row bytes, each like a vector */
+    REIN_TYPE_STRUCT, /* bytes with a layout of their own, as the processor's manual says */
+    REIN_TYPE_COUNT
+};
+enum rein_register_group {
+    REIN_GROUP_GENERAL = 0,
+    REIN_GROUP_SEGMENT,
+    REIN_GROUP_SYSTEM,
+    REIN_GROUP_FLOAT,
+    REIN_GROUP_VECTOR,
+    REIN_GROUP_MASK,
+    REIN_GROUP_TILE,
+    REIN_GROUP_COUNT
+};
+enum { /* kinds of lanes */
+       REIN_LANES_INT8 = 1 << 0,
+       REIN_LANES_INT16 = 1 << 1,
+       REIN_LANES_INT32 = 1 << 2,
+       REIN_LANES_INT64 = 1 << 3,
+       REIN_LANES_INT128 = 1 << 4,
+       REIN_LANES_FLOAT16 = 1 << 5,  /* IEEE 754 */
+       REIN_LANES_BFLOAT16 = 1 << 6, /* the upper half of a float32 */
+       REIN_LANES_FLOAT32 = 1 << 7,
+       REIN_LANES_FLOAT64 = 1 << 8,
+};
+struct rein_register_flag { /* bits low to high; the lowest bit is 0 */
+    const char *name;
+    unsigned low, high;
+};
+struct rein_register_info {
+    size_t size;
+    const char *name; /* all pointers are to static data */
+    size_t bytes;     /* its width; the greatest, where that is up to the thread */
+    enum rein_register_type type;
+    enum rein_register_group group;
+    unsigned lanes;
+    size_t row;
+    int dwarf; /* its number in DWARF; -1: none */
+    const struct rein_register_flag *flags;
+    size_t flag_count;
+};
+#define REIN_REGISTER_INFO_INIT                                                                                        \
+    {                                                                                                                  \
+        sizeof(struct rein_register_info), NULL, 0, REIN_TYPE_INTEGER, REIN_GROUP_GENERAL, 0, 0, -1, NULL, 0           \
+    }
+
+/* How many there are with these: index, name and the functions below take any number below it. */
+REIN_API int rein_registers_total(const rein_registers *registers);
+/* What kind of register that is, whether it is present or not. REIN_OUT_OF_RANGE. */
+REIN_API int rein_registers_info(const rein_registers *registers, int index, struct rein_register_info *info);
+/* Has the thread such a register? REIN_OUT_OF_RANGE, REIN_BAD_STATE as said above, REIN_SYSTEM, REIN_NO_MEMORY. */
+REIN_API int rein_registers_present(rein_registers *registers, int index, bool *present);
+/* Reads a register of any kind to buffer, which has size bytes; its width is in *length, if not NULL, also when the buffer is
+ * too small for it (REIN_INVALID_ARGUMENT). REIN_NO_REGISTER when it is not present; else as above. */
+REIN_API int rein_registers_read(rein_registers *registers, int index, void *buffer, size_t size, size_t *length);
+/* Writes a register of any kind through to the thread, as rein_registers_set does; no other register changes. size must be its
+ * width. What the processor has no bits for is dropped. REIN_SYSTEM when the kernel refuses the value, or has not
+ * kept it: a reserved bit of mxcsr is set; a thread that has not used AMX yet has no tiles to write; Linux 5.14 to
+ * 6.1 do not take pkru. Else as rein_registers_read, with nothing changed. */
+REIN_API int rein_registers_write(rein_registers *registers, int index, const void *data, size_t size);
+
+/* "integer", "code pointer", "vector"; "general", "mask": NULL for a number that is none. */
+REIN_API const char *rein_register_type_name(enum rein_register_type type);
+REIN_API const char *rein_register_group_name(enum rein_register_group group);
 
 /* ---- Memory ----------------------------------------------------------------------------------------------------
  * Breakpoints are never visible: reading shows the original bytes, writing changes the original under a breakpoint.

@@ -1,91 +1,211 @@
-/* amd64: its registers in the kernel's NT_PRSTATUS block, int3, and what stepping has to know of an instruction, which
- * Zydis decodes. */
+/* amd64: its table of registers, int3, and what stepping has to know of an instruction, which Zydis decodes. */
 #include "arch/arch.h"
+#include "arch/xstate.h"
+
+#include <string.h>
 
 #include <Zydis/Zydis.h>
 
 #define EFLAGS_TRAP 0x100u /* TF: trap after each instruction */
 #define INT_SYSCALL 0x80u  /* the old way into the kernel, open to 64-bit programs too */
 
-/* The contract's order (R3): the seed's 24, then three that it lacked. X(name, offset in the block): the offsets are
- * those of struct user_regs_struct, spelt out because arch/ includes nothing of an operating system;
- * tests/unit/arch_amd64.c compares them with <sys/user.h>. */
-#define REGISTERS(X)                                                                                                   \
-    X(rax, 80)                                                                                                         \
-    X(rbx, 40)                                                                                                         \
-    X(rcx, 88)                                                                                                         \
-    X(rdx, 96)                                                                                                         \
-    X(rsi, 104)                                                                                                        \
-    X(rdi, 112)                                                                                                        \
-    X(rbp, 32)                                                                                                         \
-    X(rsp, 152)                                                                                                        \
-    X(r8, 72)                                                                                                          \
-    X(r9, 64)                                                                                                          \
-    X(r10, 56)                                                                                                         \
-    X(r11, 48)                                                                                                         \
-    X(r12, 24)                                                                                                         \
-    X(r13, 16)                                                                                                         \
-    X(r14, 8)                                                                                                          \
-    X(r15, 0)                                                                                                          \
-    X(rip, 128)                                                                                                        \
-    X(eflags, 144)                                                                                                     \
-    X(cs, 136)                                                                                                         \
-    X(ss, 160)                                                                                                         \
-    X(ds, 184)                                                                                                         \
-    X(es, 192)                                                                                                         \
-    X(fs, 200)                                                                                                         \
-    X(gs, 208)                                                                                                         \
-    X(orig_rax, 120)                                                                                                   \
-    X(fs_base, 168)                                                                                                    \
-    X(gs_base, 176)
+/* ---- The table of registers ---- */
 
-enum amd64_register {
-#define ENUMERATOR(name, offset) AMD64_##name,
-    REGISTERS(ENUMERATOR)
-#undef ENUMERATOR
-        AMD64_REGISTER_COUNT
+static const struct rein_register_flag eflags_bits[] = {
+    {"CF", 0, 0},   {"PF", 2, 2},   {"AF", 4, 4},    {"ZF", 6, 6},     {"SF", 7, 7},   {"TF", 8, 8},
+    {"IF", 9, 9},   {"DF", 10, 10}, {"OF", 11, 11},  {"IOPL", 12, 13}, {"NT", 14, 14}, {"RF", 16, 16},
+    {"VM", 17, 17}, {"AC", 18, 18}, {"VIF", 19, 19}, {"VIP", 20, 20},  {"ID", 21, 21},
+};
+static const struct rein_register_flag mxcsr_bits[] = {
+    {"IE", 0, 0},   {"DE", 1, 1},   {"ZE", 2, 2},   {"OE", 3, 3},   {"UE", 4, 4},
+    {"PE", 5, 5},   {"DAZ", 6, 6},  {"IM", 7, 7},   {"DM", 8, 8},   {"ZM", 9, 9},
+    {"OM", 10, 10}, {"UM", 11, 11}, {"PM", 12, 12}, {"RC", 13, 14}, {"FZ", 15, 15},
+};
+#define BITS(table) .flags = (table), .flag_count = sizeof(table) / sizeof *(table)
+
+/* What any register has: name, width (gdb's), type, group, number in DWARF (the psABI's; ymm and zmm have none of their
+ * own: there, xmm's means the widest of the three). */
+#define REGISTER(its_name, its_bytes, its_type, its_group, its_dwarf)                                                  \
+    .name = (its_name), .bytes = (its_bytes), .type = REIN_TYPE_##its_type, .group = REIN_GROUP_##its_group,           \
+    .dwarf = (its_dwarf)
+
+/* Whatever its width, it has a word in the kernel's block. The offsets there are those of struct user_regs_struct, spelt
+ * out because arch/ includes nothing of an operating system; tests/unit/arch_amd64.c compares them with <sys/user.h>. */
+#define WORD(its_name, bytes, type, group, dwarf, offset)                                                              \
+    REGISTER(#its_name, bytes, type, group, dwarf), .set = ARCH_SET_GENERAL, .kind = (offset) / 8
+
+#define XSTATE(its_kind, its_number) .set = ARCH_SET_X86_XSTATE, .kind = XSTATE_##its_kind, .number = (its_number)
+#define VECTOR_LANES                                                                                                   \
+    (REIN_LANES_INT8 | REIN_LANES_INT16 | REIN_LANES_INT32 | REIN_LANES_INT64 | REIN_LANES_INT128 |                    \
+     REIN_LANES_FLOAT16 | REIN_LANES_BFLOAT16 | REIN_LANES_FLOAT32 | REIN_LANES_FLOAT64)
+#define TILE_LANES (REIN_LANES_INT8 | REIN_LANES_INT32 | REIN_LANES_FLOAT16 | REIN_LANES_BFLOAT16 | REIN_LANES_FLOAT32)
+
+/* The first of those that come in rows. */
+enum { DWARF_XMM0 = 17, DWARF_ST0 = 33, DWARF_XMM16 = 67, DWARF_K0 = 118 };
+
+#define ST(n)                                                                                                          \
+    {                                                                                                                  \
+        REGISTER("st" #n, 10, FLOAT, FLOAT, DWARF_ST0 + (n)), XSTATE(ST, n)                                            \
+    }
+#define CONTROL(name, kind, dwarf)                                                                                     \
+    {                                                                                                                  \
+        REGISTER(name, 4, INTEGER, FLOAT, dwarf), XSTATE(kind, 0)                                                      \
+    }
+#define XMM(n, dwarf)                                                                                                  \
+    {                                                                                                                  \
+        REGISTER("xmm" #n, 16, VECTOR, VECTOR, (dwarf) + (n)), XSTATE(XMM, n), .lanes = VECTOR_LANES                   \
+    }
+#define LOW_XMM(n) XMM(n, DWARF_XMM0)
+#define HIGH_XMM(n) XMM(n, DWARF_XMM16 - 16)
+#define YMM(n)                                                                                                         \
+    {                                                                                                                  \
+        REGISTER("ymm" #n, 32, VECTOR, VECTOR, -1), XSTATE(YMM, n), .lanes = VECTOR_LANES                              \
+    }
+#define ZMM(n)                                                                                                         \
+    {                                                                                                                  \
+        REGISTER("zmm" #n, 64, VECTOR, VECTOR, -1), XSTATE(ZMM, n), .lanes = VECTOR_LANES                              \
+    }
+#define MASK(n)                                                                                                        \
+    {                                                                                                                  \
+        REGISTER("k" #n, 8, INTEGER, MASK, DWARF_K0 + (n)), XSTATE(MASK, n)                                            \
+    }
+#define TILE(n)                                                                                                        \
+    {                                                                                                                  \
+        REGISTER("tmm" #n, 1024, MATRIX, TILE, -1), XSTATE(TILE, n), .lanes = TILE_LANES, .row = 64                    \
+    }
+#define EIGHT(X) X(0), X(1), X(2), X(3), X(4), X(5), X(6), X(7)
+#define LOW_SIXTEEN(X) EIGHT(X), X(8), X(9), X(10), X(11), X(12), X(13), X(14), X(15)
+#define HIGH_SIXTEEN(X)                                                                                                \
+    X(16), X(17), X(18), X(19), X(20), X(21), X(22), X(23), X(24), X(25), X(26), X(27), X(28), X(29), X(30), X(31)
+
+static const struct arch_register registers[] = {
+    /* The contract's order (R3): the seed's 24, then three that it lacked. */
+    {WORD(rax, 8, INTEGER, GENERAL, 0, 80)},
+    {WORD(rbx, 8, INTEGER, GENERAL, 3, 40)},
+    {WORD(rcx, 8, INTEGER, GENERAL, 2, 88)},
+    {WORD(rdx, 8, INTEGER, GENERAL, 1, 96)},
+    {WORD(rsi, 8, INTEGER, GENERAL, 4, 104)},
+    {WORD(rdi, 8, INTEGER, GENERAL, 5, 112)},
+    {WORD(rbp, 8, DATA_POINTER, GENERAL, 6, 32)},
+    {WORD(rsp, 8, DATA_POINTER, GENERAL, 7, 152)},
+    {WORD(r8, 8, INTEGER, GENERAL, 8, 72)},
+    {WORD(r9, 8, INTEGER, GENERAL, 9, 64)},
+    {WORD(r10, 8, INTEGER, GENERAL, 10, 56)},
+    {WORD(r11, 8, INTEGER, GENERAL, 11, 48)},
+    {WORD(r12, 8, INTEGER, GENERAL, 12, 24)},
+    {WORD(r13, 8, INTEGER, GENERAL, 13, 16)},
+    {WORD(r14, 8, INTEGER, GENERAL, 14, 8)},
+    {WORD(r15, 8, INTEGER, GENERAL, 15, 0)},
+    {WORD(rip, 8, CODE_POINTER, GENERAL, 16, 128)},
+    {WORD(eflags, 4, FLAGS, GENERAL, 49, 144), BITS(eflags_bits)},
+    {WORD(cs, 4, INTEGER, SEGMENT, 51, 136)},
+    {WORD(ss, 4, INTEGER, SEGMENT, 52, 160)},
+    {WORD(ds, 4, INTEGER, SEGMENT, 53, 184)},
+    {WORD(es, 4, INTEGER, SEGMENT, 50, 192)},
+    {WORD(fs, 4, INTEGER, SEGMENT, 54, 200)},
+    {WORD(gs, 4, INTEGER, SEGMENT, 55, 208)},
+    {WORD(orig_rax, 8, INTEGER, SYSTEM, -1, 120)},
+    {WORD(fs_base, 8, DATA_POINTER, SEGMENT, 58, 168)},
+    {WORD(gs_base, 8, DATA_POINTER, SEGMENT, 59, 176)},
+    EIGHT(ST),
+    CONTROL("fctrl", FCTRL, 65),
+    CONTROL("fstat", FSTAT, 66),
+    CONTROL("ftag", FTAG, -1),
+    CONTROL("fiseg", FISEG, -1),
+    CONTROL("fioff", FIOFF, -1),
+    CONTROL("foseg", FOSEG, -1),
+    CONTROL("fooff", FOOFF, -1),
+    CONTROL("fop", FOP, -1),
+    {REGISTER("mxcsr", 4, FLAGS, VECTOR, 64), XSTATE(MXCSR, 0), BITS(mxcsr_bits)},
+    LOW_SIXTEEN(LOW_XMM),
+    HIGH_SIXTEEN(HIGH_XMM),
+    LOW_SIXTEEN(YMM),
+    HIGH_SIXTEEN(YMM),
+    LOW_SIXTEEN(ZMM),
+    HIGH_SIXTEEN(ZMM),
+    EIGHT(MASK),
+    {REGISTER("pkru", 4, INTEGER, SYSTEM, -1), XSTATE(PKRU, 0)},
+    {REGISTER("tilecfg", 64, STRUCT, TILE, -1), XSTATE(TILECFG, 0)},
+    EIGHT(TILE),
+    {REGISTER("ssp", 8, DATA_POINTER, SYSTEM, -1), .set = ARCH_SET_X86_SHADOW_STACK},
 };
 
-static const char *const names[] = {
-#define NAME(name, offset) #name,
-    REGISTERS(NAME)
-#undef NAME
+/* Those that are spoken of here: indices. */
+enum {
+    AMD64_rax = 0,
+    AMD64_rsp = 7,
+    AMD64_rip = 16,
+    AMD64_eflags = 17,
+    AMD64_orig_rax = 24,
+    AMD64_WORDS = 27, /* how many come first */
 };
 
-static const unsigned char offsets[] = {
-#define OFFSET(name, offset) (offset),
-    REGISTERS(OFFSET)
-#undef OFFSET
-};
+/* ---- The general registers ---- */
 
-static uint64_t get(const struct arch_registers *registers, int index)
+static uint64_t get(const struct arch_registers *block, int index)
 {
-    return registers->bytes[offsets[index] / 8];
+    return block->bytes[registers[index].kind];
 }
 
-static void put(struct arch_registers *registers, int index, uint64_t value)
+static void put(struct arch_registers *block, int index, uint64_t value)
 {
-    registers->bytes[offsets[index] / 8] = value;
+    block->bytes[registers[index].kind] = value;
 }
 
 /* Is the thread in a system call that was interrupted, with the kernel about to make it again? rax then holds
  * -ERESTARTSYS, -ERESTARTNOINTR, -ERESTARTNOHAND or -ERESTART_RESTARTBLOCK (-512 to -516), numbers that no program ever
  * sees, and orig_rax the number of the call. */
-static bool call_restarts(const struct arch_registers *registers)
+static bool call_restarts(const struct arch_registers *block)
 {
-    int64_t result = (int64_t)get(registers, AMD64_rax);
-    return (int64_t)get(registers, AMD64_orig_rax) >= 0 && result <= -512 && result >= -516;
+    int64_t result = (int64_t)get(block, AMD64_rax);
+    return (int64_t)get(block, AMD64_orig_rax) >= 0 && result <= -512 && result >= -516;
 }
 
-static void set(struct arch_registers *registers, int index, uint64_t value)
+static void set(struct arch_registers *block, int index, uint64_t value)
 {
     /* To make the call again, the kernel sets the pc back over the two bytes of the syscall instruction when the thread
      * continues. It would do so with a new pc too, and the thread would run on in front of where it was sent.
      * orig_rax == -1 says that there is no call (gdb does the same). */
-    if (index == AMD64_rip && value != get(registers, index) && call_restarts(registers))
-        put(registers, AMD64_orig_rax, UINT64_MAX);
-    put(registers, index, value);
+    if (index == AMD64_rip && value != get(block, index) && call_restarts(block))
+        put(block, AMD64_orig_rax, UINT64_MAX);
+    put(block, index, value);
 }
+
+/* ---- The others ---- */
+
+static void lay_out(struct arch_block *block, enum arch_set set)
+{
+    if (set == ARCH_SET_X86_XSTATE)
+        xstate_lay_out(block);
+}
+
+static size_t width(const struct arch_block *block, int index)
+{
+    const struct arch_register *what = &registers[index];
+    bool has =
+        what->set == ARCH_SET_X86_XSTATE ? xstate_has(block, what->kind, what->number) : block->size >= what->bytes;
+    return has ? what->bytes : 0;
+}
+
+static void read(const struct arch_block *block, int index, void *value)
+{
+    const struct arch_register *what = &registers[index];
+    if (what->set == ARCH_SET_X86_XSTATE)
+        xstate_read(block, what->kind, what->number, value);
+    else
+        memcpy(value, block->bytes, what->bytes);
+}
+
+static void write(struct arch_block *block, int index, const void *value)
+{
+    const struct arch_register *what = &registers[index];
+    if (what->set == ARCH_SET_X86_XSTATE)
+        xstate_write(block, what->kind, what->number, value);
+    else
+        memcpy(block->bytes, value, what->bytes);
+}
+
+/* ---- Instructions ---- */
 
 static bool decode(const unsigned char *code, size_t size, ZydisDecodedInstruction *instruction)
 {
@@ -149,35 +269,40 @@ static enum arch_instruction classify(const unsigned char *code, size_t size, si
 }
 
 /* Whatever the width of what was pushed, the flag is bit 8 of its lowest 16. */
-static uint64_t pushed_flags(const struct arch_registers *registers, uint64_t *step_bit)
+static uint64_t pushed_flags(const struct arch_registers *block, uint64_t *step_bit)
 {
     *step_bit = EFLAGS_TRAP;
-    return get(registers, AMD64_rsp);
+    return get(block, AMD64_rsp);
 }
 
 /* The kernel does not show the flag that it sets itself for a single-step: what is seen here is the program's own. */
-static bool uses_step_flag(const struct arch_registers *registers)
+static bool uses_step_flag(const struct arch_registers *block)
 {
-    return get(registers, AMD64_eflags) & EFLAGS_TRAP;
+    return get(block, AMD64_eflags) & EFLAGS_TRAP;
 }
 
-static void clear_step_flag(struct arch_registers *registers)
+static void clear_step_flag(struct arch_registers *block)
 {
-    put(registers, AMD64_eflags, get(registers, AMD64_eflags) & ~(uint64_t)EFLAGS_TRAP);
+    put(block, AMD64_eflags, get(block, AMD64_eflags) & ~(uint64_t)EFLAGS_TRAP);
 }
 
 const struct arch arch_amd64 = {
     .name = "amd64",
-    .register_count = AMD64_REGISTER_COUNT,
+    .registers = registers,
+    .register_count = AMD64_WORDS,
+    .register_total = sizeof registers / sizeof *registers,
     .pc_index = AMD64_rip,
     .sp_index = AMD64_rsp,
     .link_index = -1,
-    .register_names = names,
     .trap = {0xcc}, /* int3 */
     .trap_size = 1,
     .trap_pc_offset = 1,
     .get = get,
     .set = set,
+    .lay_out = lay_out,
+    .width = width,
+    .read = read,
+    .write = write,
     .classify = classify,
     .pushed_flags = pushed_flags,
     .uses_step_flag = uses_step_flag,

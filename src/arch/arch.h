@@ -1,8 +1,9 @@
 /* What an architecture must offer: its registers by name, its breakpoint instruction, and what the engine has to know
  * of an instruction to step it exactly. One constant struct per architecture; nothing here calls the system.
  *
- * Registers travel as the kernel's own block (NT_PRSTATUS of PTRACE_GETREGSET), so that what a set of one register does
- * not mean to change goes back bit for bit. */
+ * Registers travel as the kernel's own blocks (those of PTRACE_GETREGSET), so that what a set of one register does not
+ * mean to change goes back bit for bit. The general ones, which each stop needs, have a fixed place to be in; the others
+ * come in blocks of whatever size the kernel has. */
 #ifndef REIN_ARCH_ARCH_H
 #define REIN_ARCH_ARCH_H
 
@@ -10,13 +11,45 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "rein/rein.h"
+
 #define ARCH_REGISTERS_MAX 512 /* bytes; amd64 needs 216, arm64 272 */
 #define ARCH_TRAP_MAX 4        /* bytes of the longest breakpoint instruction */
 #define ARCH_INSTRUCTION_MAX 16
+#define ARCH_PARTS_MAX 19 /* of a block; amd64's highest state component is 18 */
 
 struct arch_registers {
     uint64_t bytes[ARCH_REGISTERS_MAX / 8];
     size_t size; /* as the kernel gave it */
+};
+
+/* The blocks that registers come in, of all architectures; an operating system has them or not. */
+enum arch_set {
+    ARCH_SET_GENERAL, /* struct arch_registers */
+    ARCH_SET_X86_XSTATE,
+    ARCH_SET_X86_SHADOW_STACK,
+    ARCH_SET_COUNT
+};
+
+struct arch_part {
+    uint32_t offset, size; /* size 0: it is not there */
+};
+struct arch_block { /* any set but the general one */
+    unsigned char *bytes;
+    size_t size;                            /* as the kernel gave it; 0: this thread has no such set */
+    struct arch_part parts[ARCH_PARTS_MAX]; /* by lay_out; what they are is the architecture's */
+};
+
+struct arch_register {
+    const char *name;
+    int16_t dwarf; /* -1: none */
+    uint16_t bytes;
+    uint16_t lanes, row;
+    uint8_t type, group;  /* enum rein_register_type, enum rein_register_group */
+    uint8_t set;          /* enum arch_set */
+    uint8_t kind, number; /* where it is in its set: the architecture's own */
+    uint8_t flag_count;
+    const struct rein_register_flag *flags;
 };
 
 /* What stepping an instruction needs to know of it. */
@@ -31,17 +64,27 @@ enum arch_instruction {
 
 struct arch {
     const char *name;
-    int register_count;
+    const struct arch_register *registers; /* the general ones first */
+    int register_count;                    /* of the general ones */
+    int register_total;
     int pc_index, sp_index, link_index; /* link_index is -1 where there is none */
-    const char *const *register_names;
 
     unsigned char trap[ARCH_TRAP_MAX]; /* the breakpoint instruction */
     size_t trap_size;
     size_t trap_pc_offset; /* how far the pc is behind the breakpoint's address after it: x86 1, arm64 0 */
 
+    /* The general ones. */
     uint64_t (*get)(const struct arch_registers *registers, int index);
     /* Setting the pc also keeps the kernel from restarting an interrupted system call there. */
     void (*set)(struct arch_registers *registers, int index, uint64_t value);
+
+    /* The others. Finds out what is where in a block that the kernel has just filled. */
+    void (*lay_out)(struct arch_block *block, enum arch_set set);
+    /* The register's width; 0: there is none in this block, and it can be neither read nor written. */
+    size_t (*width)(const struct arch_block *block, int index);
+    void (*read)(const struct arch_block *block, int index, void *value);
+    /* Changes nothing of the block that is not that register. */
+    void (*write)(struct arch_block *block, int index, const void *value);
 
     /* code: up to ARCH_INSTRUCTION_MAX bytes from the instruction's start. length (may be NULL) gets its length. */
     enum arch_instruction (*classify)(const unsigned char *code, size_t size, size_t *length);

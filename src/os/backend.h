@@ -145,6 +145,10 @@ struct os_backend {
     int (*detach)(int id, int signal); /* must be stopped */
     int (*get_registers)(int id, struct arch_registers *registers);
     int (*set_registers)(int id, const struct arch_registers *registers);
+    /* Any other set. How many bytes the kernel has given, 0 when it has none for this thread; as many as were asked for: there
+     * may be more. Only what get has given whole can be set, and only whole. */
+    int (*get_register_set)(int id, enum arch_set set, void *bytes, size_t size);
+    int (*set_register_set)(int id, enum arch_set set, const void *bytes, size_t size);
     int (*set_signal)(int id, const struct rein_signal *signal); /* exchanges the siginfo of a SIGNAL stop */
     /* Queues a signal to a thread with its siginfo as far as the kernel allows (what it made itself loses its code). */
     int (*queue_signal)(int pid, int id, const struct rein_signal *signal);

@@ -37,6 +37,8 @@ enum {
     X(detach, (int id, int signal), (id, signal))                                                                      \
     X(get_registers, (int id, struct arch_registers *registers), (id, registers))                                      \
     X(set_registers, (int id, const struct arch_registers *registers), (id, registers))                                \
+    X(get_register_set, (int id, enum arch_set set, void *bytes, size_t size), (id, set, bytes, size))                 \
+    X(set_register_set, (int id, enum arch_set set, const void *bytes, size_t size), (id, set, bytes, size))           \
     X(set_signal, (int id, const struct rein_signal *signal), (id, signal))                                            \
     X(queue_signal, (int pid, int id, const struct rein_signal *signal), (pid, id, signal))                            \
     X(pending_signals, (int id, uint64_t *mask), (id, mask))                                                           \
@@ -424,6 +426,9 @@ static void look_at(rein_process *process, rein_thread *thread, rein_word text, 
         rein(rein_registers_pc(registers, &value));
         if (!rein(rein_registers_get(registers, 0, &value)))
             rein(rein_registers_set(registers, 0, value));
+        int xmm3 = rein_registers_index(registers, "xmm3");
+        if (!rein(rein_registers_read(registers, xmm3, bytes, sizeof bytes, NULL)))
+            rein(rein_registers_write(registers, xmm3, bytes, sizeof bytes));
     }
     rein_registers_free(registers);
     rein(rein_process_read(process, text, bytes, sizeof bytes, NULL));
@@ -612,6 +617,8 @@ static const struct plan plans[] = {
     {FAULT_detach, {EPERM, ESRCH, EIO}, true, true, NO_HARM},
     {FAULT_get_registers, {EPERM, ESRCH, EIO}, true, true, HARM_IF_LASTING},
     {FAULT_set_registers, {EPERM, ESRCH, EIO}, true, true, HARM_IF_LASTING},
+    {FAULT_get_register_set, {EPERM, ESRCH, EIO}, true, true, NO_HARM},
+    {FAULT_set_register_set, {EPERM, ESRCH, EFAULT}, true, true, NO_HARM},
     {FAULT_set_signal, {EPERM, ESRCH, EFAULT}, true, true, NO_HARM},
     {FAULT_queue_signal, {EPERM, ESRCH, EAGAIN}, true, true, NO_HARM},
     {FAULT_pending_signals, {EMFILE, ESRCH}, true, true, NO_HARM},

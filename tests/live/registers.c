@@ -36,6 +36,7 @@ static void R3_names_in_the_contracts_order(void **state)
         assert_string_equal(rein_registers_name(registers, i), names[i]);
         assert_int_equal(rein_registers_index(registers, names[i]), i);
     }
+    assert_int_equal(rein_registers_index(registers, "st0"), COUNT); /* the others follow: R6 */
     assert_error_says(rein_registers_index(registers, "xmm77"), REIN_NO_REGISTER, "xmm77");
     assert_error(rein_registers_index(registers, ""), REIN_NO_REGISTER);
     assert_error(rein_registers_index(registers, "RAX"), REIN_NO_REGISTER);
@@ -125,8 +126,20 @@ static void R4_bad_index(void **state)
         assert_error_says(rein_registers_get(registers, bad[i], &value), REIN_OUT_OF_RANGE, text);
         assert_word(value, 77);
         assert_error_says(rein_registers_set(registers, bad[i], 1), REIN_OUT_OF_RANGE, text);
-        assert_null(rein_registers_name(registers, bad[i]));
     }
+    int total = rein_registers_total(registers);
+    for (int i = -2; i <= total + 1; i++) {
+        assert_int_equal(rein_registers_name(registers, i) != NULL, i >= 0 && i < total);
+        if (i < COUNT || i >= total) {
+            continue;
+        }
+        rein_word value = 77; /* those that are no words */
+        assert_error_says(rein_registers_get(registers, i, &value), REIN_OUT_OF_RANGE, "rein_registers_read");
+        assert_error_says(rein_registers_set(registers, i, 1), REIN_OUT_OF_RANGE, rein_registers_name(registers, i));
+        assert_word(value, 77);
+    }
+    assert_null(rein_registers_name(registers, INT_MAX));
+    assert_null(rein_registers_name(registers, INT_MIN));
 }
 
 /* W1, R5: all 64 bits go there and come back, to this snapshot, to others, and to the thread. */

@@ -43,7 +43,7 @@ static void R3_names_and_order(void **state)
     assert_int_equal(arch_amd64.register_count, COUNT);
     assert_int_equal(sizeof(struct user_regs_struct), 8 * COUNT); /* every word of the block has a name */
     for (int i = 0; i < COUNT; i++)
-        assert_string_equal(arch_amd64.register_names[i], expected[i].name);
+        assert_string_equal(arch_amd64.registers[i].name, expected[i].name);
 }
 
 /* W1: all 64 bits of a word come and go. */
@@ -70,8 +70,8 @@ static void R3_W1_set_changes_one_word(void **state)
 static void R1_R2_R4_indices(void **state)
 {
     (void)state;
-    assert_string_equal(arch_amd64.register_names[arch_amd64.pc_index], "rip");
-    assert_string_equal(arch_amd64.register_names[arch_amd64.sp_index], "rsp");
+    assert_string_equal(arch_amd64.registers[arch_amd64.pc_index].name, "rip");
+    assert_string_equal(arch_amd64.registers[arch_amd64.sp_index].name, "rsp");
     assert_int_equal(arch_amd64.link_index, -1);
     assert_true(arch_amd64.register_count <= ARCH_REGISTERS_MAX / 8);
 }

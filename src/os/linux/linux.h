@@ -16,6 +16,8 @@ int linux_resume(int id, enum os_resume how, int signal);
 int linux_detach(int id, int signal);
 int linux_get_registers(int id, struct arch_registers *registers);
 int linux_set_registers(int id, const struct arch_registers *registers);
+int linux_get_register_set(int id, enum arch_set set, void *bytes, size_t size);
+int linux_set_register_set(int id, enum arch_set set, const void *bytes, size_t size);
 int linux_set_signal(int id, const struct rein_signal *signal);
 int linux_get_signal_mask(int id, uint64_t *mask);
 int linux_set_signal_mask(int id, uint64_t mask);

@@ -24,6 +24,11 @@
  * (signal_setup_done() in the kernel's kernel/signal.c), which puts the stop's number where other signals have their code. */
 #define CODE_NOTIFIED SIGTRAP
 
+#ifndef NT_X86_SHSTK /* Linux 6.6; the headers of older C libraries lack it */
+#define NT_X86_SHSTK 0x204
+#endif
+#define FXSAVE_SIZE 512
+
 /* Whether TRAP_BRKPT is the end of a step, not a breakpoint: see kind_of_signal. */
 #if defined(__x86_64__) || defined(__i386__)
 #define BRKPT_IS_STEP true
@@ -99,6 +104,37 @@ int linux_set_registers(int id, const struct arch_registers *registers)
     struct iovec block = {(void *)registers->bytes, registers->size};
 
     return ptrace(PTRACE_SETREGSET, id, in_pointer(NT_PRSTATUS), &block) == 0 ? 0 : -errno;
+}
+
+/* The xstate has one size on a machine, 11,008 bytes with AMX, also for who does not use that, and PTRACE_SETREGSET takes
+ * just that size (EFAULT else). A kernel without XSAVE, or told not to use it, has the old block. */
+static int xstate_note(size_t size)
+{
+    return size == FXSAVE_SIZE ? NT_FPREGSET : NT_X86_XSTATE;
+}
+
+int linux_get_register_set(int id, enum arch_set set, void *bytes, size_t size)
+{
+    struct iovec block = {bytes, size};
+    int note = set == ARCH_SET_X86_XSTATE ? NT_X86_XSTATE : NT_X86_SHSTK;
+
+    if (ptrace(PTRACE_GETREGSET, id, in_pointer((unsigned)note), &block) == 0)
+        return (int)block.iov_len;
+    if (errno != EINVAL &&
+        errno != ENODEV) /* not known to this kernel; not there on this machine, or for this thread */
+        return -errno;
+    if (set != ARCH_SET_X86_XSTATE)
+        return 0;
+    block = (struct iovec){bytes, size < FXSAVE_SIZE ? size : FXSAVE_SIZE};
+    return ptrace(PTRACE_GETREGSET, id, in_pointer(NT_FPREGSET), &block) == 0 ? (int)block.iov_len : -errno;
+}
+
+int linux_set_register_set(int id, enum arch_set set, const void *bytes, size_t size)
+{
+    struct iovec block = {(void *)bytes, size};
+    int note = set == ARCH_SET_X86_XSTATE ? xstate_note(size) : NT_X86_SHSTK;
+
+    return ptrace(PTRACE_SETREGSET, id, in_pointer((unsigned)note), &block) == 0 ? 0 : -errno;
 }
 
 int linux_set_signal(int id, const struct rein_signal *signal)

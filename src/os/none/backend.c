@@ -21,6 +21,27 @@ static void set(struct arch_registers *registers, int index, uint64_t value)
     (void)registers, (void)index, (void)value;
 }
 
+static void lay_out(struct arch_block *block, enum arch_set set)
+{
+    (void)block, (void)set;
+}
+
+static size_t width(const struct arch_block *block, int index)
+{
+    (void)block, (void)index;
+    return 0;
+}
+
+static void read_register(const struct arch_block *block, int index, void *value)
+{
+    (void)block, (void)index, (void)value;
+}
+
+static void write_register(struct arch_block *block, int index, const void *value)
+{
+    (void)block, (void)index, (void)value;
+}
+
 static enum arch_instruction classify(const unsigned char *code, size_t size, size_t *length)
 {
     (void)code, (void)size;
@@ -49,15 +70,20 @@ static bool uses_step_flag(const struct arch_registers *registers)
 
 static const struct arch no_arch = {
     .name = "none",
+    .registers = NULL,
     .register_count = 0,
+    .register_total = 0,
     .pc_index = -1,
     .sp_index = -1,
     .link_index = -1,
-    .register_names = NULL,
     .trap = {0},
     .trap_size = 1,
     .get = get,
     .set = set,
+    .lay_out = lay_out,
+    .width = width,
+    .read = read_register,
+    .write = write_register,
     .classify = classify,
     .pushed_flags = pushed_flags,
     .uses_step_flag = uses_step_flag,
@@ -144,6 +170,18 @@ static int get_registers(int id, struct arch_registers *registers)
 static int set_registers(int id, const struct arch_registers *registers)
 {
     (void)id, (void)registers;
+    return -ENOSYS;
+}
+
+static int get_register_set(int id, enum arch_set set, void *bytes, size_t size)
+{
+    (void)id, (void)set, (void)bytes, (void)size;
+    return -ENOSYS;
+}
+
+static int set_register_set(int id, enum arch_set set, const void *bytes, size_t size)
+{
+    (void)id, (void)set, (void)bytes, (void)size;
     return -ENOSYS;
 }
 
@@ -396,6 +434,8 @@ const struct os_backend os_backend = {
     .detach = detach,
     .get_registers = get_registers,
     .set_registers = set_registers,
+    .get_register_set = get_register_set,
+    .set_register_set = set_register_set,
     .set_signal = set_signal,
     .queue_signal = queue_signal,
     .pending_signals = pending_signals,
