@@ -81,8 +81,11 @@ void request_finish(struct request *request, int result)
 
 static void request_cancel(struct request *request)
 {
-    request_finish(request, error_set(&request->error, REIN_CANCELLED, "the wait for process %d was cancelled",
-                                      request->process->id));
+    error_set(&request->error, REIN_CANCELLED, "the wait for process %d was cancelled", request->process->id);
+    if (request->give_up)
+        request->give_up(request);
+    else
+        request_finish(request, REIN_CANCELLED);
 }
 
 void request_wait(struct request *request)
@@ -560,12 +563,13 @@ static bool has_duties(rein_monitor *monitor, int64_t give_up_at)
     }
     /* Who steps, and is in the kernel just now, would be left to make its step when there is nobody to take the trap from it, and die
      * of that. (The kernel ends single-stepping in PTRACE_DETACH only, not at the tracer's end: ptrace_disable().) And who sleeps
-     * uninterruptibly may be forking: the child has copies of the breakpoints, and nobody to take them out. */
+     * uninterruptibly may be forking: the child has copies of the breakpoints, and nobody to take them out. Who makes a call for
+     * us would go on from there. */
     bool any = false;
     TABLE_FOR_EACH(slot, &monitor->threads)
     {
         const rein_thread *thread = slot->value;
-        any |= thread->stepping != STEPPING_NOT || thread->stuck;
+        any |= thread->stepping != STEPPING_NOT || thread->stuck || thread->call;
     }
     if (any && monitor_now() < give_up_at)
         return true;

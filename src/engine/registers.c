@@ -18,6 +18,8 @@ static void run_get(struct request *request)
     int result = process_check(thread->process, &request->error);
     if (!result && !rein_state_is_stopped(thread->state))
         result = thread_bad_state(thread, &request->error, "cannot get registers", "stop it first");
+    if (!result)
+        result = thread_check_call(thread, &request->error, "cannot get registers");
     if (!result) {
         int error = thread->process->os->get_registers(thread->id, &registers->values);
         if (error)
@@ -172,6 +174,8 @@ static void run_set(struct request *request)
     int result = process_check(thread->process, &request->error);
     if (!result && !rein_state_is_stopped(thread->state))
         result = thread_bad_state(thread, &request->error, "cannot set registers", "stop it first");
+    if (!result)
+        result = thread_check_call(thread, &request->error, "cannot set registers");
     if (!result && change->snapshot->run_count != thread->run_count)
         result = thread_bad_state(thread, &request->error, "cannot set registers by an old snapshot",
                                   "the thread has run since; take a new one");
