@@ -590,8 +590,8 @@ REIN_API int rein_thread_write(rein_thread *thread, rein_word address, const voi
  * meanwhile wait; those of the call's own making (SIGPIPE, say), too.
  *
  * It can be made in every state that is stopped, except StoppedExiting, and a vfork parent whose child has not left yet:
- * REIN_BAD_STATE. A thread that is stopped in fork or clone (StoppedFork, StoppedThreadCreate) finishes that first: rax, which
- * was not the result yet, is. Until the call is done, calls that need the thread stopped return REIN_BAD_STATE, and a
+ * REIN_BAD_STATE. A thread that is stopped in fork, clone or execve (StoppedFork, StoppedThreadCreate, StoppedExec, and as
+ * rein_spawn leaves it) finishes that first: rax, which was not the result yet, is. Until the call is done, calls that need the thread stopped return REIN_BAD_STATE, and a
  * continue of the process has it run on afterwards. A detach, the end of the monitor, and the host's death interrupt it.
  *
  * What cannot be made: exit, exit_group, execve, execveat, clone, clone3, fork, vfork, rt_sigreturn, restart_syscall

@@ -1,7 +1,7 @@
 /* I1 I2 I3: system calls that a stopped thread makes for the caller, in every kind of stop and of blocking call, while
  * signals come, limits pass, threads are killed, and the host lets go or dies; the programs find nothing of it. REIN_ROUNDS
  * makes it more calls (a thousand for each; 2,000 when unset). Programs: long_calls, signals_seen, signals_storm, rt_signals,
- * timer_10khz, spin, checked_work, blocking_syscall, step_targets, fork_loop, vfork_loop, group_stop, deaths. */
+ * timer_10khz, spin, blocking_syscall, step_targets, exec_leader, fork_loop, vfork_loop, restartable. */
 #include <linux/seccomp.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -649,6 +649,42 @@ static void I1_at_the_entry_of_a_call(void **state)
     assert_int_equal(rein_breakpoint_hits(breakpoint), 30);
 }
 
+/* I1: in a restartable sequence (rseq(2)): it must begin anew, as after any stop, though the kernel has seen the thread elsewhere. */
+static void I1_in_a_restartable_sequence(void **state)
+{
+    (void)state;
+    struct fixture *fixture = start("restartable", NULL);
+    const char *said;
+    while (!(said = has_said(fixture, "ready")) && !has_said(fixture, "none"))
+        sleep_ms(1);
+    if (!said) {
+        print_message("no restartable sequences here: skipped\n");
+        assert_ends(fixture, 0);
+        skip();
+    }
+    rein_process *process = follow(fixture);
+    rein_thread *thread = first_thread(process);
+    rein_word start = address_of(fixture, "sequence_start"), end = address_of(fixture, "sequence_end");
+    uint64_t generation = 0;
+    int inside = 0;
+    for (int i = 0; i < 200; i++) {
+        assert_ok(rein_thread_stop(thread, LIMIT_MS));
+        rein_word pc = pc_of(thread);
+        if (pc > start && pc < end) {
+            inside++;
+            generation++;
+            assert_int_equal(call(thread, SYS_getpid), fixture->pid);
+            assert_ok(
+                rein_process_write(process, address_of(fixture, "generation"), &generation, sizeof generation, NULL));
+        }
+        assert_ok(rein_thread_continue(thread));
+    }
+    assert_true(inside > 0);
+    assert_ok(rein_process_detach(process, 0));
+    tell(fixture);
+    assert_ends(fixture, 0);
+}
+
 /* ---- Signals in the middle ---- */
 
 struct caller {
@@ -1171,6 +1207,7 @@ int main(void)
         live_test(I1_I3_at_fork_and_vfork),
         live_test(I1_in_a_group_stop),
         live_test(I1_at_the_entry_of_a_call),
+        live_test(I1_in_a_restartable_sequence),
         live_test(I2_signals_wait),
         live_test(I2_group_stop_in_the_middle),
         live_test(I2_killed_in_the_middle),
