@@ -193,9 +193,13 @@ static void drop_call(struct arch_registers *registers)
     put(registers, AMD64_orig_rax, UINT64_MAX);
 }
 
-static void repeat_call(struct arch_registers *registers)
+/* What the kernel does, too. */
+static void remake_call(struct arch_registers *registers)
 {
-    put(registers, AMD64_rax, (uint64_t)-513); /* ERESTARTNOINTR */
+    bool rest = (int64_t)get(registers, AMD64_rax) == -516; /* ERESTART_RESTARTBLOCK */
+    put(registers, AMD64_rax, rest ? 219 /* restart_syscall */ : get(registers, AMD64_orig_rax));
+    put(registers, AMD64_rip, get(registers, AMD64_rip) - 2);
+    drop_call(registers);
 }
 
 static int64_t call_result(const struct arch_registers *registers)
@@ -224,6 +228,6 @@ const struct arch arch_amd64 = {
     .set_call = set_call,
     .get_call = get_call,
     .drop_call = drop_call,
-    .repeat_call = repeat_call,
+    .remake_call = remake_call,
     .call_result = call_result,
 };

@@ -208,10 +208,13 @@ static void arrive(rein_thread *thread)
 static void give_in(rein_thread *thread, int result, const char *what)
 {
     struct remote_call *call = thread->call;
+    const struct os_backend *os = thread->process->os;
     thread_check(thread, result, what);
     if (result == -ESRCH)
         return;
-    thread->process->os->set_registers(thread->id, &call->registers);
+    if (call->back == BACK_TO_ENTRY || os->call_is_made_again(&call->registers, NULL) == 1)
+        os->arch->remake_call(&call->registers);
+    os->set_registers(thread->id, &call->registers);
     if (call->back == BACK_TO_SIGNAL && thread->deliver && !thread_hold_signal(thread, &call->signal))
         thread->deliver = 0;
     end_call(thread);
@@ -307,8 +310,8 @@ static void come_back_from_fault(rein_thread *thread, int signal)
         error_set(&call->request->error, REIN_BAD_STATE,
                   "Thread %d cannot make a call now: it got signal %s for the instruction at 0x%llx", thread->id,
                   rein_signal_name(signal), (unsigned long long)call->pc);
-    if (call->back == BACK_TO_ENTRY) { /* from here the kernel makes that call again by itself */
-        thread->process->os->arch->repeat_call(&call->registers);
+    if (call->back == BACK_TO_ENTRY) { /* it is just before that instead */
+        thread->process->os->arch->remake_call(&call->registers);
         call->back = BACK_TO_EVENT;
     }
     if (!set_registers(thread, &call->registers))
