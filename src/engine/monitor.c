@@ -271,14 +271,15 @@ static int submit_from_host(rein_monitor *monitor, struct request *request, int6
 static void monitor_turn(rein_monitor *monitor, int64_t limit_us);
 static void let_all_go(rein_monitor *monitor);
 
-static int submit_as_lender(rein_monitor *monitor, struct request *request, int64_t deadline)
+/* begins: the request is new; else it has given up, and ends soon. */
+static int lend_to(rein_monitor *monitor, struct request *request, int64_t deadline, bool begins)
 {
     rein_monitor *outer = current; /* the lender may be in a callback of another monitor */
     current = monitor;
     int result = 0;
-    if (request->ready && atomic_load(&monitor->condition) == MONITOR_OPEN)
+    if (begins && request->ready && atomic_load(&monitor->condition) == MONITOR_OPEN)
         monitor_turn(monitor, 0); /* who only ever asks without waiting must see events too */
-    if (!atomic_load(&request->done))
+    if (begins && !atomic_load(&request->done))
         request_start(request);
     settle(monitor); /* what has become possible by it is done before the caller goes on */
     while (!atomic_load(&request->done)) {
@@ -293,6 +294,11 @@ static int submit_as_lender(rein_monitor *monitor, struct request *request, int6
         let_all_go(monitor);
     current = outer;
     return result;
+}
+
+static int submit_as_lender(rein_monitor *monitor, struct request *request, int64_t deadline)
+{
+    return lend_to(monitor, request, deadline, true);
 }
 
 int monitor_submit(rein_monitor *monitor, struct request *request, int timeout_ms)
@@ -330,7 +336,7 @@ int monitor_submit(rein_monitor *monitor, struct request *request, int timeout_m
         submit(monitor, &withdraw, -1);
         note_pending(monitor, &withdraw, false);
         if (monitor->kind == REIN_MONITOR_LENT)
-            submit_as_lender(monitor, request, -1);
+            lend_to(monitor, request, -1, false);
         while (!atomic_load_explicit(&request->done, memory_order_acquire))
             wait_for_word(monitor, &request->done, -1);
     }

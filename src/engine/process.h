@@ -276,8 +276,8 @@ int thread_check_request(const struct request *request, struct error *error);
 /* REIN_BAD_STATE if it makes a call. */
 int thread_check_call(const rein_thread *thread, struct error *error, const char *what);
 void thread_set_call(rein_thread *thread, struct remote_call *call);
-/* Asks the kernel for a stop, whatever it does. */
-void thread_interrupt_call(rein_thread *thread);
+/* Asks the kernel for a stop, whatever it does. 0 or -errno, which is seen to. */
+int thread_interrupt_call(rein_thread *thread);
 /* Is it at a stop where the kernel can exchange a signal? */
 bool thread_is_at_signal(const rein_thread *thread);
 /* Keeps a signal, for the next continue to deliver. */

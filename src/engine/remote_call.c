@@ -204,20 +204,25 @@ static void arrive(rein_thread *thread)
         event_stop_plain(thread);
 }
 
-/* It is dying, and that will be told; or the kernel is not as it must be, and all are let go: as well as can be. */
-static void give_in(rein_thread *thread, int result, const char *what)
+/* Where it has stopped it will stay: as before as well as that can be there. */
+static void end_here(rein_thread *thread)
 {
     struct remote_call *call = thread->call;
     const struct os_backend *os = thread->process->os;
-    thread_check(thread, result, what);
-    if (result == -ESRCH)
-        return;
     if (call->back == BACK_TO_ENTRY || os->call_is_made_again(&call->registers, NULL) == 1)
         os->arch->remake_call(&call->registers);
     os->set_registers(thread->id, &call->registers);
     if (call->back == BACK_TO_SIGNAL && thread->deliver && !thread_hold_signal(thread, &call->signal))
         thread->deliver = 0;
     end_call(thread);
+}
+
+/* It is dying, and that will be told; or the kernel is not as it must be, and all are let go. */
+static void give_in(rein_thread *thread, int result, const char *what)
+{
+    thread_check(thread, result, what);
+    if (result != -ESRCH)
+        end_here(thread);
 }
 
 static bool set_registers(rein_thread *thread, const struct arch_registers *registers)
@@ -258,8 +263,11 @@ static void let_in(rein_thread *thread, uint64_t signals)
 /* Runs it to where it traps, before it executes anything. */
 static void run_to_trap(rein_thread *thread, enum phase phase, enum os_resume how)
 {
-    thread_interrupt_call(thread);
-    run(thread, phase, how, 0);
+    int result = thread_interrupt_call(thread);
+    if (result)
+        give_in(thread, result, "cannot be interrupted");
+    else
+        run(thread, phase, how, 0);
 }
 
 static void send_carrier(rein_thread *thread)
@@ -535,10 +543,13 @@ bool remote_call_event(rein_thread *thread, const struct os_event *event)
 void remote_call_abort(rein_thread *thread)
 {
     struct remote_call *call = thread->call;
-    if (!call || call->aborted)
+    if (!call)
         return;
+    bool first = !call->aborted;
     call->aborted = true;
-    if (call->phase == PHASE_MAKES) /* else it is on its way to a stop, and the call is not made */
+    if (thread->kernel == KERNEL_STOPPED) /* it is dying, or something has gone wrong */
+        end_here(thread);
+    else if (call->phase == PHASE_MAKES && first) /* else it is on its way to a stop, and the call is not made */
         thread_interrupt_call(thread);
 }
 

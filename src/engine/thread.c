@@ -217,13 +217,14 @@ void thread_interrupt(rein_thread *thread)
     thread_interrupt_call(thread);
 }
 
-void thread_interrupt_call(rein_thread *thread)
+int thread_interrupt_call(rein_thread *thread)
 {
     int result = thread->process->os->interrupt(thread->id);
     if (result && result != -ESRCH) /* -ESRCH: it is dying, and that is awaited just the same */
         thread_check(thread, result, "cannot be interrupted");
     note_interrupted(thread);
     thread->interrupt_refused = result != 0;
+    return result;
 }
 
 void thread_set_call(rein_thread *thread, struct remote_call *call)

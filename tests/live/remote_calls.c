@@ -588,6 +588,7 @@ static void I1_I3_at_fork_and_vfork(void **state)
 static void I1_in_a_group_stop(void **state)
 {
     (void)state;
+    skip_if_lent(); /* it would have to be in a call for the group-stop to be left */
     struct fixture *fixture = start_ready("long_calls", "stops", NULL);
     rein_process *process = follow(fixture);
     assert_ok(rein_process_set_policy(process, REIN_CAUSE_GROUP_STOP, REIN_STOP_ALL));
