@@ -168,8 +168,7 @@ static void clear_step_flag(struct arch_registers *registers)
 
 /* orig_rax is the number of the call that the thread is in, and -1 in none; what the kernel takes the number from at the
  * instruction is rax. */
-static const enum amd64_register argument_registers[] = {AMD64_rdi, AMD64_rsi, AMD64_rdx,
-                                                         AMD64_r10, AMD64_r8,  AMD64_r9};
+static const int argument_registers[] = {AMD64_rdi, AMD64_rsi, AMD64_rdx, AMD64_r10, AMD64_r8, AMD64_r9};
 
 static void set_call(struct arch_registers *registers, uint64_t pc, const struct arch_call *call)
 {
