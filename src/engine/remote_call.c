@@ -803,7 +803,7 @@ static int make_known(rein_thread *thread, enum os_call which, const char *name,
     const struct os_backend *os = thread->process->os;
     int error = check_options(name, options);
     if (!error)
-        error = submit(thread, os->call_numbers ? os->call_numbers[which] : 0, arguments, options, result);
+        error = submit(thread, os->call_numbers[which], arguments, options, result);
     if (!error && *result < 0) {
         struct error why;
         error_set_system(&why, REIN_SYSTEM, (int)*result, "Thread %d: %s failed", thread->id, name);
