@@ -703,7 +703,7 @@ static void run_syscall(struct request *request)
     struct remote_call *call = result ? NULL : calloc(1, sizeof *call);
     if (!result && !call)
         result = error_set(&request->error, REIN_NO_MEMORY, "no memory for a call of thread %d", thread->id);
-    if (!result) {
+    if (call) {
         call->request = request;
         call->call = asked->call;
         list_append(&process->waiting, &request->waiting);
@@ -895,7 +895,7 @@ static void run_take_descriptor(struct request *request)
     const rein_thread *way = process_living_thread(process);
     if (!result && !way)
         result = error_set(&request->error, REIN_EXITED, "process %d is exiting", process->id);
-    if (!result) {
+    if (!result && way) {
         int taken = process->os->take_descriptor(process->id, way->id, request->number);
         if (taken >= 0)
             *(int *)request->out = taken;
