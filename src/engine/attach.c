@@ -122,7 +122,7 @@ void attach_let_go_advance(rein_process *process)
         const rein_thread *thread = LIST_ENTRY(item, rein_thread, link);
         if (thread->kernel == KERNEL_BORN) /* its first stop is near */
             return;
-        if (thread->call && !thread->stuck) /* it is about to come back */
+        if (thread->remote_call && !thread->stuck) /* it is about to come back */
             return;
     }
     if (breakpoints_take_out(process) && process->let_go_tries++ < LET_GO_TRIES)

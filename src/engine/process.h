@@ -95,7 +95,7 @@ struct rein_thread {
     bool deliver_is_void;     /* one of the other kind came since, see thread_drop_contradicted: not to be held back */
     struct held_signal *held; /* those that steps have left pending, delivered by the next continue */
     struct rein_cause cause;
-    struct remote_call *call; /* that it makes for the caller, stopped as it is to him; else NULL */
+    struct remote_call *remote_call; /* that it makes for the caller, stopped as it is to him; else NULL */
 };
 
 /* Stopped in the kernel, and to stay so until more is heard. */

@@ -156,7 +156,7 @@ static void answer(rein_thread *thread, struct remote_call *call)
 
 static void end_call(rein_thread *thread)
 {
-    struct remote_call *call = thread->call;
+    struct remote_call *call = thread->remote_call;
     thread_set_call(thread, NULL);
     if (call->request)
         answer(thread, call);
@@ -167,9 +167,9 @@ static void end_call(rein_thread *thread)
 
 void remote_call_lost(rein_thread *thread)
 {
-    if (!thread->call)
+    if (!thread->remote_call)
         return;
-    thread->call->made = thread->mask_changed = false;
+    thread->remote_call->made = thread->mask_changed = false;
     end_call(thread);
 }
 
@@ -177,7 +177,7 @@ void remote_call_lost(rein_thread *thread)
 static void arrive(rein_thread *thread)
 {
     rein_process *process = thread->process;
-    struct remote_call *call = thread->call;
+    struct remote_call *call = thread->remote_call;
     if (call->sequence)
         process->os->write(&process->memory, thread->id, call->sequence_at, &call->sequence, sizeof call->sequence);
     thread->out_of_group_stop = call->out_of_group_stop;
@@ -207,7 +207,7 @@ static void arrive(rein_thread *thread)
 /* Where it has stopped it will stay: as before as well as that can be there. */
 static void end_here(rein_thread *thread)
 {
-    struct remote_call *call = thread->call;
+    struct remote_call *call = thread->remote_call;
     const struct os_backend *os = thread->process->os;
     if (call->back == BACK_TO_ENTRY || os->call_is_made_again(&call->registers, NULL) == 1)
         os->arch->remake_call(&call->registers);
@@ -244,7 +244,7 @@ static bool get_registers(rein_thread *thread, struct arch_registers *registers)
 static void run(rein_thread *thread, enum phase phase, enum os_resume how, int signal)
 {
     int deliver = thread->deliver; /* at its own stop; this signal is another */
-    thread->call->phase = phase;
+    thread->remote_call->phase = phase;
     int result = thread_resume(thread, how, signal);
     thread->deliver = deliver;
     if (result && result != -ESRCH)
@@ -272,13 +272,13 @@ static void run_to_trap(rein_thread *thread, enum phase phase, enum os_resume ho
 
 static void send_carrier(rein_thread *thread)
 {
-    run(thread, PHASE_RETURNS, OS_RESUME_RUN, thread->call->carrier);
+    run(thread, PHASE_RETURNS, OS_RESUME_RUN, thread->remote_call->carrier);
 }
 
 /* From the end of the call. */
 static void come_back(rein_thread *thread)
 {
-    struct remote_call *call = thread->call;
+    struct remote_call *call = thread->remote_call;
     const struct arch *arch = thread->process->os->arch;
     if (call->back == BACK_TO_ENTRY || call->repeats) {
         struct arch_registers registers = call->registers;
@@ -301,7 +301,7 @@ static void come_back(rein_thread *thread)
 
 static void put_signal_back(rein_thread *thread)
 {
-    struct remote_call *call = thread->call;
+    struct remote_call *call = thread->remote_call;
     int result = thread->process->os->set_signal(thread->id, &call->signal);
     if (result)
         give_in(thread, result, "cannot have its signal back");
@@ -313,7 +313,7 @@ static void put_signal_back(rein_thread *thread)
  * program's own (PR_SET_SYSCALL_USER_DISPATCH) wants none from there. That signal is dropped. */
 static void come_back_from_fault(rein_thread *thread, int signal)
 {
-    struct remote_call *call = thread->call;
+    struct remote_call *call = thread->remote_call;
     if (call->request && !call->request->error.code)
         error_set(&call->request->error, REIN_BAD_STATE,
                   "Thread %d cannot make a call now: it got signal %s for the instruction at 0x%llx", thread->id,
@@ -334,7 +334,7 @@ static void come_back_from_fault(rein_thread *thread, int signal)
 
 static void enter(rein_thread *thread)
 {
-    struct remote_call *call = thread->call;
+    struct remote_call *call = thread->remote_call;
     struct arch_registers registers = call->registers;
     thread->process->os->arch->set_call(&registers, call->pc, &call->call);
     if (set_registers(thread, &registers))
@@ -344,7 +344,7 @@ static void enter(rein_thread *thread)
 /* At the end of the call that it was in, or was just entering and did not make. */
 static void leave(rein_thread *thread)
 {
-    if (thread->call->finishes && !get_registers(thread, &thread->call->registers))
+    if (thread->remote_call->finishes && !get_registers(thread, &thread->remote_call->registers))
         return;
     enter(thread);
 }
@@ -352,7 +352,7 @@ static void leave(rein_thread *thread)
 /* At the entry. */
 static void make(rein_thread *thread)
 {
-    struct remote_call *call = thread->call;
+    struct remote_call *call = thread->remote_call;
     struct arch_registers registers;
     if (call->aborted || call->made) {
         if (!get_registers(thread, &registers))
@@ -367,7 +367,7 @@ static void make(rein_thread *thread)
 /* At the end. What has interrupted the call, if it was, was not the program: a group-stop, say. So it goes on. */
 static void take_result(rein_thread *thread)
 {
-    struct remote_call *call = thread->call;
+    struct remote_call *call = thread->remote_call;
     const struct os_backend *os = thread->process->os;
     struct arch_registers registers;
     struct arch_call made;
@@ -390,7 +390,7 @@ static void take_result(rein_thread *thread)
 /* Somebody has put a trap in the instruction's place: there are others. */
 static bool try_another_instruction(rein_thread *thread)
 {
-    struct remote_call *call = thread->call;
+    struct remote_call *call = thread->remote_call;
     const struct arch *arch = thread->process->os->arch;
     struct arch_registers registers;
     uint64_t former = call->pc;
@@ -409,7 +409,7 @@ static bool try_another_instruction(rein_thread *thread)
 /* On the way to an entry. */
 static void take_signal(rein_thread *thread, const struct os_event *event)
 {
-    struct remote_call *call = thread->call;
+    struct remote_call *call = thread->remote_call;
     const struct os_backend *os = thread->process->os;
     int number = event->signal.number;
     uint64_t bit = SIGNAL_BIT(number), mask;
@@ -443,12 +443,12 @@ static void on_the_way(rein_thread *thread, const struct os_event *event)
     if (is_trap || event->kind == OS_EVENT_SIGNAL || event->kind == OS_EVENT_STEPPED)
         take_signal(thread, event);
     else
-        run(thread, thread->call->phase, OS_RESUME_TO_SYSCALL, 0);
+        run(thread, thread->remote_call->phase, OS_RESUME_TO_SYSCALL, 0);
 }
 
 static void reenter(rein_thread *thread, const struct os_event *event)
 {
-    struct remote_call *call = thread->call;
+    struct remote_call *call = thread->remote_call;
     if (event->kind != OS_EVENT_SYSCALL) {
         on_the_way(thread, event);
     } else if (call->back == BACK_TO_ENTRY) {
@@ -470,7 +470,7 @@ static bool is_carrier(const struct remote_call *call, const struct rein_signal 
 
 static void come_to_signal(rein_thread *thread, const struct rein_signal *signal)
 {
-    struct remote_call *call = thread->call;
+    struct remote_call *call = thread->remote_call;
     bool foreign, arrived = is_carrier(call, signal, &foreign);
     /* What else comes is kept back: it is for the next continue, and the mask must stay as the call has set it. */
     if (!arrived || foreign)
@@ -485,7 +485,7 @@ static void come_to_signal(rein_thread *thread, const struct rein_signal *signal
 
 static void come_to_stop(rein_thread *thread, const struct os_event *event)
 {
-    const struct remote_call *call = thread->call;
+    const struct remote_call *call = thread->remote_call;
     bool is_event = event->kind == OS_EVENT_INTERRUPTED || event->kind == OS_EVENT_GROUP_STOP;
     if (call->back == BACK_TO_EVENT && is_event)
         arrive(thread);
@@ -499,7 +499,7 @@ static void come_to_stop(rein_thread *thread, const struct os_event *event)
 
 bool remote_call_event(rein_thread *thread, const struct os_event *event)
 {
-    struct remote_call *call = thread->call;
+    struct remote_call *call = thread->remote_call;
     if (event->kind == OS_EVENT_EXITING) {
         remote_call_lost(thread);
         return false;
@@ -542,7 +542,7 @@ bool remote_call_event(rein_thread *thread, const struct os_event *event)
 
 void remote_call_abort(rein_thread *thread)
 {
-    struct remote_call *call = thread->call;
+    struct remote_call *call = thread->remote_call;
     if (!call)
         return;
     bool first = !call->aborted;
@@ -614,6 +614,12 @@ static int find_carrier(rein_thread *thread, struct remote_call *call, struct er
     return 0;
 }
 
+/* Is it about to make a call of its own? Nobody shows a call's end yet; at that it would be as at any event. */
+static bool is_at_entry(const rein_thread *thread)
+{
+    return thread->stop == OS_EVENT_SYSCALL;
+}
+
 /* Notes down how the thread is. */
 static int look(rein_thread *thread, struct remote_call *call, struct error *error)
 {
@@ -631,7 +637,7 @@ static int look(rein_thread *thread, struct remote_call *call, struct error *err
     call->run_count = thread->run_count;
     call->finishes = thread->stop == OS_EVENT_CLONE || thread->stop == OS_EVENT_FORK ||
                      thread->stop == OS_EVENT_VFORK_DONE || thread->stop == OS_EVENT_EXEC;
-    call->back = thread->stop == OS_EVENT_SYSCALL ? BACK_TO_ENTRY : BACK_TO_EVENT;
+    call->back = is_at_entry(thread) ? BACK_TO_ENTRY : BACK_TO_EVENT;
     if (thread_is_at_signal(thread) &&
         (thread->deliver || thread->held || thread->state == REIN_STATE_STOPPED_SIGNAL)) {
         call->back = BACK_TO_SIGNAL;
@@ -719,7 +725,7 @@ static void run_syscall(struct request *request)
 static bool syscall_ready(struct request *request)
 {
     rein_thread *thread = request->thread;
-    struct remote_call *call = thread->call;
+    struct remote_call *call = thread->remote_call;
     bool over = thread->process->condition == PROCESS_EXITED || thread->process->condition == PROCESS_DETACHED;
     bool stuck = call->aborted && thread->stuck;
     if (!over && !stuck)

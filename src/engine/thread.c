@@ -18,7 +18,7 @@ enum { LOOK_AFTER_MS = 10 };
 
 static bool may_run_code(const rein_thread *thread)
 {
-    return thread->kernel == KERNEL_RUNS && !thread->in_vfork && !thread->stuck && !thread->call;
+    return thread->kernel == KERNEL_RUNS && !thread->in_vfork && !thread->stuck && !thread->remote_call;
 }
 
 static bool is_unsettled(const rein_thread *thread)
@@ -206,7 +206,7 @@ static void note_interrupted(rein_thread *thread)
 
 void thread_interrupt(rein_thread *thread)
 {
-    if (thread->call)
+    if (thread->remote_call)
         return; /* it comes back by itself; who cannot wait for that aborts the call */
     if (thread->interrupted || (thread->kernel != KERNEL_RUNS && thread->kernel != KERNEL_LISTENS))
         return;
@@ -230,7 +230,7 @@ int thread_interrupt_call(rein_thread *thread)
 void thread_set_call(rein_thread *thread, struct remote_call *call)
 {
     account(thread, -1);
-    thread->call = call;
+    thread->remote_call = call;
     account(thread, +1);
 }
 
@@ -405,8 +405,8 @@ void thread_continue(rein_thread *thread)
     if (thread->state == REIN_STATE_STOPPED_SIGNAL && !thread->signal_chosen &&
         (thread->deliver == SIGSTOP || thread->deliver == SIGTRAP))
         thread->deliver = 0;
-    thread->look_for_added =
-        (thread->kernel == KERNEL_STOPPED || thread->call) && thread->process->breakpoints.clock != thread->stop_clock;
+    thread->look_for_added = (thread->kernel == KERNEL_STOPPED || thread->remote_call) &&
+                             thread->process->breakpoints.clock != thread->stop_clock;
     thread_change(thread, TRANSITION_CONTINUE);
 }
 
@@ -426,7 +426,7 @@ void thread_drop_contradicted(rein_thread *thread, int signal)
         drop_held(other, arrived);
         if (other == thread)
             continue;
-        if ((other->kernel == KERNEL_STOPPED || other->call) && other->deliver &&
+        if ((other->kernel == KERNEL_STOPPED || other->remote_call) && other->deliver &&
             (arrived & contradicted_by(other->deliver)))
             other->deliver_is_void = true;
         else if (other->kernel == KERNEL_RUNS)
@@ -494,7 +494,7 @@ int thread_bad_state(const rein_thread *thread, struct error *error, const char 
 
 int thread_check_call(const rein_thread *thread, struct error *error, const char *what)
 {
-    return thread->call ? thread_bad_state(thread, error, what, "a call that it makes is not done yet") : 0;
+    return thread->remote_call ? thread_bad_state(thread, error, what, "a call that it makes is not done yet") : 0;
 }
 
 /* ---- What callers ask ---- */
