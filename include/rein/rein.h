@@ -1,8 +1,8 @@
 /* rein - take hold of running Linux processes. SPDX-License-Identifier: BSD-3-Clause
  *
  * This header is the manual. It is grouped by task: errors, the monitor, taking hold of a process and letting
- * it go, causes and events, policy and callbacks, running and stopping, threads, registers (two sections), memory,
- * breakpoints.
+ * it go, causes and events, policy and callbacks, running and stopping, threads, registers (two sections), memory, calls made in a
+ * tracee, breakpoints.
  * The terms are those of ptrace(2) and gdb: a *tracee* is a thread that is traced; it is *stopped* when the
  * kernel holds it in a ptrace-stop; *all-stop* means that one thread's stop stops the whole process.
  *
@@ -670,6 +670,65 @@ REIN_API int rein_process_read(rein_process *process, rein_word address, void *b
 REIN_API int rein_process_write(rein_process *process, rein_word address, const void *data, size_t size, size_t *done);
 REIN_API int rein_thread_read(rein_thread *thread, rein_word address, void *buffer, size_t size, size_t *done);
 REIN_API int rein_thread_write(rein_thread *thread, rein_word address, const void *data, size_t size, size_t *done);
+
+/* ---- Calls made in a tracee -------------------------------------------------------------------------------------
+ * A stopped thread is made to execute a system call, with its own descriptors, memory and credentials. Afterwards it is as
+ * before, whatever comes of the call: registers, signal mask, pending signals, the signal that it was about to get, its
+ * state and cause; a system call in which it is stopped is made again, or goes on sleeping for the rest of its time. It
+ * runs no code of the program, and the other threads stay as they are, stopped or running. Signals that come to it
+ * meanwhile wait; those of the call's own making (SIGPIPE, say), too.
+ *
+ * It can be made in every state that is stopped, except StoppedExiting, and a vfork parent whose child has not left yet:
+ * REIN_BAD_STATE. A thread that is stopped in fork, clone or execve (StoppedFork, StoppedThreadCreate, StoppedExec, and as
+ * rein_spawn leaves it) finishes that first: rax, which was not the result yet, is. Until the call is done, calls that need the thread stopped return REIN_BAD_STATE, and a
+ * continue of the process has it run on afterwards. A detach, the end of the monitor, and the host's death interrupt it.
+ *
+ * What cannot be made: exit, exit_group, execve, execveat, clone, clone3, fork, vfork, rt_sigreturn, restart_syscall
+ * (REIN_INVALID_ARGUMENT); any, in a thread that runs 32-bit code, or in a process without the instruction for it, which is
+ * looked for in the vdso first (REIN_NOT_SUPPORTED); nanosleep, clock_nanosleep, poll and waiting by futex in a thread that
+ * sleeps with a time limit itself, since the kernel keeps the rest of one such time for each thread (REIN_BAD_STATE); any, in a
+ * thread that is about to get a signal in epoll_pwait or another of its kind but ppoll, pselect and sigsuspend
+ * (REIN_BAD_STATE). What a call changes in the thread's registers (arch_prctl) and signal mask (rt_sigprocmask) is undone. */
+enum {
+    REIN_SYSCALL_FILTERED =
+        1 << 0, /* also in a thread with a seccomp filter, which may kill the process for the call, or
+                                       send it SIGSYS; without it, that is REIN_NOT_PERMITTED, as strict mode always is */
+};
+struct rein_syscall_options {
+    size_t size;
+    unsigned flags;
+    int timeout_ms; /* then the call is interrupted; -1: none; 0 is taken for 1 */
+};
+#define REIN_SYSCALL_OPTIONS_INIT                                                                                      \
+    {                                                                                                                  \
+        sizeof(struct rein_syscall_options), 0, -1                                                                     \
+    }
+
+/* The thread makes the system call of that number, the platform's. *result is what the kernel answers, -errno for a
+ * failure. REIN_TIMEOUT: the call was interrupted, and has no result (one that has done a part has: a short count); if the
+ * thread sleeps uninterruptibly it is as before only when that ends, and counts as making the call until then.
+ * REIN_CANCELLED and REIN_DETACHED: the same. REIN_NO_THREAD, REIN_EXITED: it was killed meanwhile. REIN_ON_MONITOR in a
+ * callback. */
+REIN_API int rein_thread_syscall(rein_thread *thread, int number, const rein_word arguments[6],
+                                 const struct rein_syscall_options *options, int64_t *result);
+
+/* mmap, munmap, mprotect, openat and close made so, with the host's constants. A failure of the call is REIN_SYSTEM with its
+ * errno. *address is where the memory is; path may be relative to the thread's working directory. */
+REIN_API int rein_thread_mmap(rein_thread *thread, rein_word wanted, size_t size, int protection, int flags,
+                              int descriptor, int64_t offset, const struct rein_syscall_options *options,
+                              rein_word *address);
+REIN_API int rein_thread_munmap(rein_thread *thread, rein_word address, size_t size,
+                                const struct rein_syscall_options *options);
+REIN_API int rein_thread_mprotect(rein_thread *thread, rein_word address, size_t size, int protection,
+                                  const struct rein_syscall_options *options);
+REIN_API int rein_thread_open(rein_thread *thread, const char *path, int flags, unsigned mode,
+                              const struct rein_syscall_options *options, int *descriptor);
+REIN_API int rein_thread_close(rein_thread *thread, int descriptor, const struct rein_syscall_options *options);
+
+/* A new descriptor of the host's, close-on-exec, for what the process has open as descriptor: both share its position and
+ * flags. The process is not stopped for it (pidfd_getfd, Linux 5.6: REIN_NOT_SUPPORTED before). REIN_SYSTEM: the process has no
+ * such descriptor (EBADF), the host has too many. */
+REIN_API int rein_process_take_descriptor(rein_process *process, int descriptor, int *taken);
 
 /* ---- Breakpoints -----------------------------------------------------------------------------------------------
  * A breakpoint belongs to the process: every thread that comes to its address hits it, and so does a vfork child while it

@@ -286,6 +286,46 @@ static void clear_step_flag(struct arch_registers *block)
     put(block, AMD64_eflags, get(block, AMD64_eflags) & ~(uint64_t)EFLAGS_TRAP);
 }
 
+/* orig_rax is the number of the call that the thread is in, and -1 in none; what the kernel takes the number from at the
+ * instruction is rax. */
+static const int argument_registers[] = {AMD64_rdi, AMD64_rsi, AMD64_rdx, AMD64_r10, AMD64_r8, AMD64_r9};
+
+static void set_call(struct arch_registers *registers, uint64_t pc, const struct arch_call *call)
+{
+    put(registers, AMD64_orig_rax, UINT64_MAX);
+    put(registers, AMD64_rip, pc);
+    put(registers, AMD64_rax, call->number);
+    for (size_t i = 0; i < sizeof argument_registers / sizeof *argument_registers; i++)
+        put(registers, argument_registers[i], call->arguments[i]);
+    clear_step_flag(registers);
+}
+
+static void get_call(const struct arch_registers *registers, struct arch_call *call)
+{
+    call->number = get(registers, AMD64_orig_rax);
+    for (size_t i = 0; i < sizeof argument_registers / sizeof *argument_registers; i++)
+        call->arguments[i] = get(registers, argument_registers[i]);
+}
+
+static void drop_call(struct arch_registers *registers)
+{
+    put(registers, AMD64_orig_rax, UINT64_MAX);
+}
+
+/* What the kernel does, too. */
+static void remake_call(struct arch_registers *registers)
+{
+    bool rest = (int64_t)get(registers, AMD64_rax) == -516; /* ERESTART_RESTARTBLOCK */
+    put(registers, AMD64_rax, rest ? 219 /* restart_syscall */ : get(registers, AMD64_orig_rax));
+    put(registers, AMD64_rip, get(registers, AMD64_rip) - 2);
+    drop_call(registers);
+}
+
+static int64_t call_result(const struct arch_registers *registers)
+{
+    return (int64_t)get(registers, AMD64_rax);
+}
+
 const struct arch arch_amd64 = {
     .name = "amd64",
     .registers = registers,
@@ -307,4 +347,11 @@ const struct arch arch_amd64 = {
     .pushed_flags = pushed_flags,
     .uses_step_flag = uses_step_flag,
     .clear_step_flag = clear_step_flag,
+    .syscall = {0x0f, 0x05},
+    .syscall_size = 2,
+    .set_call = set_call,
+    .get_call = get_call,
+    .drop_call = drop_call,
+    .remake_call = remake_call,
+    .call_result = call_result,
 };

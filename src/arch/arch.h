@@ -17,6 +17,7 @@
 #define ARCH_TRAP_MAX 4        /* bytes of the longest breakpoint instruction */
 #define ARCH_INSTRUCTION_MAX 16
 #define ARCH_PARTS_MAX 19 /* of a block; amd64's highest state component is 18 */
+#define ARCH_SYSCALL_MAX 4 /* bytes of the instruction that makes a system call */
 
 struct arch_registers {
     uint64_t bytes[ARCH_REGISTERS_MAX / 8];
@@ -62,6 +63,11 @@ enum arch_instruction {
     ARCH_INSTRUCTION_UNKNOWN,      /* not decodable: treat as plain */
 };
 
+/* A system call: what the program asks of the kernel. */
+struct arch_call {
+    uint64_t number, arguments[6];
+};
+
 struct arch {
     const char *name;
     const struct arch_register *registers; /* the general ones first */
@@ -94,6 +100,18 @@ struct arch {
     /* Does the program use the single-step flag itself? Asked before the step. */
     bool (*uses_step_flag)(const struct arch_registers *registers);
     void (*clear_step_flag)(struct arch_registers *registers);
+
+    unsigned char syscall[ARCH_SYSCALL_MAX]; /* the instruction that makes a system call */
+    size_t syscall_size;
+    /* The thread goes on with making that call by the instruction at pc, whatever call it may be in now. */
+    void (*set_call)(struct arch_registers *registers, uint64_t pc, const struct arch_call *call);
+    /* Of a thread that is at the entry of a call, or was interrupted in it. */
+    void (*get_call)(const struct arch_registers *registers, struct arch_call *call);
+    /* At the entry of a call: the kernel is not to make it. */
+    void (*drop_call)(struct arch_registers *registers);
+    /* Interrupted in a call, or at the entry of one: the thread goes back to the instruction, and makes it again by itself. */
+    void (*remake_call)(struct arch_registers *registers);
+    int64_t (*call_result)(const struct arch_registers *registers); /* at the end of a call */
 };
 
 extern const struct arch arch_amd64;

@@ -74,7 +74,11 @@ void attach_let_go(rein_process *process, int signal)
     process->condition = PROCESS_LETTING_GO;
     process->detach_signal = signal;
     LIST_FOR_EACH(item, &process->threads)
-    thread_interrupt(LIST_ENTRY(item, rein_thread, link));
+    {
+        rein_thread *thread = LIST_ENTRY(item, rein_thread, link);
+        remote_call_abort(thread);
+        thread_interrupt(thread);
+    }
     monitor_note_change(process);
 }
 
@@ -115,7 +119,10 @@ void attach_let_go_advance(rein_process *process)
         return;
     LIST_FOR_EACH(item, &process->threads)
     {
-        if (LIST_ENTRY(item, rein_thread, link)->kernel == KERNEL_BORN) /* its first stop is near */
+        const rein_thread *thread = LIST_ENTRY(item, rein_thread, link);
+        if (thread->kernel == KERNEL_BORN) /* its first stop is near */
+            return;
+        if (thread->remote_call && !thread->stuck) /* it is about to come back */
             return;
     }
     if (breakpoints_take_out(process) && process->let_go_tries++ < LET_GO_TRIES)

@@ -623,6 +623,8 @@ void event_handle(rein_monitor *monitor, const struct os_event *event)
         if (!thread)
             return;
     }
+    if (thread->remote_call && remote_call_event(thread, event))
+        return;
     rein_thread_ref(thread);
     bool asked_for = thread->interrupted || thread->out_of_group_stop;
     thread->lost_since = 0;

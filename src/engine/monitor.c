@@ -81,8 +81,11 @@ void request_finish(struct request *request, int result)
 
 static void request_cancel(struct request *request)
 {
-    request_finish(request, error_set(&request->error, REIN_CANCELLED, "the wait for process %d was cancelled",
-                                      request->process->id));
+    error_set(&request->error, REIN_CANCELLED, "the wait for process %d was cancelled", request->process->id);
+    if (request->give_up)
+        request->give_up(request);
+    else
+        request_finish(request, REIN_CANCELLED);
 }
 
 void request_wait(struct request *request)
@@ -268,14 +271,15 @@ static int submit_from_host(rein_monitor *monitor, struct request *request, int6
 static void monitor_turn(rein_monitor *monitor, int64_t limit_us);
 static void let_all_go(rein_monitor *monitor);
 
-static int submit_as_lender(rein_monitor *monitor, struct request *request, int64_t deadline)
+/* begins: the request is new; else it has given up, and ends soon. */
+static int lend_to(rein_monitor *monitor, struct request *request, int64_t deadline, bool begins)
 {
     rein_monitor *outer = current; /* the lender may be in a callback of another monitor */
     current = monitor;
     int result = 0;
-    if (request->ready && atomic_load(&monitor->condition) == MONITOR_OPEN)
+    if (begins && request->ready && atomic_load(&monitor->condition) == MONITOR_OPEN)
         monitor_turn(monitor, 0); /* who only ever asks without waiting must see events too */
-    if (!atomic_load(&request->done))
+    if (begins && !atomic_load(&request->done))
         request_start(request);
     settle(monitor); /* what has become possible by it is done before the caller goes on */
     while (!atomic_load(&request->done)) {
@@ -290,6 +294,11 @@ static int submit_as_lender(rein_monitor *monitor, struct request *request, int6
         let_all_go(monitor);
     current = outer;
     return result;
+}
+
+static int submit_as_lender(rein_monitor *monitor, struct request *request, int64_t deadline)
+{
+    return lend_to(monitor, request, deadline, true);
 }
 
 int monitor_submit(rein_monitor *monitor, struct request *request, int timeout_ms)
@@ -327,7 +336,7 @@ int monitor_submit(rein_monitor *monitor, struct request *request, int timeout_m
         submit(monitor, &withdraw, -1);
         note_pending(monitor, &withdraw, false);
         if (monitor->kind == REIN_MONITOR_LENT)
-            submit_as_lender(monitor, request, -1);
+            lend_to(monitor, request, -1, false);
         while (!atomic_load_explicit(&request->done, memory_order_acquire))
             wait_for_word(monitor, &request->done, -1);
     }
@@ -560,12 +569,13 @@ static bool has_duties(rein_monitor *monitor, int64_t give_up_at)
     }
     /* Who steps, and is in the kernel just now, would be left to make its step when there is nobody to take the trap from it, and die
      * of that. (The kernel ends single-stepping in PTRACE_DETACH only, not at the tracer's end: ptrace_disable().) And who sleeps
-     * uninterruptibly may be forking: the child has copies of the breakpoints, and nobody to take them out. */
+     * uninterruptibly may be forking: the child has copies of the breakpoints, and nobody to take them out. Who makes a call for
+     * us would go on from there. */
     bool any = false;
     TABLE_FOR_EACH(slot, &monitor->threads)
     {
         const rein_thread *thread = slot->value;
-        any |= thread->stepping != STEPPING_NOT || thread->stuck;
+        any |= thread->stepping != STEPPING_NOT || thread->stuck || thread->remote_call;
     }
     if (any && monitor_now() < give_up_at)
         return true;

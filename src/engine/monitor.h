@@ -24,7 +24,8 @@ struct request {
     void (*run)(struct request *request);
     /* For one that waits: called after each change of its process; answers true when it has finished the request. */
     bool (*ready)(struct request *request);
-    /* When its time limit has passed, instead of ending it with REIN_TIMEOUT; finishes it now or later. May be NULL. */
+    /* When its time limit has passed, or it was cancelled (then that is its error), instead of ending it with that; finishes
+     * it now or later. May be NULL. */
     void (*give_up)(struct request *request);
     /* When the monitor fails, its error being in the request already: for one that holds something. It finishes later, when
      * its process has been let go. NULL: it is finished at once. */

@@ -39,6 +39,8 @@ struct shown {
 };
 enum { SHOWN_MAX = 4 }; /* handlers in handlers; the oldest is forgotten */
 
+struct remote_call; /* see remote_call.c */
+
 struct rein_thread {
     _Atomic unsigned references;
     _Atomic int id;
@@ -93,6 +95,7 @@ struct rein_thread {
     bool deliver_is_void;     /* one of the other kind came since, see thread_drop_contradicted: not to be held back */
     struct held_signal *held; /* those that steps have left pending, delivered by the next continue */
     struct rein_cause cause;
+    struct remote_call *remote_call; /* that it makes for the caller, stopped as it is to him; else NULL */
 };
 
 /* Stopped in the kernel, and to stay so until more is heard. */
@@ -177,6 +180,7 @@ struct rein_process {
     int64_t exec_at; /* ns, the last one */
     int64_t over_at; /* ns */
     struct os_memory memory;
+    uint64_t call_pc; /* where an instruction that makes a system call was found; 0: not looked for yet */
 
     enum rein_policy policy[REIN_CAUSE_COUNT];
     rein_event_callback callback;
@@ -266,6 +270,28 @@ void thread_copy_cause(const rein_thread *thread, struct rein_cause *cause);
 int thread_take_signal(rein_thread *thread);
 /* The thread has stopped with a signal: those held back that it makes void are dropped, in all threads. */
 void thread_drop_contradicted(rein_thread *thread, int signal);
+
+/* 0 when the request's thread can be worked with, else REIN_NO_THREAD, ... in error. */
+int thread_check_request(const struct request *request, struct error *error);
+/* REIN_BAD_STATE if it makes a call. */
+int thread_check_call(const rein_thread *thread, struct error *error, const char *what);
+void thread_set_call(rein_thread *thread, struct remote_call *call);
+/* Asks the kernel for a stop, whatever it does. 0 or -errno, which is seen to. */
+int thread_interrupt_call(rein_thread *thread);
+/* Is it at a stop where the kernel can exchange a signal? */
+bool thread_is_at_signal(const rein_thread *thread);
+/* Keeps a signal, for the next continue to deliver. */
+int thread_hold_signal(rein_thread *thread, const struct rein_signal *signal);
+/* It is back at the stop of the signal that it is to get, after a while: a stop signal is void if SIGCONT has come since. */
+void thread_drop_if_void(rein_thread *thread);
+
+/* remote_call.c */
+/* The thread, which makes a call, has stopped. false: for a reason that ends the call, and that others must see to. */
+bool remote_call_event(rein_thread *thread, const struct os_event *event);
+/* The thread is to come back from its call, if any, as soon as it can. */
+void remote_call_abort(rein_thread *thread);
+/* The thread has ended. */
+void remote_call_lost(rein_thread *thread);
 
 /* event.c */
 void event_handle(rein_monitor *monitor, const struct os_event *event);

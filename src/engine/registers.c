@@ -21,6 +21,8 @@ static int check_stopped(struct request *request, const rein_registers *snapshot
     int result = process_check(thread->process, &request->error);
     if (!result && !rein_state_is_stopped(thread->state))
         return thread_bad_state(thread, &request->error, what, "stop it first");
+    if (!result)
+        result = thread_check_call(thread, &request->error, what);
     if (!result && snapshot && snapshot->run_count != thread->run_count)
         return thread_bad_state(thread, &request->error, what,
                                 "the thread has run since this snapshot was made; take a new one");

@@ -18,7 +18,7 @@ enum { LOOK_AFTER_MS = 10 };
 
 static bool may_run_code(const rein_thread *thread)
 {
-    return thread->kernel == KERNEL_RUNS && !thread->in_vfork && !thread->stuck;
+    return thread->kernel == KERNEL_RUNS && !thread->in_vfork && !thread->stuck && !thread->remote_call;
 }
 
 static bool is_unsettled(const rein_thread *thread)
@@ -206,21 +206,37 @@ static void note_interrupted(rein_thread *thread)
 
 void thread_interrupt(rein_thread *thread)
 {
+    if (thread->remote_call)
+        return; /* it comes back by itself; who cannot wait for that aborts the call */
     if (thread->interrupted || (thread->kernel != KERNEL_RUNS && thread->kernel != KERNEL_LISTENS))
         return;
     if (thread->stepping == STEPPING_PASS)
         return; /* it stops by itself after one instruction */
     if (thread->in_vfork)
         return; /* it makes a stop when its child has left, before it runs any code (PTRACE_O_TRACEVFORKDONE) */
+    thread_interrupt_call(thread);
+}
+
+int thread_interrupt_call(rein_thread *thread)
+{
     int result = thread->process->os->interrupt(thread->id);
     if (result && result != -ESRCH) /* -ESRCH: it is dying, and that is awaited just the same */
         thread_check(thread, result, "cannot be interrupted");
     note_interrupted(thread);
     thread->interrupt_refused = result != 0;
+    return result;
+}
+
+void thread_set_call(rein_thread *thread, struct remote_call *call)
+{
+    account(thread, -1);
+    thread->remote_call = call;
+    account(thread, +1);
 }
 
 void thread_note_zombie(rein_thread *thread)
 {
+    remote_call_lost(thread);
     if (thread->stepping == STEPPING_PASS)
         breakpoint_pass_stopped(thread, true);
     thread->stepping = STEPPING_NOT;
@@ -277,8 +293,7 @@ void thread_rename(rein_thread *thread, int id)
         monitor_fail(monitor, REIN_NO_MEMORY, 0, "no memory for thread %d after its exec", id);
 }
 
-/* Can the kernel exchange a signal at the stop that the thread is in? */
-static bool is_signal_stop(const rein_thread *thread)
+bool thread_is_at_signal(const rein_thread *thread)
 {
     return thread->stop == OS_EVENT_SIGNAL || thread->stop == OS_EVENT_TRAP ||
            (thread->stop == OS_EVENT_STEPPED && !thread->no_delivery);
@@ -348,11 +363,11 @@ static struct held_signal **first_to_deliver(rein_thread *thread)
 int thread_take_signal(rein_thread *thread)
 {
     const struct os_backend *os = thread->process->os;
-    int signal = is_signal_stop(thread) ? thread->deliver : 0;
+    int signal = thread_is_at_signal(thread) ? thread->deliver : 0;
     if (thread->held)
         drop_held(thread, arrived_since(thread)); /* to send one would take the other, which is newer, away */
     struct held_signal **at = first_to_deliver(thread), *held = *at;
-    if (held && !signal && is_signal_stop(thread) && !os->set_signal(thread->id, &held->signal)) {
+    if (held && !signal && thread_is_at_signal(thread) && !os->set_signal(thread->id, &held->signal)) {
         signal = held->signal.number;
         *at = held->next;
         free(held);
@@ -390,8 +405,8 @@ void thread_continue(rein_thread *thread)
     if (thread->state == REIN_STATE_STOPPED_SIGNAL && !thread->signal_chosen &&
         (thread->deliver == SIGSTOP || thread->deliver == SIGTRAP))
         thread->deliver = 0;
-    thread->look_for_added =
-        thread->kernel == KERNEL_STOPPED && thread->process->breakpoints.clock != thread->stop_clock;
+    thread->look_for_added = (thread->kernel == KERNEL_STOPPED || thread->remote_call) &&
+                             thread->process->breakpoints.clock != thread->stop_clock;
     thread_change(thread, TRANSITION_CONTINUE);
 }
 
@@ -411,11 +426,24 @@ void thread_drop_contradicted(rein_thread *thread, int signal)
         drop_held(other, arrived);
         if (other == thread)
             continue;
-        if (other->kernel == KERNEL_STOPPED && other->deliver && (arrived & contradicted_by(other->deliver)))
+        if ((other->kernel == KERNEL_STOPPED || other->remote_call) && other->deliver &&
+            (arrived & contradicted_by(other->deliver)))
             other->deliver_is_void = true;
         else if (other->kernel == KERNEL_RUNS)
             other->next_is_void = (arrived & contradicted_by(other->process->os->waiting_signal(other->id))) != 0;
     }
+}
+
+/* The kernel itself would know, but only of the stop in which the signal was first seen. */
+void thread_drop_if_void(rein_thread *thread)
+{
+    uint64_t pending = 0, ends = contradicted_by(thread->deliver);
+    if (!(ends & UINT64_C(1) << (SIGCONT - 1)))
+        return;
+    if (!thread->process->os->pending_signals(thread->id, &pending) && (pending & ends))
+        thread->deliver_is_void = true;
+    if (thread->deliver_is_void)
+        thread->deliver = 0;
 }
 
 void thread_restore_mask(rein_thread *thread)
@@ -436,6 +464,7 @@ void thread_leave_group_stop(rein_thread *thread)
 void thread_end(rein_thread *thread, enum transition transition)
 {
     rein_process *process = thread->process;
+    remote_call_lost(thread);
     thread_leave_group_stop(thread);
     if (!rein_state_is_terminal(thread->state))
         thread_change(thread, transition);
@@ -463,6 +492,11 @@ int thread_bad_state(const rein_thread *thread, struct error *error, const char 
                      rein_state_name(thread->state), advice);
 }
 
+int thread_check_call(const rein_thread *thread, struct error *error, const char *what)
+{
+    return thread->remote_call ? thread_bad_state(thread, error, what, "a call that it makes is not done yet") : 0;
+}
+
 /* ---- What callers ask ---- */
 
 int rein_thread_id(const rein_thread *thread)
@@ -477,8 +511,7 @@ rein_process *rein_thread_process(const rein_thread *thread)
     return thread ? thread->process : NULL;
 }
 
-/* Of every call below: the process must be held and the thread in it. */
-static int check(const struct request *request, struct error *error)
+int thread_check_request(const struct request *request, struct error *error)
 {
     const rein_thread *thread = request->thread;
     if (rein_state_is_terminal(thread->state) && thread->process->condition == PROCESS_HELD)
@@ -561,7 +594,7 @@ static bool stopped_ready(struct request *request)
             error_set(&request->error, REIN_CANNOT_STOP,
                       "Thread %d cannot be stopped now: it %s; it is held as soon as it comes out", thread->id, why);
     } else if (!result && request->flags && rein_state_is_terminal(thread->state)) {
-        result = check(request, &request->error);
+        result = thread_check_request(request, &request->error);
     }
     process_note_heard(thread->process);
     request_finish(request, result);
@@ -571,7 +604,7 @@ static bool stopped_ready(struct request *request)
 static void run_stop(struct request *request)
 {
     rein_thread *thread = request->thread;
-    int result = check(request, &request->error);
+    int result = thread_check_request(request, &request->error);
     if (!result && rein_state_is_zombie(thread->state))
         result = thread_bad_state(thread, &request->error, "cannot stop", "it is exiting");
     if (result) {
@@ -605,9 +638,11 @@ int rein_thread_stop(rein_thread *thread, int timeout_ms)
 static void run_thread_continue(struct request *request)
 {
     rein_thread *thread = request->thread;
-    int result = check(request, &request->error);
+    int result = thread_check_request(request, &request->error);
     if (!result && !rein_state_is_stopped(thread->state) && thread->state != REIN_STATE_STOPPING)
         result = thread_bad_state(thread, &request->error, "cannot continue", "it is not stopped");
+    if (!result)
+        result = thread_check_call(thread, &request->error, "cannot continue");
     if (!result)
         result = breakpoints_put_in(thread->process, &request->error);
     if (!result) {
@@ -627,7 +662,7 @@ int rein_thread_continue(rein_thread *thread)
 
 static void run_thread_wait(struct request *request)
 {
-    int result = check(request, &request->error);
+    int result = thread_check_request(request, &request->error);
     if (result)
         request_finish(request, result);
     else
@@ -647,6 +682,20 @@ int rein_thread_wait(rein_thread *thread, int timeout_ms)
     return monitor_submit(thread->process->monitor, &request, timeout_ms);
 }
 
+int thread_hold_signal(rein_thread *thread, const struct rein_signal *signal)
+{
+    struct held_signal *held = calloc(1, sizeof *held), **last = &thread->held;
+    if (!held)
+        return -ENOMEM;
+    held->signal = *signal;
+    while (*last)
+        last = &(*last)->next;
+    *last = held;
+    LOG(&thread->process->monitor->log, REIN_LOG_TRACE, "Thread %d: signal %d is held back", thread->id,
+        signal->number);
+    return 0;
+}
+
 /* Keeps the signal that stopped the thread for the next continue (T2). */
 static int hold_signal(rein_thread *thread, struct error *error)
 {
@@ -657,28 +706,24 @@ static int hold_signal(rein_thread *thread, struct error *error)
         thread->deliver = 0;
     if (!thread->deliver)
         return 0;
-    struct held_signal *held = calloc(1, sizeof *held), **last = &thread->held;
-    if (!held)
-        return error_set(error, REIN_NO_MEMORY, "no memory for the pending signal of thread %d", thread->id);
+    struct rein_signal signal = {.number = thread->deliver};
     if (thread->cause.signal.number == thread->deliver)
-        held->signal = thread->cause.signal;
-    held->signal.number = thread->deliver;
-    while (*last)
-        last = &(*last)->next;
-    *last = held;
+        signal = thread->cause.signal;
+    if (thread_hold_signal(thread, &signal))
+        return error_set(error, REIN_NO_MEMORY, "no memory for the pending signal of thread %d", thread->id);
     thread->deliver = 0;
-    LOG(&thread->process->monitor->log, REIN_LOG_TRACE, "Thread %d: signal %d is held back", thread->id,
-        held->signal.number);
     return 0;
 }
 
 static void run_step(struct request *request)
 {
     rein_thread *thread = request->thread;
-    int result = check(request, &request->error);
+    int result = thread_check_request(request, &request->error);
     if (!result && (!rein_state_is_stopped(thread->state) || thread->state == REIN_STATE_STOPPED_EXITING))
         result = thread_bad_state(thread, &request->error, "cannot single step",
                                   thread->state == REIN_STATE_STOPPED_EXITING ? "it is exiting" : "stop it first");
+    if (!result)
+        result = thread_check_call(thread, &request->error, "cannot single step");
     if (!result && request->on_monitor)
         result = error_set(&request->error, REIN_ON_MONITOR,
                            "a thread cannot be stepped in a callback, which would have to wait");
@@ -710,8 +755,10 @@ int rein_thread_step(rein_thread *thread, unsigned flags, int timeout_ms)
 static void run_set_signal(struct request *request)
 {
     rein_thread *thread = request->thread;
-    int result = check(request, &request->error);
-    if (!result && (thread->state != REIN_STATE_STOPPED_SIGNAL || !is_signal_stop(thread)))
+    int result = thread_check_request(request, &request->error);
+    if (!result)
+        result = thread_check_call(thread, &request->error, "cannot be given another signal");
+    if (!result && (thread->state != REIN_STATE_STOPPED_SIGNAL || !thread_is_at_signal(thread)))
         result = thread_bad_state(thread, &request->error, "cannot be given another signal",
                                   "only a thread that a signal has stopped can");
     if (!result) {

@@ -31,7 +31,7 @@ enum os_event_kind {
     OS_EVENT_VFORK_DONE,  /* .child */
     OS_EVENT_EXEC,        /* .former_id: the id that the thread had; its id is now the process's */
     OS_EVENT_EXITING,     /* .exit: about to die; the last stop */
-    OS_EVENT_SYSCALL,     /* entry of a system call, after os_resume(OS_RESUME_TO_SYSCALL) */
+    OS_EVENT_SYSCALL,     /* entry of a system call, after os_resume(OS_RESUME_TO_SYSCALL); from there, its end */
     /* Not stops. */
     OS_EVENT_EXITED, /* .exit: gone; its id may be used again from now on */
     OS_EVENT_LOST,   /* the kernel knows of no such tracee (any more) */
@@ -48,10 +48,10 @@ struct os_event {
 };
 
 enum os_resume {
-    OS_RESUME_RUN,        /* run; signal is delivered if the stop was SIGNAL, TRAP or STEPPED */
-    OS_RESUME_STEP,       /* run one instruction */
-    OS_RESUME_TO_SYSCALL, /* run until the entry of the next system call (a stop before it is a stop) */
-    OS_RESUME_LISTEN,     /* stay in the group-stop, but tell when it ends; only from GROUP_STOP */
+    OS_RESUME_RUN,  /* run; signal is delivered if the stop was SIGNAL, TRAP or STEPPED */
+    OS_RESUME_STEP, /* run one instruction */
+    OS_RESUME_TO_SYSCALL, /* run until the entry of the next system call, from there to its end (a stop before it is a stop) */
+    OS_RESUME_LISTEN, /* stay in the group-stop, but tell when it ends; only from GROUP_STOP */
 };
 
 enum os_thread_status { /* what the system shows of a thread without tracing it */
@@ -105,6 +105,18 @@ struct os_memory {
     uint64_t device, inode; /* what fd was opened on: the host may have closed it and given its number away */
 };
 
+/* Called for each piece of memory by a scan; stops when it answers other than 0, and the scan returns that. */
+typedef int (*os_memory_callback)(uint64_t start, uint64_t end, void *arg);
+
+enum os_call { /* system calls that the engine has a thread make itself */
+               OS_CALL_MMAP,
+               OS_CALL_MUNMAP,
+               OS_CALL_MPROTECT,
+               OS_CALL_OPEN_AT, /* directory, path, flags, mode */
+               OS_CALL_CLOSE,
+               OS_CALL_COUNT
+};
+
 struct os_waiter; /* what the monitor waits with: the backend's own */
 
 struct os_backend {
@@ -141,6 +153,8 @@ struct os_backend {
      * that is so, who has been seized must be seen to, for the kernel waits for their ends. */
     int (*seize)(int id);
     int (*interrupt)(int id); /* it will make one stop; -ESRCH if it is dying */
+    /* At a SYSCALL stop the signal is sent to the thread by the kernel itself, ahead of all others if it is one of
+     * fault_signals. */
     int (*resume)(int id, enum os_resume how, int signal);
     int (*detach)(int id, int signal); /* must be stopped */
     int (*get_registers)(int id, struct arch_registers *registers);
@@ -168,6 +182,27 @@ struct os_backend {
      * that does not want that runs first; *pc, if not NULL, is the instruction that makes it, and is executed again: what
      * is at *pc, a breakpoint say, was executed once already. */
     int (*call_is_made_again)(const struct arch_registers *registers, uint64_t *pc);
+
+    /* -- calls made in a tracee: see src/engine/remote_call.c -- */
+    /* May the thread, stopped with these registers, be made to make that call? 0; or a rein_error, and why not in words.
+     * filtered: also if a seccomp filter may have something against it. */
+    int (*check_call)(int pid, int id, const struct arch_registers *registers, const struct arch_call *call,
+                      bool filtered, char *text, size_t size);
+    const uint64_t *call_numbers; /* by enum os_call */
+    /* The siginfo of a SIGNAL, TRAP or STEPPED stop. */
+    int (*get_signal)(int id, struct rein_signal *signal);
+    /* The signals that are blocked just now: others than get_signal_mask's in a call that changes them for its time. */
+    int (*blocked_signals)(int pid, int id, uint64_t *mask);
+    /* Interrupted in a call that changes the signal mask for its time: can that be made once more, and interrupted again,
+     * without doing anything? */
+    bool (*call_can_repeat)(const struct arch_registers *registers);
+    /* Where in memory the thread keeps the word that names the restartable sequence (rseq(2)) it is in, 0 in none. The
+     * kernel clears that word when it sees the thread anywhere else. 0: it has no such word. */
+    uint64_t (*sequence_word)(int id);
+    /* All executable memory, where the instruction of a system call is likely first. Any thread. */
+    int (*for_each_code)(int id, os_memory_callback callback, void *arg);
+    /* A descriptor of the host's for what that one of the thread's is open on. */
+    int (*take_descriptor)(int pid, int id, int descriptor);
 
     /* -- looking at threads and processes; any thread may call these -- */
     /* May call back more than once for a thread. -ESRCH: no such process; -EAGAIN: so many have come and gone meanwhile that

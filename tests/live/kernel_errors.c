@@ -491,9 +491,19 @@ static void run_births(rein_process *process)
     }
 }
 
+static void make_call(rein_thread *thread)
+{
+    struct rein_syscall_options options = REIN_SYSCALL_OPTIONS_INIT;
+    static const rein_word nothing[6] = {0};
+    int64_t result;
+    options.timeout_ms = wait_ms();
+    rein(rein_thread_syscall(thread, SYS_gettid, nothing, &options, &result));
+}
+
 static void tell_all(rein_process *process, rein_thread *thread, const struct places *at)
 {
     look_at(process, thread, at->hot, at->scratch);
+    make_call(thread); /* in execve, or where it was when it was attached to: in a sleep, say */
     rein(rein_process_set_policy(process, REIN_CAUSE_COUNT, REIN_IGNORE));
     rein(rein_process_set_policy(process, REIN_CAUSE_BREAKPOINT, REIN_STOP_ALL));
     add(process, at->hot, NULL);
@@ -502,10 +512,12 @@ static void tell_all(rein_process *process, rein_thread *thread, const struct pl
     rein_thread *hit = take_event(process);
     if (hit) {
         look_at(process, hit, at->hot, at->scratch);
+        make_call(hit);
         rein(rein_thread_step(hit, 0, wait_ms()));
         /* Two signals that steps leave pending. */
         rein(rein_process_set_policy(process, REIN_CAUSE_SIGNAL, REIN_STOP_ALL));
         syscall(SYS_tgkill, rein_process_id(process), rein_thread_id(hit), SIGUSR1);
+        make_call(hit); /* at a signal's stop */
         rein(rein_thread_step(hit, 0, wait_ms()));
         syscall(SYS_tgkill, rein_process_id(process), rein_thread_id(hit), SIGCONT); /* a stop would make it void */
         rein(rein_thread_step(hit, 0, wait_ms()));

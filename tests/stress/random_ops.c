@@ -392,6 +392,7 @@ enum op {
     OP_WRITE_TEXT,
     OP_SCRATCH,
     OP_REGISTERS,
+    OP_CALL,
     OP_POLICY,
     OP_LIST,
     OP_CANCEL,
@@ -401,16 +402,16 @@ enum op {
     OP_COUNT
 };
 static const char *const op_names[OP_COUNT] = {
-    "attach", "spawn",  "detach", "kill",   "stop",      "continue",      "wait",    "events",
-    "step",   "thread", "add",    "remove", "read text", "write text",    "scratch", "registers",
-    "policy", "list",   "cancel", "audit",  "sure stop", "close monitor",
+    "attach", "spawn",  "detach", "kill",   "stop",      "continue",   "wait",          "events",
+    "step",   "thread", "add",    "remove", "read text", "write text", "scratch",       "registers",
+    "call",   "policy", "list",   "cancel", "audit",     "sure stop",  "close monitor",
 };
 /* How often each is done to a process that is held. */
 static const unsigned op_weights[OP_COUNT] = {
     [OP_DETACH] = 3,    [OP_KILL] = 1,       [OP_STOP] = 10,   [OP_CONTINUE] = 30, [OP_WAIT] = 8,
     [OP_EVENTS] = 10,   [OP_STEP] = 8,       [OP_THREAD] = 10, [OP_ADD] = 5,       [OP_REMOVE] = 4,
     [OP_READ_TEXT] = 4, [OP_WRITE_TEXT] = 2, [OP_SCRATCH] = 4, [OP_REGISTERS] = 6, [OP_POLICY] = 5,
-    [OP_LIST] = 4,      [OP_CANCEL] = 1,     [OP_AUDIT] = 4,   [OP_SURE_STOP] = 2,
+    [OP_CALL] = 8,      [OP_LIST] = 4,       [OP_CANCEL] = 1,  [OP_AUDIT] = 4,     [OP_SURE_STOP] = 2,
 };
 
 struct worker {
@@ -1012,6 +1013,24 @@ static int op_registers(struct worker *worker, struct target *target, rein_proce
     return result;
 }
 
+/* A call that a thread makes: its own id, or one that sleeps until its time is over. */
+static int op_call(struct worker *worker, struct target *target, rein_process *process)
+{
+    static const rein_word nothing[6] = {0};
+    rein_thread *thread = any_thread(worker, target, process);
+    struct rein_syscall_options options = REIN_SYSCALL_OPTIONS_INIT;
+    bool sleeps = one_in(&worker->random, 4);
+    int64_t answer = 0;
+    int id = thread ? rein_thread_id(thread) : 0; /* an exec may change it */
+    options.timeout_ms = sleeps ? (int)any(&worker->random, 10) : 10000;
+    int result = thread ? rein_thread_syscall(thread, sleeps ? SYS_pause : SYS_gettid, nothing, &options, &answer) : 0;
+    note(worker, target, result, "rein_thread_syscall");
+    if (thread && !result && (sleeps || (answer != id && answer != rein_thread_id(thread))))
+        complain("thread %d: its call returned %" PRId64, rein_thread_id(thread), answer);
+    rein_thread_unref(thread);
+    return result;
+}
+
 /* ---- Others ---- */
 
 static int op_events(struct worker *worker, struct target *target, rein_process *process)
@@ -1163,6 +1182,8 @@ static int operate(struct worker *worker, struct slot *slot, enum op op, struct 
         return op_scratch(worker, target, process);
     case OP_REGISTERS:
         return op_registers(worker, target, process);
+    case OP_CALL:
+        return op_call(worker, target, process);
     case OP_POLICY:
         return op_policy(worker, target, process);
     case OP_LIST:

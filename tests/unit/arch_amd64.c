@@ -196,9 +196,53 @@ static void T1_step_flag(void **state)
     assert_int_equal(arch_amd64.get(&registers, EFLAGS), 0x246);
 }
 
+/* I1: into a call, and back to one. */
+static void I1_calls(void **state)
+{
+    (void)state;
+    enum { RSI = 4, RDI = 5, R8 = 8, R9 = 9, R10 = 10, RDX = 3 };
+    static const int arguments[] = {RDI, RSI, RDX, R10, R8, R9};
+    const struct arch_call call = {.number = 39, .arguments = {1, 2, 3, 4, 5, 6}};
+    struct arch_registers before = numbered(), registers = before;
+    struct arch_call found;
+    arch_amd64.set(&registers, EFLAGS, 0x346);
+    arch_amd64.set_call(&registers, 0x401000, &call);
+    assert_int_equal(arch_amd64.get(&registers, RIP), 0x401000);
+    assert_int_equal(arch_amd64.get(&registers, RAX), 39);
+    assert_int_equal(arch_amd64.get(&registers, ORIG_RAX), UINT64_MAX);
+    assert_int_equal(arch_amd64.get(&registers, EFLAGS), 0x246);
+    assert_int_equal(arch_amd64.get(&registers, RSP), arch_amd64.get(&before, RSP));
+    for (size_t i = 0; i < 6; i++)
+        assert_int_equal(arch_amd64.get(&registers, arguments[i]), i + 1);
+
+    arch_amd64.set(&registers, ORIG_RAX, 39);
+    arch_amd64.set(&registers, RAX, (uint64_t)-514);
+    arch_amd64.get_call(&registers, &found);
+    assert_memory_equal(&found, &call, sizeof call);
+    assert_int_equal(arch_amd64.call_result(&registers), -514);
+    before = registers;
+    arch_amd64.drop_call(&registers);
+    assert_int_equal(arch_amd64.get(&registers, ORIG_RAX), UINT64_MAX);
+
+    registers = before;
+    arch_amd64.remake_call(&registers);
+    assert_int_equal(arch_amd64.get(&registers, RIP), 0x400ffe);
+    assert_int_equal(arch_amd64.get(&registers, RAX), 39);
+    assert_int_equal(arch_amd64.get(&registers, ORIG_RAX), UINT64_MAX);
+    arch_amd64.set(&before, RAX, (uint64_t)-516);
+    arch_amd64.remake_call(&before);
+    assert_int_equal(arch_amd64.get(&before, RAX), 219); /* restart_syscall */
+
+    size_t length;
+    assert_int_equal(arch_amd64.classify(arch_amd64.syscall, arch_amd64.syscall_size, &length),
+                     ARCH_INSTRUCTION_SYSCALL);
+    assert_int_equal(length, arch_amd64.syscall_size);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(I1_calls),
         cmocka_unit_test(R3_names_and_order),
         cmocka_unit_test(R3_W1_get_reads_the_kernels_field),
         cmocka_unit_test(R3_W1_set_changes_one_word),

@@ -40,6 +40,15 @@ const struct os_backend os_backend = {
     .restart_interrupted_call = linux_restart_interrupted_call,
     .call_is_made_again = linux_call_is_made_again,
 
+    .check_call = linux_check_call,
+    .call_numbers = linux_call_numbers,
+    .get_signal = linux_get_signal,
+    .blocked_signals = linux_blocked_signals,
+    .call_can_repeat = linux_call_can_repeat,
+    .sequence_word = linux_sequence_word,
+    .for_each_code = linux_for_each_code,
+    .take_descriptor = linux_take_descriptor,
+
     .for_each_thread = linux_for_each_thread,
     .for_each_child_of = linux_for_each_child_of,
     .thread_status = linux_thread_status,

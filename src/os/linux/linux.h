@@ -22,6 +22,8 @@ int linux_set_signal(int id, const struct rein_signal *signal);
 int linux_get_signal_mask(int id, uint64_t *mask);
 int linux_set_signal_mask(int id, uint64_t mask);
 int linux_trap_is_pending(int id);
+int linux_get_signal(int id, struct rein_signal *signal);
+uint64_t linux_sequence_word(int id);
 
 /* Turns what waitpid(id, &status, __WALL) gave into an event: 1. 0 when there is no event in it, because the thread was
  * killed in this very stop: wait for it again, without resuming it. Any kind of status is understood. */
@@ -42,6 +44,15 @@ void linux_seize_end(void); /* of a number of calls */
 /* ---- restart.c: system calls that a stop has interrupted ---- */
 int linux_restart_interrupted_call(int id, struct arch_registers *registers);
 int linux_call_is_made_again(const struct arch_registers *registers, uint64_t *pc);
+bool linux_call_can_repeat(const struct arch_registers *registers);
+/* Will it go on by restart_syscall(2), with what the kernel keeps for that, once for each thread? */
+bool linux_call_has_restart_block(const struct arch_registers *registers);
+
+/* ---- remote_call.c: calls made in a tracee ---- */
+int linux_check_call(int pid, int id, const struct arch_registers *registers, const struct arch_call *call,
+                     bool filtered, char *text, size_t size);
+extern const uint64_t linux_call_numbers[OS_CALL_COUNT];
+int linux_take_descriptor(int pid, int id, int descriptor);
 
 /* ---- wait.c ---- */
 int linux_waiter_create(enum rein_monitor_kind kind, bool (*is_tracee)(int id, void *arg),
@@ -87,6 +98,10 @@ int linux_tracer_of(int id, int *tracer);
 bool linux_same_memory(int id, int other_id);
 int linux_explain_seize(int pid, int id, int error, char *text, size_t size);
 void linux_explain_stuck(int pid, int id, char *text, size_t size);
+int linux_for_each_code(int id, os_memory_callback callback, void *arg);
+int linux_blocked_signals(int pid, int id, uint64_t *mask);
+/* 0: none, 1: strict, 2: a filter (seccomp(2)); a negative errno. */
+int linux_seccomp_mode(int pid, int id);
 /* The signals that wait in the thread's own queue (SigPnd), and in the process's (ShdPnd). */
 int linux_pending_signals(int id, uint64_t *own, uint64_t *shared);
 

@@ -467,6 +467,93 @@ int linux_pending_signals(int id, uint64_t *own, uint64_t *shared)
     return 0;
 }
 
+int linux_blocked_signals(int pid, int id, uint64_t *mask)
+{
+    char status[STATUS_SIZE];
+    ssize_t length = read_file(thread_path(pid, id, "status"), status, sizeof status);
+
+    if (length < 0)
+        return (int)length;
+    *mask = read_hexadecimal(status_field(status, "SigBlk"));
+    return 0;
+}
+
+/* Linux 3.8; a kernel without seccomp has no such line. */
+int linux_seccomp_mode(int pid, int id)
+{
+    char status[STATUS_SIZE];
+    ssize_t length = read_file(thread_path(pid, id, "status"), status, sizeof status);
+
+    return length < 0 ? (int)length : status_number(status, "Seccomp");
+}
+
+/* Lines "START-END rwxp ... [vdso]"; of a long one the start is enough. */
+#define MAP_LINE_SIZE 128
+
+struct map_line {
+    char text[MAP_LINE_SIZE];
+    size_t length;
+};
+
+/* Takes what has been read: the vdso's line, or the others'. */
+static int take_maps(struct map_line *line, const char *bytes, size_t size, bool vdso, os_memory_callback callback,
+                     void *arg)
+{
+    for (size_t i = 0; i < size; i++) {
+        if (bytes[i] != '\n') {
+            if (line->length < sizeof line->text - 1)
+                line->text[line->length++] = bytes[i];
+            continue;
+        }
+        line->text[line->length] = '\0';
+        line->length = 0;
+        const char *end = strchr(line->text, '-');
+        const char *access = end != NULL ? strchr(end, ' ') : NULL;
+
+        /* Behind INT64_MAX is the vsyscall page only, which holds no instruction that can be executed. */
+        if (access == NULL || access[1] == '\0' || access[2] == '\0' || access[3] != 'x' ||
+            read_hexadecimal(line->text) > INT64_MAX || (strstr(access, "[vdso]") != NULL) != vdso)
+            continue;
+        int result = callback(read_hexadecimal(line->text), read_hexadecimal(end + 1), arg);
+        if (result != 0)
+            return result;
+    }
+    return 0;
+}
+
+static int scan_maps(int id, bool vdso, os_memory_callback callback, void *arg)
+{
+    struct map_line line = {.length = 0};
+    int fd = open(process_path(id, "maps").text, O_RDONLY | O_CLOEXEC);
+    int result = 0;
+
+    if (fd < 0)
+        return errno == ENOENT ? -ESRCH : -errno;
+    for (;;) {
+        char buffer[4096];
+        ssize_t count = read(fd, buffer, sizeof buffer);
+
+        if (count < 0 && errno == EINTR)
+            continue;
+        if (count < 0)
+            result = -errno;
+        if (count <= 0)
+            break;
+        result = take_maps(&line, buffer, (size_t)count, vdso, callback, arg);
+        if (result != 0)
+            break;
+    }
+    close(fd);
+    return result;
+}
+
+int linux_for_each_code(int id, os_memory_callback callback, void *arg)
+{
+    int result = scan_maps(id, true, callback, arg);
+
+    return result != 0 ? result : scan_maps(id, false, callback, arg);
+}
+
 /* kcmp(2), Linux 3.5, where the kernel has it (CONFIG_KCMP) and no seccomp filter forbids it. Without it only the threads
  * of one process are known to share their memory. A child of vfork or clone(CLONE_VM) is then taken for one
  * with a memory of its own: nothing else in the system tells the two apart right after the call. */

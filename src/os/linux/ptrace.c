@@ -10,8 +10,10 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/ptrace.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 /* Everything that a tracee can tell of its own accord. TRACESYSGOOD marks a system call's stop, which is a bare
  * SIGTRAP without it. Not EXITKILL: tracees are to outlive us. */
@@ -148,6 +150,19 @@ int linux_set_signal(int id, const struct rein_signal *signal)
     return ptrace(PTRACE_SETSIGINFO, id, NULL, &info) == 0 ? 0 : -errno;
 }
 
+static void decode_signal(const siginfo_t *info, struct rein_signal *signal);
+
+int linux_get_signal(int id, struct rein_signal *signal)
+{
+    siginfo_t info;
+
+    memset(&info, 0, sizeof info);
+    if (ptrace(PTRACE_GETSIGINFO, id, NULL, &info) != 0)
+        return -errno;
+    decode_signal(&info, signal);
+    return 0;
+}
+
 /* Linux 3.11. Of a thread in epoll_pwait(2) and its like the kernel gives, and sets, the mask that it goes back to,
  * not the one that holds during the call. */
 int linux_get_signal_mask(int id, uint64_t *mask)
@@ -158,6 +173,22 @@ int linux_get_signal_mask(int id, uint64_t *mask)
 int linux_set_signal_mask(int id, uint64_t mask)
 {
     return ptrace(PTRACE_SETSIGMASK, id, in_pointer(sizeof mask), &mask) == 0 ? 0 : -errno;
+}
+
+/* Linux 5.13, not in glibc 2.36; before it nobody can tell. */
+#define GET_RSEQ_CONFIGURATION 0x420f
+struct rseq_configuration { /* struct ptrace_rseq_configuration */
+    uint64_t address;
+    uint32_t size, signature, flags, none;
+};
+#define RSEQ_SEQUENCE 8 /* offset of rseq_cs in struct rseq (linux/rseq.h) */
+
+uint64_t linux_sequence_word(int id)
+{
+    struct rseq_configuration found = {.address = 0};
+    long size = syscall(SYS_ptrace, GET_RSEQ_CONFIGURATION, id, sizeof found, &found);
+
+    return size == (long)sizeof found && found.address ? found.address + RSEQ_SEQUENCE : 0;
 }
 
 int linux_peek(int id, uint64_t address, long *word)

@@ -122,7 +122,40 @@ int linux_call_is_made_again(const struct arch_registers *registers, uint64_t *p
     return 1;
 }
 
+/* Who is interrupted in these gets -ERESTARTNOHAND; they have done nothing yet. */
+bool linux_call_can_repeat(const struct arch_registers *registers)
+{
+    struct user_regs_struct user;
+
+    if (linux_call_is_made_again(registers, NULL) != 1)
+        return false;
+    memcpy(&user, registers->bytes, sizeof user);
+    return user.orig_rax == SYS_rt_sigsuspend || user.orig_rax == SYS_ppoll || user.orig_rax == SYS_pselect6;
+}
+
+bool linux_call_has_restart_block(const struct arch_registers *registers)
+{
+    struct user_regs_struct user;
+
+    if (linux_call_is_made_again(registers, NULL) != 1)
+        return false;
+    memcpy(&user, registers->bytes, sizeof user);
+    return (int64_t)user.rax == -RESTART_LAST;
+}
+
 #else
+
+bool linux_call_can_repeat(const struct arch_registers *registers)
+{
+    (void)registers;
+    return false;
+}
+
+bool linux_call_has_restart_block(const struct arch_registers *registers)
+{
+    (void)registers;
+    return false;
+}
 
 int linux_restart_interrupted_call(int id, struct arch_registers *registers)
 {

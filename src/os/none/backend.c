@@ -68,6 +68,28 @@ static bool uses_step_flag(const struct arch_registers *registers)
     return false;
 }
 
+static void set_call(struct arch_registers *registers, uint64_t pc, const struct arch_call *call)
+{
+    (void)registers, (void)pc, (void)call;
+}
+
+static void get_call(const struct arch_registers *registers, struct arch_call *call)
+{
+    (void)registers;
+    *call = (struct arch_call){.number = 0};
+}
+
+static void change_call(struct arch_registers *registers)
+{
+    (void)registers;
+}
+
+static int64_t call_result(const struct arch_registers *registers)
+{
+    (void)registers;
+    return -ENOSYS;
+}
+
 static const struct arch no_arch = {
     .name = "none",
     .registers = NULL,
@@ -88,6 +110,12 @@ static const struct arch no_arch = {
     .pushed_flags = pushed_flags,
     .uses_step_flag = uses_step_flag,
     .clear_step_flag = clear_step_flag,
+    .syscall_size = 1,
+    .set_call = set_call,
+    .get_call = get_call,
+    .drop_call = change_call,
+    .remake_call = change_call,
+    .call_result = call_result,
 };
 
 /* ---- Waiting ---- */
@@ -231,6 +259,54 @@ static int call_is_made_again(const struct arch_registers *registers, uint64_t *
 {
     (void)registers, (void)pc;
     return 0;
+}
+
+/* ---- Calls made in a tracee ---- */
+
+static const uint64_t call_numbers[OS_CALL_COUNT];
+
+static int check_call(int pid, int id, const struct arch_registers *registers, const struct arch_call *call,
+                      bool filtered, char *text, size_t size)
+{
+    (void)pid, (void)id, (void)registers, (void)call, (void)filtered;
+    snprintf(text, size, "this build of rein has no backend for this platform");
+    return REIN_NOT_SUPPORTED;
+}
+
+static int get_signal(int id, struct rein_signal *signal)
+{
+    (void)id, (void)signal;
+    return -ENOSYS;
+}
+
+static int blocked_signals(int pid, int id, uint64_t *mask)
+{
+    (void)pid, (void)id, (void)mask;
+    return -ENOSYS;
+}
+
+static bool call_can_repeat(const struct arch_registers *registers)
+{
+    (void)registers;
+    return false;
+}
+
+static uint64_t sequence_word(int id)
+{
+    (void)id;
+    return 0;
+}
+
+static int for_each_code(int id, os_memory_callback callback, void *arg)
+{
+    (void)id, (void)callback, (void)arg;
+    return -ENOSYS;
+}
+
+static int take_descriptor(int pid, int id, int descriptor)
+{
+    (void)pid, (void)id, (void)descriptor;
+    return -ENOSYS;
 }
 
 /* ---- Looking ---- */
@@ -445,6 +521,15 @@ const struct os_backend os_backend = {
     .trap_is_pending = trap_is_pending,
     .restart_interrupted_call = restart_interrupted_call,
     .call_is_made_again = call_is_made_again,
+
+    .check_call = check_call,
+    .call_numbers = call_numbers,
+    .get_signal = get_signal,
+    .blocked_signals = blocked_signals,
+    .call_can_repeat = call_can_repeat,
+    .sequence_word = sequence_word,
+    .for_each_code = for_each_code,
+    .take_descriptor = take_descriptor,
 
     .for_each_thread = for_each,
     .for_each_child_of = for_each,
