@@ -133,7 +133,13 @@ static const struct arch_register registers[] = {
 /* Those that are spoken of here: indices. */
 enum {
     AMD64_rax = 0,
+    AMD64_rdx = 3,
+    AMD64_rsi = 4,
+    AMD64_rdi = 5,
     AMD64_rsp = 7,
+    AMD64_r8 = 8,
+    AMD64_r9 = 9,
+    AMD64_r10 = 10,
     AMD64_rip = 16,
     AMD64_eflags = 17,
     AMD64_orig_rax = 24,
@@ -290,40 +296,40 @@ static void clear_step_flag(struct arch_registers *block)
  * instruction is rax. */
 static const int argument_registers[] = {AMD64_rdi, AMD64_rsi, AMD64_rdx, AMD64_r10, AMD64_r8, AMD64_r9};
 
-static void set_call(struct arch_registers *registers, uint64_t pc, const struct arch_call *call)
+static void set_call(struct arch_registers *block, uint64_t pc, const struct arch_call *call)
 {
-    put(registers, AMD64_orig_rax, UINT64_MAX);
-    put(registers, AMD64_rip, pc);
-    put(registers, AMD64_rax, call->number);
+    put(block, AMD64_orig_rax, UINT64_MAX);
+    put(block, AMD64_rip, pc);
+    put(block, AMD64_rax, call->number);
     for (size_t i = 0; i < sizeof argument_registers / sizeof *argument_registers; i++)
-        put(registers, argument_registers[i], call->arguments[i]);
-    clear_step_flag(registers);
+        put(block, argument_registers[i], call->arguments[i]);
+    clear_step_flag(block);
 }
 
-static void get_call(const struct arch_registers *registers, struct arch_call *call)
+static void get_call(const struct arch_registers *block, struct arch_call *call)
 {
-    call->number = get(registers, AMD64_orig_rax);
+    call->number = get(block, AMD64_orig_rax);
     for (size_t i = 0; i < sizeof argument_registers / sizeof *argument_registers; i++)
-        call->arguments[i] = get(registers, argument_registers[i]);
+        call->arguments[i] = get(block, argument_registers[i]);
 }
 
-static void drop_call(struct arch_registers *registers)
+static void drop_call(struct arch_registers *block)
 {
-    put(registers, AMD64_orig_rax, UINT64_MAX);
+    put(block, AMD64_orig_rax, UINT64_MAX);
 }
 
 /* What the kernel does, too. */
-static void remake_call(struct arch_registers *registers)
+static void remake_call(struct arch_registers *block)
 {
-    bool rest = (int64_t)get(registers, AMD64_rax) == -516; /* ERESTART_RESTARTBLOCK */
-    put(registers, AMD64_rax, rest ? 219 /* restart_syscall */ : get(registers, AMD64_orig_rax));
-    put(registers, AMD64_rip, get(registers, AMD64_rip) - 2);
-    drop_call(registers);
+    bool rest = (int64_t)get(block, AMD64_rax) == -516; /* ERESTART_RESTARTBLOCK */
+    put(block, AMD64_rax, rest ? 219 /* restart_syscall */ : get(block, AMD64_orig_rax));
+    put(block, AMD64_rip, get(block, AMD64_rip) - 2);
+    drop_call(block);
 }
 
-static int64_t call_result(const struct arch_registers *registers)
+static int64_t call_result(const struct arch_registers *block)
 {
-    return (int64_t)get(registers, AMD64_rax);
+    return (int64_t)get(block, AMD64_rax);
 }
 
 const struct arch arch_amd64 = {

@@ -16,7 +16,7 @@
 #define ARCH_REGISTERS_MAX 512 /* bytes; amd64 needs 216, arm64 272 */
 #define ARCH_TRAP_MAX 4        /* bytes of the longest breakpoint instruction */
 #define ARCH_INSTRUCTION_MAX 16
-#define ARCH_PARTS_MAX 19 /* of a block; amd64's highest state component is 18 */
+#define ARCH_PARTS_MAX 19  /* of a block; amd64's highest state component is 18 */
 #define ARCH_SYSCALL_MAX 4 /* bytes of the instruction that makes a system call */
 
 struct arch_registers {
