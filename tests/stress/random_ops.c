@@ -333,7 +333,7 @@ static enum rein_verdict on_event(rein_thread *thread, const struct rein_cause *
     if (cause->kind == REIN_CAUSE_EXEC && target->spawned)
         add_whole_life(process, target);
     if (rein_thread_state(thread, &state) == 0 && !rein_state_is_stopped(state) &&
-        cause->kind != REIN_CAUSE_THREAD_EXIT)
+        cause->kind != REIN_CAUSE_THREAD_EXIT && cause->kind != REIN_CAUSE_PROCESS_EXIT)
         complain("in a callback for %s thread %d is in state %s", rein_cause_name(cause->kind), rein_thread_id(thread),
                  rein_state_name(state));
     if (atomic_load(&target->left_alone))
