@@ -13,6 +13,8 @@
 #define ARCH_REGISTERS_MAX 512 /* bytes; amd64 needs 216, arm64 272 */
 #define ARCH_TRAP_MAX 4        /* bytes of the longest breakpoint instruction */
 #define ARCH_INSTRUCTION_MAX 16
+#define ARCH_WATCH_SLOTS 4 /* debug registers at most that watch something; arm64 will need 32 */
+#define ARCH_WATCH_WORDS 8 /* of what the kernel takes to set them all; arm64 will need more */
 
 struct arch_registers {
     uint64_t bytes[ARCH_REGISTERS_MAX / 8];
@@ -27,6 +29,14 @@ enum arch_instruction {
     ARCH_INSTRUCTION_PUSHES_FLAGS, /* the trap flag of a single-step shows in what it pushes */
     ARCH_INSTRUCTION_POPS_FLAGS,   /* sets the program's own trap flag, perhaps */
     ARCH_INSTRUCTION_UNKNOWN,      /* not decodable: treat as plain */
+};
+
+/* What one debug register watches. The order of the kinds is rein_watch_kind's. */
+enum arch_watch_kind { ARCH_WATCH_EXECUTE, ARCH_WATCH_WRITE, ARCH_WATCH_READ_WRITE, ARCH_WATCH_KINDS };
+struct arch_watch {
+    uint64_t address;
+    unsigned size; /* bytes; what split_watch makes of a range */
+    enum arch_watch_kind kind;
 };
 
 struct arch {
@@ -51,6 +61,19 @@ struct arch {
     /* Does the program use the single-step flag itself? Asked before the step. */
     bool (*uses_step_flag)(const struct arch_registers *registers);
     void (*clear_step_flag)(struct arch_registers *registers);
+
+    /* Debug registers: how many there are in each of two pools, and which pool a kind is taken from (amd64 has one for all,
+     * arm64 one for instructions and one for data). */
+    unsigned watch_slots[2];
+    unsigned char watch_pool[ARCH_WATCH_KINDS];
+    /* Cuts a range into what single registers can watch, exactly: how many that takes; those for which there is room are
+     * written. 0: the range cannot be watched so. */
+    size_t (*split_watch)(uint64_t address, uint64_t size, enum arch_watch_kind kind, struct arch_watch *pieces,
+                          size_t room);
+    /* In the kernel's form; the Nth of the watches takes slot N of its pool. */
+    void (*encode_watches)(const struct arch_watch *watches, size_t count, uint64_t words[ARCH_WATCH_WORDS]);
+    /* The instruction at the pc is executed though an execute watchpoint is there: it has been hit. */
+    void (*pass_watch)(struct arch_registers *registers);
 };
 
 extern const struct arch arch_amd64;

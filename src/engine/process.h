@@ -6,6 +6,7 @@
 #include "engine/breakpoint.h"
 #include "engine/monitor.h"
 #include "engine/state.h"
+#include "engine/watch.h"
 
 /* ---- Threads ---- */
 
@@ -93,6 +94,10 @@ struct rein_thread {
     bool deliver_is_void;     /* one of the other kind came since, see thread_drop_contradicted: not to be held back */
     struct held_signal *held; /* those that steps have left pending, delivered by the next continue */
     struct rein_cause cause;
+    struct watched watched;
+    bool
+        trap_waits; /* it was resumed for a trap that it has executed already to come out, and executes nothing before that */
+    bool watched_stop; /* at the stop that it is in debug registers may have fired */
 };
 
 /* Stopped in the kernel, and to stay so until more is heard. */
@@ -170,6 +175,7 @@ struct rein_process {
     unsigned unsettled;    /* threads that count as running to the caller, but for those that cannot be stopped now */
     struct list ready;
 
+    struct watchpoints watchpoints;
     struct breakpoints breakpoints;
     enum pass pass;
     unsigned pass_steppers;

@@ -38,6 +38,10 @@ const struct os_backend os_backend = {
     .restart_interrupted_call = linux_restart_interrupted_call,
     .call_is_made_again = linux_call_is_made_again,
 
+    .set_watches = linux_set_watches,
+    .take_watch_hits = linux_take_watch_hits,
+    .try_watch = linux_try_watch,
+
     .for_each_thread = linux_for_each_thread,
     .for_each_child_of = linux_for_each_child_of,
     .thread_status = linux_thread_status,
