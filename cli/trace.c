@@ -42,18 +42,12 @@ static const char help[] =
 enum { OPTION_NO_ASLR = 256 };
 
 static const struct option long_options[] = {
-    {"break", required_argument, NULL, 'b'},
-    {"count", no_argument, NULL, 'c'},
-    {"watch", required_argument, NULL, 'w'},
-    {"threads", no_argument, NULL, 't'},
-    {"follow", no_argument, NULL, 'f'},
-    {"events", required_argument, NULL, 'e'},
-    {"json", no_argument, NULL, 'j'},
-    {"output", required_argument, NULL, 'o'},
-    {"pid", required_argument, NULL, 'p'},
-    {"no-aslr", no_argument, NULL, OPTION_NO_ASLR},
-    {"help", no_argument, NULL, 'h'},
-    {NULL, 0, NULL, 0},
+    {"break", required_argument, NULL, 'b'}, {"count", no_argument, NULL, 'c'},
+    {"watch", required_argument, NULL, 'w'}, {"threads", no_argument, NULL, 't'},
+    {"follow", no_argument, NULL, 'f'},      {"events", required_argument, NULL, 'e'},
+    {"json", no_argument, NULL, 'j'},        {"output", required_argument, NULL, 'o'},
+    {"pid", required_argument, NULL, 'p'},   {"no-aslr", no_argument, NULL, OPTION_NO_ASLR},
+    {"help", no_argument, NULL, 'h'},        {NULL, 0, NULL, 0},
 };
 
 struct options {

@@ -54,7 +54,7 @@ struct tracer {
     struct tracee *first;   /* the one that was started or attached to; it is kept to the end */
     struct tracee *tracees; /* all */
     struct module_files files;
-    struct sites sites; /* what is wanted, and the hits of those that have ended */
+    struct sites sites;     /* what is wanted, and the hits of those that have ended */
     struct watches watches; /* likewise */
     struct output output;
     unsigned ends; /* how many have ended */

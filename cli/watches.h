@@ -21,7 +21,7 @@ struct watch {
     struct module *module; /* NULL: not mapped now, or an absolute address */
     bool found;            /* in the present program; address and size are known */
     bool found_ever;
-    bool is_wrong; /* there is such a symbol, but it cannot be watched: the failure says why */
+    bool is_wrong;  /* there is such a symbol, but it cannot be watched: the failure says why */
     bool is_silent; /* what is missing is not worth a word */
     bool told;      /* that it was found, or why not, was reported */
     uint64_t address;

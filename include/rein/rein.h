@@ -337,8 +337,8 @@ struct rein_cause {
     int former_id;
     rein_word pc;
     struct rein_exit exit;
-    rein_thread *new_thread;   /* counted: see rein_cause_clear */
-    rein_process *new_process; /* likewise; NULL: it is not followed */
+    rein_thread *new_thread;     /* counted: see rein_cause_clear */
+    rein_process *new_process;   /* likewise; NULL: it is not followed */
     rein_watchpoint *watchpoint; /* counted, as well */
     bool value_known; /* of a watchpoint of 1 to 8 bytes that is not for execution, in memory that can be read */
     rein_word old_value, value; /* what was there when rein last looked, and now; zero-extended */
@@ -656,7 +656,8 @@ REIN_API uint64_t rein_breakpoint_hits(const rein_breakpoint *breakpoint);
  * looked: when the watchpoint was added, at the last hit, and after rein_process_write; the value is what is there
  * when the hit is seen: other threads may have written since, if they were not stopped.
  *
- * All threads are watched, new ones before they run any code; a forked child is not. An exec forgets all watchpoints. A
+ * All threads are watched, new ones before they run any code; a forked child is not, also when it is followed: it can be
+ * given watchpoints of its own when it is told of, before it runs. An exec forgets all watchpoints. A
  * process that is let go has none left. While a thread is in the kernel and cannot be stopped (rein_process_stop) its
  * registers cannot be cleared: it is let go when it comes out, and the monitor's end waits for that for three seconds.
  * A thread that is let go with them by the kernel, because it did not come out, or since the MONITOR WAS KILLED, dies

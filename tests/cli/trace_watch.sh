@@ -109,6 +109,32 @@ has err '^ +4  0x[0-9a-f]{16}  lib_state$'
 ends 3 "$REIN_BINARY" trace -w lib_state ./program
 has err '^ +-  never appeared +lib_state$'
 
+# Followed children are watched from their first instruction, each in its own memory.
+cat >family.c <<'C'
+#include <sys/wait.h>
+#include <unistd.h>
+long counter;
+int main(void)
+{
+    for (int i = 0; i < 3; i++)
+        if (fork() == 0) {
+            counter += 2;
+            _exit(0);
+        }
+    while (wait(NULL) > 0)
+        ;
+    counter++;
+    return 3;
+}
+C
+tracee -o family family.c
+ends 3 "$REIN_BINARY" trace -f -e watchpoint -w counter ./family
+has err 'write to counter: 0x0 -> 0x2, by main' 3
+has err 'write to counter: 0x0 -> 0x1, by main' 1
+has err '^ +4  0x[0-9a-f]{16}  counter$'
+ends 3 "$REIN_BINARY" trace -e watchpoint -w counter ./family
+has err 'write to counter: ' 1
+
 # A process that runs: let go, it is as before.
 mkfifo told
 "$REIN_FIXTURES/watched" loop 2 <told >watched.out 2>&1 &
