@@ -12,6 +12,7 @@
 
 struct site;
 struct tracee;
+struct watch;
 
 enum record_kind {
     RECORD_CAUSE,     /* an event, of the kind in .cause */
@@ -26,11 +27,14 @@ struct record {
     int tid;
     rein_thread *held; /* counted; it waits until it is continued. NULL: it has gone on */
     struct timespec time;
-    struct site *site; /* breakpoint */
-    rein_word pc;      /* breakpoint, signal */
-    int other;         /* the new thread, the child, the former id */
-    int inner;         /* the child's id in its own namespace; 0: the same */
-    unsigned conts;    /* group-stop: how many SIGCONT had been seen */
+    struct site *site;   /* breakpoint */
+    struct watch *watch; /* watchpoint */
+    bool value_known;
+    rein_word old_value, new_value;
+    rein_word pc;   /* breakpoint, watchpoint, signal */
+    int other;      /* the new thread, the child, the former id */
+    int inner;      /* the child's id in its own namespace; 0: the same */
+    unsigned conts; /* group-stop: how many SIGCONT had been seen */
     struct rein_exit exit;
     char name[16]; /* thread exit */
     char *program; /* exec: to be freed; NULL: not known */

@@ -186,6 +186,34 @@ static void set_site(json_t *object, const struct site *site)
     }
 }
 
+static void set_watch(json_t *object, const struct watch *watch)
+{
+    output_set_text(object, "watch", watch->text);
+    if (!watch->found_ever)
+        return;
+    set_address(object, "address", watch->address);
+    set_number(object, "size", (int64_t)watch->size);
+}
+
+/* The pc is behind the instruction that has written: what is told is where its last byte is. */
+static uint64_t writer_of(const struct record *record)
+{
+    return record->pc - 1;
+}
+
+static void set_write(struct output *output, json_t *object, const struct record *record)
+{
+    struct described place;
+    set_watch(object, record->watch);
+    if (record->value_known) {
+        set_address(object, "old", record->old_value);
+        set_address(object, "new", record->new_value);
+    }
+    set_address(object, "pc", record->pc);
+    modules_describe(output->modules, writer_of(record), &place);
+    output_set_place(object, &place);
+}
+
 static void set_exit(json_t *object, const struct rein_exit *how)
 {
     if (!how->signaled) {
@@ -271,6 +299,9 @@ static void event_json(struct output *output, const struct record *record, const
         set_address(object, "pc", record->pc);
         set_site(object, record->site);
         break;
+    case REIN_CAUSE_WATCHPOINT:
+        set_write(output, object, record);
+        break;
     case REIN_CAUSE_SIGNAL:
         set_signal(output, object, record);
         break;
@@ -311,11 +342,18 @@ static void event_text(struct output *output, const struct record *record, const
                                .pc = record->pc,
                                .exit = record->exit,
                                .signal = {.number = record->number}};
-    char text[128], *more;
+    char text[128], values[64] = "", *more;
     rein_cause_text(&cause, text, sizeof text);
     switch (record->cause) {
     case REIN_CAUSE_BREAKPOINT:
         line(output, record->tid, "%s: %s", text, record->site->label);
+        break;
+    case REIN_CAUSE_WATCHPOINT:
+        if (record->value_known)
+            snprintf(values, sizeof values, ": 0x%" PRIx64 " -> 0x%" PRIx64, record->old_value, record->new_value);
+        more = modules_describe_text(output->modules, writer_of(record));
+        line(output, record->tid, "write to %s%s, by %s", record->watch->text, values, more);
+        free(more);
         break;
     case REIN_CAUSE_SIGNAL:
         more = signal_text(output, record);
@@ -498,7 +536,7 @@ static json_t *site_json(const struct output *output, const struct site *site)
     return object;
 }
 
-static void summary_json(struct output *output, const struct sites *sites)
+static void summary_json(struct output *output, const struct sites *sites, const struct watches *watches)
 {
     json_t *object = begin_json(output, "summary", NULL, 0), *signals = json_object(), *list = json_array();
     json_object_set_new(object, "seconds", json_real(seconds_since(&output->begin)));
@@ -511,9 +549,20 @@ static void summary_json(struct output *output, const struct sites *sites)
         json_array_append_new(list, site_json(output, sites->items[i]));
     json_object_set_new(object, "locations", list);
     list = json_array();
+    for (size_t i = 0; i < watches->count; i++) {
+        json_t *watch = json_object();
+        set_watch(watch, watches->items[i]);
+        set_number(watch, "hits", (int64_t)watch_hits(watches->items[i]));
+        json_array_append_new(list, watch);
+    }
+    json_object_set_new(object, "watches", list);
+    list = json_array();
     for (size_t i = 0; i < sites->wanted_count; i++)
         if (!sites->wanted[i].found_ever)
             json_array_append_new(list, json_string(sites->wanted[i].location.text));
+    for (size_t i = 0; i < watches->count; i++)
+        if (!watches->items[i]->found_ever)
+            json_array_append_new(list, json_string(watches->items[i]->text));
     json_object_set_new(object, "never_appeared", list);
     end_json(output, object);
 }
@@ -531,15 +580,32 @@ static void threads_table(const struct output *output, const struct sites *sites
     }
 }
 
-static void summary_text(struct output *output, const struct sites *sites)
+static void watches_table(FILE *file, const struct watches *watches)
+{
+    fprintf(file, "%12s  %-18s  %s\n", "writes", "address", "variable");
+    for (size_t i = 0; i < watches->count; i++) {
+        const struct watch *watch = watches->items[i];
+        if (watch->found_ever)
+            fprintf(file, "%12" PRIu64 "  0x%016" PRIx64 "  %s\n", watch_hits(watch), watch->address, watch->text);
+        else
+            fprintf(file, "%12s  %-18s  %s\n", "-", "never appeared", watch->text);
+    }
+}
+
+static void summary_text(struct output *output, const struct sites *sites, const struct watches *watches)
 {
     FILE *file = output->file;
-    uint64_t hits = 0;
+    uint64_t hits = 0, writes = 0;
+    for (size_t i = 0; i < watches->count; i++)
+        writes += watch_hits(watches->items[i]);
     for (size_t i = 0; i < sites->count; i++)
         hits += site_hits(sites->items[i]);
-    fprintf(file, "%.2f seconds: %" PRIu64 " thread%s created, %" PRIu64 " breakpoint hit%s, %" PRIu64 " signal%s",
-            seconds_since(&output->begin), output->threads, output->threads == 1 ? "" : "s", hits, hits == 1 ? "" : "s",
-            output->signals, output->signals == 1 ? "" : "s");
+    fprintf(file, "%.2f seconds: %" PRIu64 " thread%s created, %" PRIu64 " breakpoint hit%s, ",
+            seconds_since(&output->begin), output->threads, output->threads == 1 ? "" : "s", hits,
+            hits == 1 ? "" : "s");
+    if (watches->count > 0)
+        fprintf(file, "%" PRIu64 " watched write%s, ", writes, writes == 1 ? "" : "s");
+    fprintf(file, "%" PRIu64 " signal%s", output->signals, output->signals == 1 ? "" : "s");
     const char *between = " (";
     for (int i = 1; i < 65; i++) {
         if (output->signal_counts[i] == 0)
@@ -548,6 +614,8 @@ static void summary_text(struct output *output, const struct sites *sites)
         between = ", ";
     }
     fputs(output->signals > 0 ? ")\n" : "\n", file);
+    if (watches->count > 0)
+        watches_table(file, watches);
     if (sites->wanted_count == 0)
         return;
     fprintf(file, "%12s  %-18s  %s\n", "hits", "address", "location");
@@ -567,12 +635,12 @@ static void summary_text(struct output *output, const struct sites *sites)
         threads_table(output, sites);
 }
 
-void output_summary(struct output *output, const struct sites *sites)
+void output_summary(struct output *output, const struct sites *sites, const struct watches *watches)
 {
     if (output->failed)
         return;
     if (output->json)
-        summary_json(output, sites);
+        summary_json(output, sites, watches);
     else
-        summary_text(output, sites);
+        summary_text(output, sites, watches);
 }

@@ -11,6 +11,7 @@
 #include "journal.h"
 #include "modules.h"
 #include "sites.h"
+#include "watches.h"
 
 struct output {
     FILE *file; /* collects; what it lets go is written to fd */
@@ -51,7 +52,7 @@ void output_location(struct output *output, const struct site *site);
 void output_warning(struct output *output, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void output_ended(struct output *output, const struct rein_exit *how);
 void output_detached(struct output *output);
-void output_summary(struct output *output, const struct sites *sites);
+void output_summary(struct output *output, const struct sites *sites, const struct watches *watches);
 
 /* For other JSON output: sets key to text; what is not UTF-8 in it becomes '?'. */
 struct json_t;

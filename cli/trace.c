@@ -22,11 +22,15 @@ static const char help[] =
     "                          SOURCE:LINE           where the line's first statement begins\n"
     "                          0xADDRESS             in the process\n"
     "                          FILE:0xADDRESS        the file's own address, as objdump shows it\n"
+    "  -w, --watch EXPR[:SIZE]\n"
+    "                        tell who writes to a variable, and what; may be repeated. EXPR is SYMBOL[+OFFSET],\n"
+    "                          FILE:SYMBOL[+OFFSET], 0xADDRESS or FILE:0xADDRESS; SIZE is in bytes\n"
     "  -c, --count           no line for a hit, a table at the end\n"
     "  -t, --threads         with hits by thread in the summary\n"
     "  -f, --follow          trace what the program makes, too: children, and theirs\n"
     "  -ff                   likewise, each process to a file of its own: FILE.PID, with -o FILE\n"
-    "  -e, --events LIST     only these events: breakpoint,signal,thread,exec,fork,exit,group-stop, all or none\n"
+    "  -e, --events LIST     only these events: breakpoint,watchpoint,signal,thread,exec,fork,exit,\n"
+    "                          group-stop, all or none\n"
     "  -j, --json            one JSON object a line\n"
     "  -o, --output FILE     write to FILE\n"
     "  -p, --pid PID         follow a process that runs; ^C lets it go\n"
@@ -38,17 +42,12 @@ static const char help[] =
 enum { OPTION_NO_ASLR = 256 };
 
 static const struct option long_options[] = {
-    {"break", required_argument, NULL, 'b'},
-    {"count", no_argument, NULL, 'c'},
-    {"threads", no_argument, NULL, 't'},
-    {"follow", no_argument, NULL, 'f'},
-    {"events", required_argument, NULL, 'e'},
-    {"json", no_argument, NULL, 'j'},
-    {"output", required_argument, NULL, 'o'},
-    {"pid", required_argument, NULL, 'p'},
-    {"no-aslr", no_argument, NULL, OPTION_NO_ASLR},
-    {"help", no_argument, NULL, 'h'},
-    {NULL, 0, NULL, 0},
+    {"break", required_argument, NULL, 'b'}, {"count", no_argument, NULL, 'c'},
+    {"watch", required_argument, NULL, 'w'}, {"threads", no_argument, NULL, 't'},
+    {"follow", no_argument, NULL, 'f'},      {"events", required_argument, NULL, 'e'},
+    {"json", no_argument, NULL, 'j'},        {"output", required_argument, NULL, 'o'},
+    {"pid", required_argument, NULL, 'p'},   {"no-aslr", no_argument, NULL, OPTION_NO_ASLR},
+    {"help", no_argument, NULL, 'h'},        {NULL, 0, NULL, 0},
 };
 
 struct options {
@@ -66,6 +65,7 @@ static const struct {
     unsigned kinds;
 } event_names[] = {
     {"breakpoint", KIND(BREAKPOINT)},
+    {"watchpoint", KIND(WATCHPOINT)},
     {"signal", KIND(SIGNAL)},
     {"thread", KIND(THREAD_CREATE) | KIND(THREAD_EXIT)},
     {"exec", KIND(EXEC)},
@@ -104,6 +104,10 @@ static int parse_option(struct tracer *tracer, struct options *options, int opti
     case 'b':
         if (!sites_add(&tracer->sites, optarg, &why))
             return cli_usage("trace", "-b %s: %s", optarg, why);
+        break;
+    case 'w':
+        if (!watches_add(&tracer->watches, optarg, &why))
+            return cli_usage("trace", "-w %s: %s", optarg, why);
         break;
     case 'c':
         tracer->count = true;
@@ -151,7 +155,7 @@ static int parse_options(struct tracer *tracer, struct options *options, int arg
     int option, status;
     static char name[] = "rein"; /* getopt's messages begin with it */
     argv[0] = name;
-    while ((option = getopt_long(argc, argv, "+b:ctfe:jo:p:h", long_options, NULL)) != -1)
+    while ((option = getopt_long(argc, argv, "+b:ctfe:jo:p:hw:", long_options, NULL)) != -1)
         if ((status = parse_option(tracer, options, option)) != 0)
             return status;
     options->command = optind < argc ? argv + optind : NULL;
@@ -215,7 +219,7 @@ static int attach(struct tracer *tracer, int pid)
     /* What takes long, opening files, is done before the process is stopped; and a location that cannot be is told
      * before anything is touched. */
     tracee->modules.pid = pid;
-    if (tracee->sites.wanted_count > 0 && modules_scan(&tracee->modules) && !tracer_prepare(tracee))
+    if (tracer_wants_places(tracer) && modules_scan(&tracee->modules) && !tracer_prepare(tracee))
         return STATUS_FAILED;
     if (!make_monitor(tracer))
         return STATUS_FAILED;

@@ -27,6 +27,8 @@ static struct tracee *make_tracee(struct tracer *tracer, rein_process *process)
     tracee->modules.files = &tracer->files;
     tracee->sites.modules = &tracee->modules;
     tracee->sites.owner = tracee;
+    tracee->watches.modules = &tracee->modules;
+    tracee->watches.owner = tracee;
     return tracee;
 }
 
@@ -34,6 +36,7 @@ static void add_tracee(struct tracee *tracee)
 {
     struct tracer *tracer = tracee->tracer;
     sites_want_the_same(&tracee->sites, &tracer->sites, tracee != tracer->first);
+    watches_want_the_same(&tracee->watches, &tracer->watches, tracee != tracer->first);
     tracee->output = &tracer->output;
     tracee->next = tracer->tracees;
     tracer->tracees = tracee;
@@ -52,6 +55,7 @@ static void free_tracee(struct tracee *tracee)
     rein_process_unref(tracee->process);
     rein_breakpoint_unref(tracee->linker_breakpoint);
     sites_free(&tracee->sites);
+    watches_free(&tracee->watches);
     modules_free(&tracee->modules);
     if (tracee->output != NULL && tracee->output != &tracee->tracer->output) {
         output_close(tracee->output);
@@ -68,7 +72,13 @@ void tracer_free(struct tracer *tracer)
         free_tracee(tracee);
     }
     sites_free(&tracer->sites);
+    watches_free(&tracer->watches);
     module_files_free(&tracer->files);
+}
+
+bool tracer_wants_places(const struct tracer *tracer)
+{
+    return tracer->sites.wanted_count + tracer->watches.count > 0;
 }
 
 /* ---- On the monitor ---- */
@@ -117,6 +127,22 @@ static enum rein_verdict on_hit(rein_thread *thread, rein_breakpoint *breakpoint
     struct site *site = arg;
     (void)breakpoint;
     return note_hit(site->owner, site, thread);
+}
+
+static enum rein_verdict on_write(rein_thread *thread, const struct rein_cause *cause, void *arg)
+{
+    struct watch *watch = arg;
+    struct tracee *tracee = watch->owner;
+    const struct tracer *tracer = tracee->tracer;
+    if (tracer->count || !(tracer->shown & (1u << REIN_CAUSE_WATCHPOINT)))
+        return REIN_VERDICT_GO_ON;
+    struct record record = begin_record(tracee, thread, REIN_CAUSE_WATCHPOINT);
+    record.watch = watch;
+    record.pc = cause->pc;
+    record.value_known = cause->value_known;
+    record.old_value = cause->old_value;
+    record.new_value = cause->value;
+    return note(&record, thread, is_far_behind(tracer));
 }
 
 static enum rein_verdict on_linker(rein_thread *thread, rein_breakpoint *breakpoint, void *arg)
@@ -180,7 +206,7 @@ static bool note_child(struct record *record, const struct rein_cause *cause)
     rein_process_set_callback(cause->new_process, on_event, record->child);
     if (rein_process_inner_id(cause->new_process, &record->inner) != 0 || record->inner == record->other)
         record->inner = 0;
-    return cause->kind == REIN_CAUSE_FORK && tracee->tracer->sites.wanted_count > 0;
+    return cause->kind == REIN_CAUSE_FORK && tracer_wants_places(tracee->tracer);
 }
 
 static enum rein_verdict on_event(rein_thread *thread, const struct rein_cause *cause, void *arg)
@@ -213,7 +239,7 @@ static enum rein_verdict on_event(rein_thread *thread, const struct rein_cause *
         tracee->linker.notify = 0;
         record.other = cause->former_id;
         record.program = program_of(tracee->process);
-        hold = tracer->sites.wanted_count > 0;
+        hold = tracer_wants_places(tracer);
         break;
     case REIN_CAUSE_FORK:
     case REIN_CAUSE_VFORK:
@@ -265,6 +291,7 @@ static int set_on_monitor(void *arg)
     if (tracee->linker.notify == 0)
         set_linker_breakpoint(tracee, &request->linker);
     sites_set(&tracee->sites, tracee->process, on_hit, tracee->linker.notify);
+    watches_set(&tracee->watches, tracee->process, on_write);
     if (tracee->linker.notify != 0 && tracee->linker_site == NULL) {
         tracee->linker_site = sites_at(&tracee->sites, tracee->linker.notify);
         if (tracee->linker_site != NULL)
@@ -376,12 +403,37 @@ static bool tell_location(struct tracee *tracee, struct wanted *wanted, const st
     return !never;
 }
 
+/* The same of a variable. */
+static bool tell_watch(struct tracee *tracee, struct watch *watch, const struct linker *linker, bool may_fail)
+{
+    bool never = !watch->found && (watch->is_wrong || !can_appear(tracee, &watch->location, linker));
+    if (watch->is_set || watch->told || (tracee->starting && !never && !watch->found))
+        return true;
+    if (!watch->found && watch->failure == NULL)
+        watch->failure = never ? cli_format("no such variable in the program, and no library can bring it")
+                               : cli_format("no such variable yet; waiting for a library that has it");
+    if (!watch->found && watch->is_silent)
+        return true;
+    bool fatal = may_fail && (never || watch->found); /* or it was found, and cannot be watched */
+    if (watch->found && watch->failure == NULL)       /* not tried yet */
+        return true;
+    watch->told = true;
+    if (fatal)
+        cli_error("-w %s: %s", watch->text, watch->failure);
+    else
+        output_warning(tracee->output, "-w %s: %s", watch->text, watch->failure);
+    return !fatal;
+}
+
 /* Tells what is odd, once. False if something can never be. */
 static bool tell_missing(struct tracee *tracee, const struct linker *linker, bool may_fail)
 {
     bool possible = true;
     for (size_t i = 0; i < tracee->sites.wanted_count; i++)
         if (!tell_location(tracee, &tracee->sites.wanted[i], linker, may_fail))
+            possible = false;
+    for (size_t i = 0; i < tracee->watches.count; i++)
+        if (!tell_watch(tracee, tracee->watches.items[i], linker, may_fail))
             possible = false;
     for (size_t i = 0; i < tracee->sites.count && !tracee->starting; i++) {
         struct site *site = tracee->sites.items[i];
@@ -399,6 +451,7 @@ bool tracer_prepare(struct tracee *tracee)
     linker_find(&tracee->modules, NULL, &linker);
     tracee->sites.complete = false; /* what an indirect function came to can only be seen in its memory */
     sites_resolve(&tracee->sites, NULL);
+    watches_resolve(&tracee->watches);
     return tell_missing(tracee, &linker, true);
 }
 
@@ -406,13 +459,14 @@ bool tracer_prepare(struct tracee *tracee)
 static bool update(struct tracee *tracee, bool may_fail)
 {
     struct set_request request = {.tracee = tracee, .program_number = tracee->program_number};
-    if (tracee->sites.wanted_count == 0)
+    if (!tracer_wants_places(tracee->tracer))
         return true;
     linker_find(&tracee->modules, tracee->process, &request.linker);
     if (tracee->starting && !request.linker.loads_at_start)
         tracee->starting = false;
     tracee->sites.complete = !tracee->starting;
     sites_resolve(&tracee->sites, tracee->process);
+    watches_resolve(&tracee->watches);
     rein_monitor_call(tracee->tracer->monitor, set_on_monitor, &request);
     return tell_missing(tracee, &request.linker, may_fail) || !may_fail;
 }
@@ -454,6 +508,7 @@ static void program_executed(struct tracee *tracee, const struct record *record)
 {
     modules_reset(&tracee->modules);
     sites_forget_program(&tracee->sites);
+    watches_forget_program(&tracee->watches);
     tracee->starting = true;
     bool seen = modules_scan(&tracee->modules);
     output_record(tracee->output, record, tracee->tracer->shown & (1u << record->cause));
@@ -484,7 +539,7 @@ static void process_made(struct tracee *child, const struct record *record)
     child->starting = parent->starting;
     if (record->cause == REIN_CAUSE_VFORK)
         return;
-    if (child->sites.wanted_count > 0 && modules_scan(&child->modules)) {
+    if (tracer_wants_places(child->tracer) && modules_scan(&child->modules)) {
         update(child, false);
         for (size_t i = 0; i < child->sites.count; i++)
             child->sites.items[i]->told = true;
@@ -503,8 +558,9 @@ static void process_exited(struct tracee *tracee, const struct record *record)
     if (tracee == tracer->first)
         return;
     if (tracee->output != &tracer->output)
-        output_summary(tracee->output, &tracee->sites);
+        output_summary(tracee->output, &tracee->sites, &tracee->watches);
     sites_give_hits(&tracee->sites, &tracer->sites);
+    watches_give_hits(&tracee->watches, &tracer->watches);
     for (struct tracee **at = &tracer->tracees; *at != NULL; at = &(*at)->next) {
         if (*at != tracee)
             continue;
@@ -526,7 +582,7 @@ static void take_event(struct tracee *tracee, const struct record *record)
         process_exited(tracee, record);
         return;
     }
-    if (record->cause == REIN_CAUSE_SIGNAL)
+    if (record->cause == REIN_CAUSE_SIGNAL || record->cause == REIN_CAUSE_WATCHPOINT)
         know_place(tracee, record->pc);
     output_record(tracee->output, record, shown);
     if (record->child != NULL)
@@ -563,13 +619,14 @@ void tracer_finish(struct tracer *tracer, const struct rein_exit *how)
         else if (!tracee->ended && !tracer->failed)
             output_detached(tracee->output);
         if (tracee->output != &tracer->output)
-            output_summary(tracee->output, &tracee->sites);
+            output_summary(tracee->output, &tracee->sites, &tracee->watches);
         sites_give_hits(&tracee->sites, &tracer->sites);
+        watches_give_hits(&tracee->watches, &tracer->watches);
     }
     select_output(tracer->first);
     if (atomic_load(&tracer->journal.lost) > 0)
         output_warning(&tracer->output, "out of memory: %lu events are missing above",
                        atomic_load(&tracer->journal.lost));
     if (tracer->files_named == NULL)
-        output_summary(&tracer->output, &tracer->sites);
+        output_summary(&tracer->output, &tracer->sites, &tracer->watches);
 }

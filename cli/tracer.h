@@ -12,6 +12,7 @@
 #include "modules.h"
 #include "output.h"
 #include "sites.h"
+#include "watches.h"
 
 #define ALL_EVENTS (~0u)
 
@@ -26,6 +27,7 @@ struct tracee {
     /* The main thread's. */
     struct modules modules;
     struct sites sites;
+    struct watches watches;
     struct output *output; /* the tracer's, or its own */
     bool starting;         /* the program's libraries are still to be loaded */
     bool ended;            /* its end has been written */
@@ -52,7 +54,8 @@ struct tracer {
     struct tracee *first;   /* the one that was started or attached to; it is kept to the end */
     struct tracee *tracees; /* all */
     struct module_files files;
-    struct sites sites; /* what is wanted, and the hits of those that have ended */
+    struct sites sites;     /* what is wanted, and the hits of those that have ended */
+    struct watches watches; /* likewise */
     struct output output;
     unsigned ends; /* how many have ended */
     bool failed;
@@ -60,8 +63,10 @@ struct tracer {
     int die_by;
 };
 
-/* Makes the first tracee, which wants what is in .sites. False: no memory. */
+/* Makes the first tracee, which wants what is in .sites and .watches. False: no memory. */
 bool tracer_init(struct tracer *tracer);
+/* Does the user ask for places in programs? */
+bool tracer_wants_places(const struct tracer *tracer);
 void tracer_free(struct tracer *tracer);
 /* Makes the callbacks answer all events; the first process is stopped. */
 void tracer_hold(struct tracer *tracer);

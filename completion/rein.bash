@@ -4,13 +4,13 @@ _rein_pids() {
     mapfile -t COMPREPLY < <(compgen -W "$(cd /proc && echo [0-9]*)" -- "$1")
 }
 
-# The functions that a program defines, once it is on the command line.
-_rein_locations() {
+# The symbols of these types that a program defines, once it is on the command line.
+_rein_symbols() {
     local word i program=
     for ((i = 2; i < COMP_CWORD; i++)); do
         word=${COMP_WORDS[i]}
         case $word in
-            -b | --break | -e | --events | -o | --output | -p | --pid) ((i++)) ;;
+            -b | --break | -e | --events | -o | --output | -p | --pid | -w | --watch) ((i++)) ;;
             -*) ;;
             *) program=$word && break ;;
         esac
@@ -20,7 +20,7 @@ _rein_locations() {
     done
     program=$(type -P -- "${program/#\~/$HOME}" 2>/dev/null) || return
     mapfile -t COMPREPLY < <(compgen -W "$(nm --defined-only -- "$program" 2>/dev/null |
-        awk '$2 ~ /^[Tt]$/ { print $3 }')" -- "$1")
+        awk -v types="$2" 'index(types, $2) { print $3 }')" -- "$1")
 }
 
 _rein() {
@@ -70,7 +70,7 @@ _rein() {
     # Behind COMMAND its own completion has the word.
     for ((i = 2; i < COMP_CWORD; i++)); do
         case ${COMP_WORDS[i]} in
-            -b | --break | -e | --events | -o | --output | -p | --pid) ((i++)) ;;
+            -b | --break | -e | --events | -o | --output | -p | --pid | -w | --watch) ((i++)) ;;
             --)
                 ((i++))
                 break
@@ -94,19 +94,20 @@ _rein() {
 
     case $previous in
         -p | --pid) _rein_pids "$word" ;;
-        -b | --break) _rein_locations "$word" ;;
+        -b | --break) _rein_symbols "$word" Tt ;;
+        -w | --watch) _rein_symbols "$word" BbDd ;;
         -o | --output) compopt -o default ;;
         -e | --events)
             local done=
             [[ $word == *,* ]] && done=${word%,*},
             mapfile -t COMPREPLY < <(compgen -P "$done" \
-                -W 'breakpoint signal thread exec fork exit group-stop all none' -- "${word##*,}")
+                -W 'breakpoint watchpoint signal thread exec fork exit group-stop all none' -- "${word##*,}")
             compopt -o nospace
             ;;
         *)
             if [[ $word == -* ]]; then
                 mapfile -t COMPREPLY < <(compgen -W '--break --count --events --follow --help --json --no-aslr --output
-                    --pid --threads' -- "$word")
+                    --pid --threads --watch' -- "$word")
             else
                 mapfile -t COMPREPLY < <(compgen -c -- "$word")
                 [[ $word != */* ]] || mapfile -t COMPREPLY < <(compgen -f -- "$word")

@@ -2,7 +2,7 @@
  *
  * This header is the manual. It is grouped by task: errors, the monitor, taking hold of a process and letting
  * it go, causes and events, policy and callbacks, running and stopping, threads, registers (two sections), memory, calls made in a
- * tracee, breakpoints.
+ * tracee, breakpoints, watchpoints.
  * The terms are those of ptrace(2) and gdb: a *tracee* is a thread that is traced; it is *stopped* when the
  * kernel holds it in a ptrace-stop; *all-stop* means that one thread's stop stops the whole process.
  *
@@ -55,6 +55,7 @@ typedef struct rein_monitor rein_monitor;
 typedef struct rein_process rein_process;
 typedef struct rein_thread rein_thread;
 typedef struct rein_breakpoint rein_breakpoint;
+typedef struct rein_watchpoint rein_watchpoint;
 typedef struct rein_registers rein_registers;
 
 /* ---- Errors ---------------------------------------------------------------------------------------------------
@@ -88,7 +89,10 @@ typedef struct rein_registers rein_registers;
     X(ON_MONITOR, -25, "this call waits and cannot be made on the monitor")                                            \
     X(WRONG_THREAD, -26, "the monitor was lent by another thread")                                                     \
     X(CLOSED, -27, "the monitor cannot be reached any more")                                                           \
-    X(MONITOR_FAILED, -28, "the monitor has failed")
+    X(MONITOR_FAILED, -28, "the monitor has failed")                                                                   \
+    X(NO_SLOT, -40, "too few debug registers")                                                                         \
+    X(NO_WATCHPOINT, -41, "no such watchpoint")                                                                        \
+    X(NEVER_FIRES, -42, "accepted by the kernel, but never fires on this machine")
 
 enum rein_error {
     REIN_OK = 0,
@@ -288,6 +292,8 @@ REIN_API int rein_process_exit(rein_process *process, struct rein_exit *how);
 enum rein_cause_kind {
     REIN_CAUSE_STOPPED = 0,   /* "stopped": by request, or because another thread stopped the process */
     REIN_CAUSE_BREAKPOINT,    /* "breakpoint at 0x401136": .pc; the thread's pc is the breakpoint's address */
+    REIN_CAUSE_WATCHPOINT,    /* "write watchpoint at 0x404040: 0x5 -> 0x6": .watchpoint, .pc, .value_known, .old_value,
+                                 .value. The pc is behind the instruction, or at it if it is to be executed */
     REIN_CAUSE_SIGNAL,        /* "SIGINT": .signal; it is delivered when the thread continues, see
                                  rein_thread_set_signal. An int3 of the program's own is a SIGTRAP with the pc behind
                                  it (siginfo tells the difference, not the address) */
@@ -332,8 +338,11 @@ struct rein_cause {
     int former_id;
     rein_word pc;
     struct rein_exit exit;
-    rein_thread *new_thread;   /* counted: see rein_cause_clear */
-    rein_process *new_process; /* likewise; NULL: it is not followed */
+    rein_thread *new_thread;     /* counted: see rein_cause_clear */
+    rein_process *new_process;   /* likewise; NULL: it is not followed */
+    rein_watchpoint *watchpoint; /* counted, as well */
+    bool value_known; /* of a watchpoint of 1 to 8 bytes that is not for execution, in memory that can be read */
+    rein_word old_value, value; /* what was there when rein last looked, and now; zero-extended */
     struct rein_signal signal;
 };
 
@@ -368,9 +377,9 @@ REIN_API int rein_process_event_fd(rein_process *process, int *fd);
 
 /* ---- Policy and callbacks: what an event does -------------------------------------------------------------------
  * For every kind of cause the caller chooses. REIN_CAUSE_STOPPED has no policy; REIN_CAUSE_STEP has one, but the
- * thread that was stepped stops in any case. Default, from rein's ancestor, Go's debug/proc: breakpoint, signal, thread
- * create, thread exit, exec stop all; group-stop is reported; fork, vfork, vfork done, process exit are ignored; a
- * step stops its thread. Non-stop debugging is the policy REIN_STOP_THREAD for all. */
+ * thread that was stepped stops in any case. Default, from rein's ancestor, Go's debug/proc: breakpoint (and
+ * watchpoint), signal, thread create, thread exit, exec stop all; group-stop is reported; fork, vfork, vfork done, process
+ * exit are ignored; a step stops its thread. Non-stop debugging is the policy REIN_STOP_THREAD for all. */
 enum rein_policy {
     REIN_IGNORE = 0,  /* go on, nothing is told */
     REIN_REPORT,      /* go on, an event is told */
@@ -492,6 +501,7 @@ enum rein_state {
     REIN_STATE_STOPPING, /* asked to stop, has not yet */
     REIN_STATE_STOPPED,
     REIN_STATE_STOPPED_BREAKPOINT,
+    REIN_STATE_STOPPED_WATCHPOINT,
     REIN_STATE_STOPPED_SIGNAL,
     REIN_STATE_STOPPED_THREAD_CREATE,
     REIN_STATE_STOPPED_EXITING,
@@ -772,6 +782,86 @@ REIN_API void rein_breakpoint_unref(rein_breakpoint *breakpoint);
 REIN_API rein_word rein_breakpoint_pc(const rein_breakpoint *breakpoint);
 /* How often it was hit; may be asked at any time, also after it was removed. */
 REIN_API uint64_t rein_breakpoint_hits(const rein_breakpoint *breakpoint);
+
+/* ---- Watchpoints -----------------------------------------------------------------------------------------------
+ * A watchpoint tells of accesses to a few bytes of memory. It is made of the processor's debug registers: nothing is
+ * changed in the program, which runs at full speed until one fires. There are few: 4 on amd64, for each thread; each
+ * watches 1, 2, 4 or 8 bytes at a multiple of its size, so a range of another size or at another address takes several.
+ *
+ * A hit is an instruction that accesses at least one of the bytes, and hits counts them exactly, whatever else happens:
+ *   REIN_WATCH_WRITE       that writes there, also when what it writes is what was there (see REIN_WATCH_CHANGES)
+ *   REIN_WATCH_READ_WRITE  that reads or writes there (the processor has no kind for reading alone)
+ *   REIN_WATCH_EXECUTE     at that address; size must be 1. Unlike a breakpoint it leaves the code as it is, and
+ *                          need not be in memory that can be written
+ * The first two stop behind the instruction, the third in front of it. Of a repeated string instruction (rep movs) the
+ * processor may tell several accesses as one. One instruction that hits several watchpoints is a hit of each: their
+ * callbacks are called one after the other, an event is told for each, the thread's cause is the first of those that
+ * stop it. A step that is hit on the way has cause REIN_CAUSE_WATCHPOINT, and is done. A step onto an execute watchpoint is
+ * no hit: that comes when the thread goes on, before the instruction.
+ *
+ * What does NOT fire: accesses by the kernel for the program (read(2) into the bytes), by another process to shared memory,
+ * by a child that shares the memory (vfork), through rein_process_write. The old value is what was there when rein last
+ * looked: when the watchpoint was added, at the last hit, and after rein_process_write; the value is what is there
+ * when the hit is seen: other threads may have written since, if they were not stopped.
+ *
+ * All threads are watched, new ones before they run any code; a forked child is not, also when it is followed: it can be
+ * given watchpoints of its own when it is told of, before it runs. An exec forgets all watchpoints. A
+ * process that is let go has none left. While a thread is in the kernel and cannot be stopped (rein_process_stop) its
+ * registers cannot be cleared: it is let go when it comes out, and the monitor's end waits for that for three seconds.
+ * A thread that is let go with them by the kernel, because it did not come out, or since the MONITOR WAS KILLED, dies
+ * of SIGTRAP at its next access; so it is, too, with REIN_MONITOR_THREAD and REIN_MONITOR_LENT when the host dies.
+ *
+ * A program cannot set its debug registers itself, but by perf_event_open(2): such events are the program's own, and
+ * take slots away: REIN_NO_SLOT, or, when a new thread finds none left, a line in the log, and that thread is not watched. A SIGTRAP that neither a watchpoint nor a step has made is the program's signal. As after a
+ * breakpoint's hit, a program that blocks or ignores SIGTRAP finds it unblocked and reset.
+ *
+ * Some virtual machines take debug registers and never fire. With the first watchpoint of a monitor rein tries it, on
+ * a child of the monitor's, of which the host hears nothing (some milliseconds, at most five seconds): REIN_NEVER_FIRES. */
+enum rein_watch_kind { REIN_WATCH_EXECUTE = 0, REIN_WATCH_WRITE, REIN_WATCH_READ_WRITE };
+enum {
+    REIN_WATCH_WHILE_RUNNING = 1 << 0, /* may be added though threads run; without it, that is REIN_BAD_STATE */
+    REIN_WATCH_CHANGES = 1 << 1,       /* only accesses after which the value is another count as hits; 1 to 8 bytes */
+};
+/* Called on the monitor at each hit, before the process's callback (which is called only if this one answers
+ * REIN_VERDICT_POLICY). */
+typedef enum rein_verdict (*rein_watchpoint_callback)(rein_thread *thread, const struct rein_cause *cause, void *arg);
+struct rein_watchpoint_options {
+    size_t size;
+    unsigned flags;
+    rein_thread *thread; /* the only one that is watched; NULL: all of the process */
+    rein_watchpoint_callback callback;
+    void *arg;
+};
+#define REIN_WATCHPOINT_OPTIONS_INIT                                                                                   \
+    {                                                                                                                  \
+        sizeof(struct rein_watchpoint_options), 0, NULL, NULL, NULL                                                    \
+    }
+
+/* Watches size bytes at address. watchpoint may be NULL; else it is a counted handle. With REIN_WATCH_WHILE_RUNNING every
+ * running thread is stopped for a moment, in the kernel only, and the call returns when all are watched (in a callback it
+ * only begins). Errors: REIN_NO_SLOT (how many debug registers there are, are in use and would be needed is in the message;
+ * or that others have them), REIN_NEVER_FIRES, REIN_BAD_ADDRESS (there is no memory, or none of the program's), REIN_BAD_STATE
+ * (a thread runs), REIN_NO_THREAD, REIN_INVALID_ARGUMENT (the size is 0, or not 1 for execution, or above 8 for
+ * REIN_WATCH_CHANGES). */
+REIN_API int rein_process_add_watchpoint(rein_process *process, rein_word address, size_t size,
+                                         enum rein_watch_kind kind, const struct rein_watchpoint_options *options,
+                                         rein_watchpoint **watchpoint);
+/* Removes it: from now on there is no hit, also of a thread that has made one which was not seen yet. flags:
+ * REIN_WATCH_WHILE_RUNNING as above. REIN_NO_WATCHPOINT (it is not one of that process, or removed already), REIN_BAD_STATE. */
+REIN_API int rein_process_remove_watchpoint(rein_process *process, rein_watchpoint *watchpoint, unsigned flags);
+/* A new array of counted references, the oldest first; give it back with rein_watchpoint_list_free. */
+REIN_API int rein_process_watchpoints(rein_process *process, rein_watchpoint ***watchpoints, size_t *count);
+REIN_API void rein_watchpoint_list_free(rein_watchpoint **watchpoints, size_t count);
+
+REIN_API rein_watchpoint *rein_watchpoint_ref(rein_watchpoint *watchpoint);
+REIN_API void rein_watchpoint_unref(rein_watchpoint *watchpoint);
+REIN_API rein_word rein_watchpoint_address(const rein_watchpoint *watchpoint);
+REIN_API size_t rein_watchpoint_size(const rein_watchpoint *watchpoint);
+REIN_API enum rein_watch_kind rein_watchpoint_kind(const rein_watchpoint *watchpoint);
+/* "execute", "write", "read or write"; NULL for a number that is none. */
+REIN_API const char *rein_watch_kind_name(enum rein_watch_kind kind);
+/* How often it was hit; may be asked at any time, also after it was removed. */
+REIN_API uint64_t rein_watchpoint_hits(const rein_watchpoint *watchpoint);
 
 #ifdef __cplusplus
 }

@@ -6,8 +6,9 @@
 
 #include <Zydis/Zydis.h>
 
-#define EFLAGS_TRAP 0x100u /* TF: trap after each instruction */
-#define INT_SYSCALL 0x80u  /* the old way into the kernel, open to 64-bit programs too */
+#define EFLAGS_TRAP 0x100u     /* TF: trap after each instruction */
+#define EFLAGS_RESUME 0x10000u /* RF: no debug register fires for the next instruction */
+#define INT_SYSCALL 0x80u      /* the old way into the kernel, open to 64-bit programs too */
 
 /* ---- The table of registers ---- */
 
@@ -174,6 +175,9 @@ static void set(struct arch_registers *block, int index, uint64_t value)
      * orig_rax == -1 says that there is no call (gdb does the same). */
     if (index == AMD64_rip && value != get(block, index) && call_restarts(block))
         put(block, AMD64_orig_rax, UINT64_MAX);
+    /* RF is about the instruction that the thread stood at. */
+    if (index == AMD64_rip && value != get(block, index))
+        put(block, AMD64_eflags, get(block, AMD64_eflags) & ~(uint64_t)EFLAGS_RESUME);
     put(block, index, value);
 }
 
@@ -332,6 +336,56 @@ static int64_t call_result(const struct arch_registers *block)
     return (int64_t)get(block, AMD64_rax);
 }
 
+/* ---- Debug registers: DR0 to DR3 hold addresses, DR7 says what of ---- */
+
+enum { WATCH_SLOTS = 4, CONTROL_WORD = 4 };
+
+/* One register watches 1, 2, 4 or 8 bytes at a multiple of that. */
+static size_t split_watch(uint64_t address, uint64_t size, enum arch_watch_kind kind, struct arch_watch *pieces,
+                          size_t room)
+{
+    size_t count = 0;
+    if (kind == ARCH_WATCH_EXECUTE && size != 1)
+        return 0;
+    while (size) {
+        unsigned piece = 8;
+        while (piece > size || address % piece)
+            piece /= 2;
+        if (count < room)
+            pieces[count] = (struct arch_watch){address, piece, kind};
+        count++;
+        address += piece;
+        size -= piece;
+        if (count > WATCH_SLOTS) { /* more than there can be: how many more is of no interest */
+            count += size / 8;
+            break;
+        }
+    }
+    return count;
+}
+
+/* For slot N bit 2 N of DR7 switches it on; from bit 16 + 4 N there are two bits for the kind and two for the size. */
+static void encode_watches(const struct arch_watch *watches, size_t count, uint64_t words[ARCH_WATCH_WORDS])
+{
+    static const uint64_t kinds[ARCH_WATCH_KINDS] = {
+        [ARCH_WATCH_EXECUTE] = 0, [ARCH_WATCH_WRITE] = 1, [ARCH_WATCH_READ_WRITE] = 3};
+    static const uint64_t sizes[9] = {[1] = 0, [2] = 1, [4] = 3, [8] = 2};
+    for (size_t i = 0; i < ARCH_WATCH_WORDS; i++)
+        words[i] = 0;
+    for (size_t i = 0; i < count && i < WATCH_SLOTS; i++) {
+        words[i] = watches[i].address;
+        words[CONTROL_WORD] |= UINT64_C(1) << (2 * i) | (kinds[watches[i].kind] | sizes[watches[i].size] << 2)
+                                                            << (16 + 4 * i);
+    }
+}
+
+/* The processor stops in front of a watched instruction, but not with RF, which lasts for one instruction. The kernel sets it
+ * itself after a hit (hw_breakpoint_handler()), saves it in a signal's frame, and takes it from there. */
+static void pass_watch(struct arch_registers *block)
+{
+    put(block, AMD64_eflags, get(block, AMD64_eflags) | EFLAGS_RESUME);
+}
+
 const struct arch arch_amd64 = {
     .name = "amd64",
     .registers = registers,
@@ -360,4 +414,9 @@ const struct arch arch_amd64 = {
     .drop_call = drop_call,
     .remake_call = remake_call,
     .call_result = call_result,
+    .watch_slots = {WATCH_SLOTS, 0},
+    .watch_pool = {0, 0, 0},
+    .split_watch = split_watch,
+    .encode_watches = encode_watches,
+    .pass_watch = pass_watch,
 };

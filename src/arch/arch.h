@@ -18,6 +18,8 @@
 #define ARCH_INSTRUCTION_MAX 16
 #define ARCH_PARTS_MAX 19  /* of a block; amd64's highest state component is 18 */
 #define ARCH_SYSCALL_MAX 4 /* bytes of the instruction that makes a system call */
+#define ARCH_WATCH_SLOTS 4 /* debug registers at most that watch something; arm64 will need 32 */
+#define ARCH_WATCH_WORDS 8 /* of what the kernel takes to set them all; arm64 will need more */
 
 struct arch_registers {
     uint64_t bytes[ARCH_REGISTERS_MAX / 8];
@@ -68,6 +70,14 @@ struct arch_call {
     uint64_t number, arguments[6];
 };
 
+/* What one debug register watches. The order of the kinds is rein_watch_kind's. */
+enum arch_watch_kind { ARCH_WATCH_EXECUTE, ARCH_WATCH_WRITE, ARCH_WATCH_READ_WRITE, ARCH_WATCH_KINDS };
+struct arch_watch {
+    uint64_t address;
+    unsigned size; /* bytes; what split_watch makes of a range */
+    enum arch_watch_kind kind;
+};
+
 struct arch {
     const char *name;
     const struct arch_register *registers; /* the general ones first */
@@ -112,6 +122,18 @@ struct arch {
     /* Interrupted in a call, or at the entry of one: the thread goes back to the instruction, and makes it again by itself. */
     void (*remake_call)(struct arch_registers *registers);
     int64_t (*call_result)(const struct arch_registers *registers); /* at the end of a call */
+    /* Debug registers: how many there are in each of two pools, and which pool a kind is taken from (amd64 has one for all,
+     * arm64 one for instructions and one for data). */
+    unsigned watch_slots[2];
+    unsigned char watch_pool[ARCH_WATCH_KINDS];
+    /* Cuts a range into what single registers can watch, exactly: how many that takes; those for which there is room are
+     * written. 0: the range cannot be watched so. */
+    size_t (*split_watch)(uint64_t address, uint64_t size, enum arch_watch_kind kind, struct arch_watch *pieces,
+                          size_t room);
+    /* In the kernel's form; the Nth of the watches takes slot N of its pool. */
+    void (*encode_watches)(const struct arch_watch *watches, size_t count, uint64_t words[ARCH_WATCH_WORDS]);
+    /* The instruction at the pc is executed though an execute watchpoint is there: it has been hit. */
+    void (*pass_watch)(struct arch_registers *registers);
 };
 
 extern const struct arch arch_amd64;

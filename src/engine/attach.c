@@ -43,6 +43,7 @@ void attach_detach_thread(rein_thread *thread)
             event_stop_plain(thread);
         return;
     }
+    watch_disarm(thread);
     int signal = thread_take_signal(thread);
     enum os_resume else_how = thread->stop == OS_EVENT_GROUP_STOP ? OS_RESUME_LISTEN : OS_RESUME_RUN;
     if (attach_release(process->monitor, thread->id, signal, else_how) != -ESRCH) {

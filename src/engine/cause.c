@@ -10,6 +10,7 @@ const char *rein_cause_name(enum rein_cause_kind kind)
     static const char *const names[REIN_CAUSE_COUNT] = {
         [REIN_CAUSE_STOPPED] = "stopped",
         [REIN_CAUSE_BREAKPOINT] = "breakpoint",
+        [REIN_CAUSE_WATCHPOINT] = "watchpoint",
         [REIN_CAUSE_SIGNAL] = "signal",
         [REIN_CAUSE_THREAD_CREATE] = "thread create",
         [REIN_CAUSE_THREAD_EXIT] = "thread exit",
@@ -24,6 +25,25 @@ const char *rein_cause_name(enum rein_cause_kind kind)
     return (unsigned)kind < REIN_CAUSE_COUNT ? names[kind] : NULL;
 }
 
+const char *rein_watch_kind_name(enum rein_watch_kind kind)
+{
+    static const char *const names[] = {
+        [REIN_WATCH_EXECUTE] = "execute", [REIN_WATCH_WRITE] = "write", [REIN_WATCH_READ_WRITE] = "read or write"};
+    return (unsigned)kind < sizeof names / sizeof *names ? names[kind] : NULL;
+}
+
+static int watchpoint_text(const struct rein_cause *cause, char *text, size_t size)
+{
+    if (!cause->watchpoint)
+        return snprintf(text, size, "watchpoint");
+    const char *kind = rein_watch_kind_name(rein_watchpoint_kind(cause->watchpoint));
+    unsigned long long address = rein_watchpoint_address(cause->watchpoint);
+    if (!cause->value_known)
+        return snprintf(text, size, "%s watchpoint at 0x%llx", kind, address);
+    return snprintf(text, size, "%s watchpoint at 0x%llx: 0x%llx -> 0x%llx", kind, address,
+                    (unsigned long long)cause->old_value, (unsigned long long)cause->value);
+}
+
 int rein_cause_text(const struct rein_cause *cause, char *text, size_t size)
 {
     if (!cause || (!text && size))
@@ -31,6 +51,8 @@ int rein_cause_text(const struct rein_cause *cause, char *text, size_t size)
     switch (cause->kind) {
     case REIN_CAUSE_BREAKPOINT:
         return snprintf(text, size, "breakpoint at 0x%llx", (unsigned long long)cause->pc);
+    case REIN_CAUSE_WATCHPOINT:
+        return watchpoint_text(cause, text, size);
     case REIN_CAUSE_SIGNAL:
         return snprintf(text, size, "%s", rein_signal_name(cause->signal.number));
     case REIN_CAUSE_THREAD_EXIT:
@@ -56,6 +78,7 @@ void cause_hold(const struct rein_cause *cause)
 {
     rein_thread_ref(cause->new_thread);
     rein_process_ref(cause->new_process);
+    rein_watchpoint_ref(cause->watchpoint);
 }
 
 void rein_cause_clear(struct rein_cause *cause)
@@ -66,6 +89,8 @@ void rein_cause_clear(struct rein_cause *cause)
     rein_process_unref(cause->new_process);
     cause->new_thread = NULL;
     cause->new_process = NULL;
+    rein_watchpoint_unref(cause->watchpoint);
+    cause->watchpoint = NULL;
 }
 
 void rein_event_clear(struct rein_event *event)

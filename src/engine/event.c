@@ -52,6 +52,8 @@ static enum decision decide(rein_thread *thread, const struct rein_cause *cause,
     if (!process->monitor->host_died) {
         if (breakpoint && breakpoint->callback)
             verdict = breakpoint->callback(thread, breakpoint, breakpoint->arg);
+        else if (cause->watchpoint && cause->watchpoint->callback)
+            verdict = cause->watchpoint->callback(thread, cause, cause->watchpoint->arg);
         if (verdict == REIN_VERDICT_POLICY && process->callback)
             verdict = process->callback(thread, cause, process->callback_arg);
     }
@@ -66,9 +68,17 @@ static enum decision decide(rein_thread *thread, const struct rein_cause *cause,
     return policy == REIN_STOP_ALL ? STOP_ALL : policy == REIN_STOP_THREAD ? STOP_THREAD : GO_ON;
 }
 
-/* The thread has stopped for a cause. */
-static void show(rein_thread *thread, enum transition transition, const struct rein_cause *cause,
-                 rein_breakpoint *breakpoint)
+static void set_cause(rein_thread *thread, const struct rein_cause *cause)
+{
+    cause_hold(cause); /* before it is given back: they may be one */
+    struct rein_cause copy = *cause;
+    rein_cause_clear(&thread->cause);
+    thread->cause = copy;
+}
+
+/* The thread has stopped, for one cause or several. Each is decided on by itself, and the strongest decision holds. */
+static void show_all(rein_thread *thread, enum transition transition, const struct rein_cause *causes, unsigned count,
+                     rein_breakpoint *breakpoint)
 {
     rein_process *process = thread->process;
     if (is_quiet(thread))
@@ -78,18 +88,24 @@ static void show(rein_thread *thread, enum transition transition, const struct r
     bool late = !rein_state_is_running(thread->state);
     if (!thread_change(thread, transition))
         return;
-    rein_cause_clear(&thread->cause);
-    thread->cause = *cause;
-    cause_hold(cause);
     enum rein_state shown = thread->state;
-
-    bool tell;
-    enum decision decision = decide(thread, cause, breakpoint, &tell);
-    if (tell)
-        process_tell(process, thread, cause, decision == STOP_ALL, late);
-    /* The callback may have let the process go, or continued the thread by itself. */
-    if (process->condition != PROCESS_HELD || thread->state != shown)
-        return;
+    enum decision decision = GO_ON;
+    unsigned deciding = 0;
+    for (unsigned i = 0; i < count; i++) {
+        bool tell;
+        set_cause(thread, &causes[i]);
+        enum decision one = decide(thread, &causes[i], breakpoint, &tell);
+        if (tell)
+            process_tell(process, thread, &causes[i], one == STOP_ALL, late);
+        /* The callback may have let the process go, or continued the thread by itself. */
+        if (process->condition != PROCESS_HELD || thread->state != shown)
+            return;
+        if (one > decision) {
+            decision = one;
+            deciding = i;
+        }
+    }
+    set_cause(thread, &causes[deciding]);
     if (decision == STOP_ALL)
         process_stop(process);
     if (decision != GO_ON)
@@ -98,6 +114,12 @@ static void show(rein_thread *thread, enum transition transition, const struct r
         thread_change(thread, TRANSITION_CONTINUE);
     else if (!stepping)
         thread_change(thread, TRANSITION_STOP); /* it was to stop anyway; its signal is delivered when it continues */
+}
+
+static void show(rein_thread *thread, enum transition transition, const struct rein_cause *cause,
+                 rein_breakpoint *breakpoint)
+{
+    show_all(thread, transition, cause, 1, breakpoint);
 }
 
 /* ---- The end of a process ---- */
@@ -189,6 +211,7 @@ static void handle_trap(rein_thread *thread, const struct os_event *event)
         return;
     }
     arch->set(&registers, arch->pc_index, address);
+    watch_pass(thread, address, &registers); /* in front of the trap it has been hit */
     result = process->os->set_registers(thread->id, &registers);
     if (result) {
         leave_unhandled(thread, result);
@@ -209,26 +232,28 @@ static void handle_trap(rein_thread *thread, const struct os_event *event)
         handle_hit(thread, breakpoint, sp);
 }
 
-static void handle_stepped(rein_thread *thread, const struct os_event *event)
+/* Several may be hit by one instruction, and a callback may remove any. */
+static void show_hits(rein_thread *thread, struct watch_hits *hits)
+{
+    for (unsigned i = 0; i < hits->count; i++)
+        rein_watchpoint_ref(hits->causes[i].watchpoint);
+    show_all(thread, TRANSITION_WATCHPOINT, hits->causes, hits->count, NULL);
+    for (unsigned i = 0; i < hits->count; i++)
+        rein_cause_clear(&hits->causes[i]);
+}
+
+/* The step, if it was one, has executed the instruction. */
+static void finish_step(rein_thread *thread, const struct os_event *event, struct arch_registers *registers,
+                        struct watch_hits *hits)
 {
     rein_process *process = thread->process;
     const struct arch *arch = process->os->arch;
     enum stepping stepping = thread->stepping;
-    struct arch_registers registers;
-    if (stepping == STEPPING_NOT) { /* the program uses the processor's single-step itself */
-        handle_signal(thread, event);
-        return;
-    }
-    int result = process->os->get_registers(thread->id, &registers);
-    if (result) {
-        leave_unhandled(thread, result);
-        return;
-    }
-    uint64_t pc = arch->get(&registers, arch->pc_index);
+    uint64_t pc = arch->get(registers, arch->pc_index);
     bool repeats = thread->step_repeats && thread->skip && pc == thread->skip_pc;
-    breakpoint_step_done(thread, &registers, !event->no_delivery);
+    breakpoint_step_done(thread, registers, !event->no_delivery);
     if (stepping == STEPPING_PASS) {
-        if (repeats && thread->state == REIN_STATE_RUNNING && !is_quiet(thread)) {
+        if (repeats && !hits->count && thread->state == REIN_STATE_RUNNING && !is_quiet(thread)) {
             thread_resume(thread, OS_RESUME_STEP, 0); /* a repeated string instruction: one step is one repetition */
             thread_expect(thread);
             return;
@@ -238,11 +263,18 @@ static void handle_stepped(rein_thread *thread, const struct os_event *event)
     thread->stepping = STEPPING_NOT;
     thread_restore_mask(thread);
     if (thread->step_is_programs) { /* the program steps itself: one trap for both, and it is to get its own */
-        if (stepping == STEPPING_PASS && thread->state != REIN_STATE_SINGLE_STEPPING) {
+        if (stepping == STEPPING_PASS && thread->state != REIN_STATE_SINGLE_STEPPING && !hits->count) {
             handle_signal(thread, event);
             return;
         }
         thread->deliver = event->signal.number;
+        hits->causes[0].signal = event->signal;
+    }
+    if (hits->count && !is_quiet(thread)) {
+        if (!repeats)
+            thread->skip = false;
+        show_hits(thread, hits);
+        return;
     }
     if (thread->state != REIN_STATE_SINGLE_STEPPING &&
         !(stepping == STEPPING_USER && thread->state == REIN_STATE_STOPPING)) {
@@ -251,7 +283,7 @@ static void handle_stepped(rein_thread *thread, const struct os_event *event)
     }
     if (!repeats)
         thread->skip = false;
-    uint64_t sp = arch->get(&registers, arch->sp_index);
+    uint64_t sp = arch->get(registers, arch->sp_index);
     rein_breakpoint *breakpoint = repeats ? NULL : breakpoint_find(process, pc);
     /* Stepped onto one: that is a hit, and it will be passed; unless a handler has returned to it (rt_sigreturn). */
     if (breakpoint && !is_quiet(thread) && !breakpoint_was_shown(thread, pc, sp)) {
@@ -262,6 +294,65 @@ static void handle_stepped(rein_thread *thread, const struct os_event *event)
     show(thread, TRANSITION_STEP_DONE, &cause, NULL);
 }
 
+/* The registers, and which watchpoints have been hit. false: they could not be had. */
+static bool look_at_trap(rein_thread *thread, struct arch_registers *registers, struct watch_hits *hits)
+{
+    const struct os_backend *os = thread->process->os;
+    *hits = (struct watch_hits){.count = 0};
+    int result = os->get_registers(thread->id, registers);
+    if (!result && thread->watched_stop && watch_is_armed(&thread->watched))
+        result = watch_take_hits(thread, os->arch->get(registers, os->arch->pc_index), hits);
+    if (result)
+        leave_unhandled(thread, result); /* killed; its end will be told */
+    return !result;
+}
+
+/* A debug register has fired. A thread that makes a step is in front of its instruction then, which is watched; one that the
+ * instruction's accesses have fired for has a step's trap (on real processors). */
+static void handle_watched(rein_thread *thread, const struct os_event *event)
+{
+    struct arch_registers registers;
+    struct watch_hits hits;
+    if (!look_at_trap(thread, &registers, &hits))
+        return;
+    if (!hits.any) { /* the program has a use of its own for them, by way of the kernel */
+        handle_signal(thread, event);
+        return;
+    }
+    if (thread->stepping != STEPPING_NOT && hits.accessed) {
+        finish_step(thread, event, &registers, &hits);
+        return;
+    }
+    if (thread->stepping != STEPPING_NOT)
+        breakpoint_step_done(thread, &registers, false);
+    if (thread->stepping == STEPPING_PASS)
+        breakpoint_pass_stopped(thread, false);
+    thread->stepping = STEPPING_NOT;
+    thread_restore_mask(thread);
+    if (hits.count && !is_quiet(thread))
+        show_hits(thread, &hits);
+    else
+        event_stop_plain(thread);
+}
+
+static void handle_stepped(rein_thread *thread, const struct os_event *event)
+{
+    struct arch_registers registers;
+    struct watch_hits hits = {.count = 0};
+    bool watched = thread->watched_stop && watch_is_armed(&thread->watched);
+    if ((thread->stepping != STEPPING_NOT || watched) && !look_at_trap(thread, &registers, &hits))
+        return;
+    if (thread->stepping != STEPPING_NOT) {
+        finish_step(thread, event, &registers, &hits);
+    } else if (!hits.count || is_quiet(thread)) { /* the program uses the processor's single-step itself */
+        handle_signal(thread, event);
+    } else { /* one trap for both; the program gets its own when it goes on */
+        thread->deliver = event->signal.number;
+        hits.causes[0].signal = event->signal;
+        show_hits(thread, &hits);
+    }
+}
+
 /* An event stop may come in front of a trap that the thread has executed already: its SIGTRAP waits, and the pc is behind the
  * trap instruction (measured; a thread let go here dies of it). Then it is resumed for just that: it makes the
  * next stop before it executes anything. true: it was. */
@@ -270,8 +361,8 @@ static bool bring_out_trap(rein_thread *thread, const struct arch_registers *reg
     rein_process *process = thread->process;
     const struct arch *arch = process->os->arch;
     uint64_t address = arch->get(registers, arch->pc_index) - arch->trap_pc_offset;
-    bool possible = thread->stepping != STEPPING_NOT || breakpoint_find(process, address) ||
-                    table_find(&process->breakpoints.ghosts, address);
+    bool possible = thread->stepping != STEPPING_NOT || watch_is_armed(&thread->watched) ||
+                    breakpoint_find(process, address) || table_find(&process->breakpoints.ghosts, address);
     if (!possible)
         return false;
     int pending = -1;
@@ -279,18 +370,23 @@ static bool bring_out_trap(rein_thread *thread, const struct arch_registers *reg
         pending = process->os->trap_is_pending(thread->id);
     if (pending != 1)
         return false;
+    thread->trap_waits = true;
     thread->unhandled = thread_resume(thread, OS_RESUME_RUN, 0) != 0;
     thread_expect(thread);
     return true;
 }
 
-/* A system call that we have interrupted is made again: its instruction, and a breakpoint there, is come to a second time. It
- * was hit once. */
-static void note_restart(rein_thread *thread, const struct arch_registers *registers)
+/* A system call that we have interrupted is made again: its instruction, and a breakpoint or watchpoint there, is come to a
+ * second time. It was hit once. */
+static void note_restart(rein_thread *thread, struct arch_registers *registers)
 {
     rein_process *process = thread->process;
     uint64_t pc;
-    if (process->os->call_is_made_again(registers, &pc) != 1 || !breakpoint_find(process, pc))
+    if (process->os->call_is_made_again(registers, &pc) != 1)
+        return;
+    if (watch_pass(thread, pc, registers))
+        process->os->set_registers(thread->id, registers);
+    if (!breakpoint_find(process, pc))
         return;
     thread->skip = thread->skip_restarts = true;
     thread->skip_pc = pc;
@@ -319,8 +415,8 @@ static void handle_interrupted(rein_thread *thread, const struct os_event *event
 {
     rein_process *process = thread->process;
     struct arch_registers registers;
-    bool look =
-        process->breakpoints.table.count || process->breakpoints.ghosts.count || thread->stepping != STEPPING_NOT;
+    bool look = process->breakpoints.table.count || process->breakpoints.ghosts.count ||
+                thread->stepping != STEPPING_NOT || watch_is_armed(&thread->watched);
     int result = look || asked_for ? process->os->get_registers(thread->id, &registers) : 0;
     if (result) {
         leave_unhandled(thread, result);
@@ -532,6 +628,8 @@ static void handle_exec(rein_monitor *monitor, const struct os_event *event)
     thread_rename(thread, event->id);
     thread_set_kernel(thread, KERNEL_STOPPED);
     thread->shown_count = 0;
+    watch_release(thread); /* the kernel has cleared its registers */
+    watch_forget(&process->watchpoints);
     breakpoints_forget(process);
     process->image++;
     process->has_sharers = false;
@@ -558,6 +656,7 @@ static void log_event(rein_thread *thread, const struct os_event *event)
         [OS_EVENT_SIGNAL] = "signal",
         [OS_EVENT_TRAP] = "trap",
         [OS_EVENT_STEPPED] = "stepped",
+        [OS_EVENT_WATCHED] = "watched",
         [OS_EVENT_INTERRUPTED] = "interrupted",
         [OS_EVENT_GROUP_STOP] = "group-stop",
         [OS_EVENT_CLONE] = "clone",
@@ -632,6 +731,8 @@ void event_handle(rein_monitor *monitor, const struct os_event *event)
     if (event->kind != OS_EVENT_SIGNAL)
         thread->next_is_void = false;
     thread->no_delivery = event->no_delivery;
+    thread->watched_stop = event->watched;
+    thread->trap_waits = false;
     thread->stop_clock = thread->process->breakpoints.clock;
     thread->look_for_added = thread->unhandled = false;
     thread_set_kernel(thread, KERNEL_STOPPED);
@@ -648,6 +749,9 @@ void event_handle(rein_monitor *monitor, const struct os_event *event)
         break;
     case OS_EVENT_STEPPED:
         handle_stepped(thread, event);
+        break;
+    case OS_EVENT_WATCHED:
+        handle_watched(thread, event);
         break;
     case OS_EVENT_INTERRUPTED:
     case OS_EVENT_GROUP_STOP:
@@ -689,6 +793,7 @@ void event_handle_again(rein_thread *thread)
 {
     struct os_event event = {.kind = thread->stop,
                              .id = thread->id,
+                             .watched = thread->watched_stop,
                              .no_delivery = thread->no_delivery,
                              .signal = {.number = thread->stop == OS_EVENT_GROUP_STOP ? SIGSTOP : SIGTRAP}};
     if (thread->unhandled && thread->kernel == KERNEL_STOPPED)

@@ -569,13 +569,14 @@ static bool has_duties(rein_monitor *monitor, int64_t give_up_at)
     }
     /* Who steps, and is in the kernel just now, would be left to make its step when there is nobody to take the trap from it, and die
      * of that. (The kernel ends single-stepping in PTRACE_DETACH only, not at the tracer's end: ptrace_disable().) And who sleeps
-     * uninterruptibly may be forking: the child has copies of the breakpoints, and nobody to take them out. Who makes a call for
-     * us would go on from there. */
+     * uninterruptibly may be forking: the child has copies of the breakpoints, and nobody to take them out. Nor does it clear
+     * debug registers then. Who makes a call for us would go on from there. */
     bool any = false;
     TABLE_FOR_EACH(slot, &monitor->threads)
     {
         const rein_thread *thread = slot->value;
-        any |= thread->stepping != STEPPING_NOT || thread->stuck || thread->remote_call;
+        any |= thread->stepping != STEPPING_NOT || thread->stuck || thread->remote_call ||
+               (watch_is_armed(&thread->watched) && thread->kernel != KERNEL_DYING);
     }
     if (any && monitor_now() < give_up_at)
         return true;
@@ -873,6 +874,7 @@ int monitor_create_with(const struct os_backend *os, const struct rein_monitor_o
     monitor->log = (struct log){options->log_level, options->log, options->log_arg, false};
     monitor->interrupt_signal = options->interrupt_signal;
     monitor->expected_pause = PAUSE_FIRST_US;
+    monitor->watch_fires = -1;
     pthread_mutex_init(&monitor->after, NULL);
     pthread_mutex_init(&monitor->pending_lock, NULL);
     list_init(&monitor->pending);

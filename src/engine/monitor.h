@@ -117,6 +117,7 @@ struct rein_monitor {
     struct list recent;     /* processes that ended a moment ago: a child of theirs may still come to light */
     int64_t retry_at;       /* ns: a process is to be looked at again then, see process_retry; 0: none */
     int64_t stuck_check_at; /* ns; 0: none */
+    int watch_fires;        /* what os->try_watch has found: 1, 0, or negative: not known yet */
     int64_t expected_pause; /* us, how long to sleep between looks at the awaited ones */
 };
 

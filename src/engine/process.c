@@ -33,13 +33,14 @@ rein_process *process_create(rein_monitor *monitor, int id)
     list_init(&process->threads);
     list_init(&process->ready);
     list_init(&process->events);
+    watch_init(&process->watchpoints);
     breakpoints_init(&process->breakpoints);
     process->os->memory_init(&process->memory);
     static const enum rein_policy seed[REIN_CAUSE_COUNT] = {
         [REIN_CAUSE_BREAKPOINT] = REIN_STOP_ALL,    [REIN_CAUSE_SIGNAL] = REIN_STOP_ALL,
         [REIN_CAUSE_THREAD_CREATE] = REIN_STOP_ALL, [REIN_CAUSE_THREAD_EXIT] = REIN_STOP_ALL,
         [REIN_CAUSE_EXEC] = REIN_STOP_ALL,          [REIN_CAUSE_GROUP_STOP] = REIN_REPORT,
-        [REIN_CAUSE_STEP] = REIN_STOP_THREAD,
+        [REIN_CAUSE_STEP] = REIN_STOP_THREAD,       [REIN_CAUSE_WATCHPOINT] = REIN_STOP_ALL,
     };
     memcpy(process->policy, seed, sizeof seed);
     list_append(&monitor->processes, &process->link);
@@ -72,6 +73,7 @@ static void drop_event(struct queued_event *queued)
 
 static void process_free(rein_process *process)
 {
+    watch_forget(&process->watchpoints);
     breakpoints_free(&process->breakpoints);
     process->os->memory_close(&process->memory);
     if (process->event_fd >= 0)

@@ -6,6 +6,7 @@
 #include "engine/breakpoint.h"
 #include "engine/monitor.h"
 #include "engine/state.h"
+#include "engine/watch.h"
 
 /* ---- Threads ---- */
 
@@ -96,6 +97,10 @@ struct rein_thread {
     struct held_signal *held; /* those that steps have left pending, delivered by the next continue */
     struct rein_cause cause;
     struct remote_call *remote_call; /* that it makes for the caller, stopped as it is to him; else NULL */
+    struct watched watched;
+    bool
+        trap_waits; /* it was resumed for a trap that it has executed already to come out, and executes nothing before that */
+    bool watched_stop; /* at the stop that it is in debug registers may have fired */
 };
 
 /* Stopped in the kernel, and to stay so until more is heard. */
@@ -173,6 +178,7 @@ struct rein_process {
     unsigned unsettled;    /* threads that count as running to the caller, but for those that cannot be stopped now */
     struct list ready;
 
+    struct watchpoints watchpoints;
     struct breakpoints breakpoints;
     enum pass pass;
     unsigned pass_steppers;

@@ -18,9 +18,10 @@
 /* Every way to stop, from a state that runs. */
 #define STOPS                                                                                                          \
     [TRANSITION_STOP] = TO(STOPPED, HALT), [TRANSITION_BREAKPOINT] = TO(STOPPED_BREAKPOINT, HALT),                     \
-    [TRANSITION_SIGNAL] = TO(STOPPED_SIGNAL, HALT), [TRANSITION_THREAD_CREATE] = TO(STOPPED_THREAD_CREATE, HALT),      \
-    [TRANSITION_EXITING] = TO(STOPPED_EXITING, HALT), [TRANSITION_EXEC] = TO(STOPPED_EXEC, HALT),                      \
-    [TRANSITION_FORK] = TO(STOPPED_FORK, HALT), [TRANSITION_GROUP_STOP] = TO(STOPPED_GROUP, HALT)
+    [TRANSITION_WATCHPOINT] = TO(STOPPED_WATCHPOINT, HALT), [TRANSITION_SIGNAL] = TO(STOPPED_SIGNAL, HALT),            \
+    [TRANSITION_THREAD_CREATE] = TO(STOPPED_THREAD_CREATE, HALT), [TRANSITION_EXITING] = TO(STOPPED_EXITING, HALT),    \
+    [TRANSITION_EXEC] = TO(STOPPED_EXEC, HALT), [TRANSITION_FORK] = TO(STOPPED_FORK, HALT),                            \
+    [TRANSITION_GROUP_STOP] = TO(STOPPED_GROUP, HALT)
 
 /* What every state but the terminal ones allows. */
 #define ENDS [TRANSITION_EXIT] = TO(EXITED, END), [TRANSITION_DETACH] = TO(DETACHED, END)
@@ -39,6 +40,7 @@ static const struct state_entry table[REIN_STATE_COUNT][TRANSITION_COUNT] = {
         {[TRANSITION_CONTINUE] = TO(RUNNING, RUN), [TRANSITION_STEP_DONE] = TO(STOPPED_STEP, HALT), STOPS, ENDS},
     [REIN_STATE_STOPPED] = {GOES_ON},
     [REIN_STATE_STOPPED_BREAKPOINT] = {GOES_ON},
+    [REIN_STATE_STOPPED_WATCHPOINT] = {GOES_ON},
     [REIN_STATE_STOPPED_SIGNAL] = {GOES_ON},
     [REIN_STATE_STOPPED_THREAD_CREATE] = {GOES_ON},
     [REIN_STATE_STOPPED_EXITING] = {[TRANSITION_CONTINUE] = TO(EXITING, RUN), ENDS},
@@ -68,6 +70,7 @@ const char *state_transition_name(enum transition transition)
         [TRANSITION_ASK_STOP] = "ask to stop",
         [TRANSITION_STOP] = "stop",
         [TRANSITION_BREAKPOINT] = "breakpoint",
+        [TRANSITION_WATCHPOINT] = "watchpoint",
         [TRANSITION_SIGNAL] = "signal",
         [TRANSITION_THREAD_CREATE] = "thread create",
         [TRANSITION_EXITING] = "exiting",
@@ -89,6 +92,7 @@ const char *rein_state_name(enum rein_state state)
         [REIN_STATE_STOPPING] = "Stopping",
         [REIN_STATE_STOPPED] = "Stopped",
         [REIN_STATE_STOPPED_BREAKPOINT] = "StoppedBreakpoint",
+        [REIN_STATE_STOPPED_WATCHPOINT] = "StoppedWatchpoint",
         [REIN_STATE_STOPPED_SIGNAL] = "StoppedSignal",
         [REIN_STATE_STOPPED_THREAD_CREATE] = "StoppedThreadCreate",
         [REIN_STATE_STOPPED_EXITING] = "StoppedExiting",

@@ -11,6 +11,7 @@ enum transition {
     TRANSITION_ASK_STOP,   /* is to stop, by request or because another thread stops the process */
     TRANSITION_STOP,       /* has stopped for no cause of its own */
     TRANSITION_BREAKPOINT, /* has stopped for this cause, and so on */
+    TRANSITION_WATCHPOINT,
     TRANSITION_SIGNAL,
     TRANSITION_THREAD_CREATE,
     TRANSITION_EXITING,

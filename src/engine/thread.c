@@ -82,6 +82,7 @@ void rein_thread_unref(rein_thread *thread)
     if (!thread || atomic_fetch_sub_explicit(&thread->references, 1, memory_order_acq_rel) != 1)
         return;
     free_held(thread);
+    watch_release(thread);
     rein_cause_clear(&thread->cause);
     process_unref(thread->process);
     free(thread);
@@ -248,6 +249,8 @@ void thread_note_zombie(rein_thread *thread)
 int thread_resume(rein_thread *thread, enum os_resume how, int signal)
 {
     list_remove(&thread->ready);
+    if (how != OS_RESUME_LISTEN)
+        watch_arm(thread);
     int result = thread->process->os->resume(thread->id, how, signal);
     if (result && result != -ESRCH) { /* it is where it was */
         if (thread->stepping == STEPPING_PASS)
@@ -295,7 +298,7 @@ void thread_rename(rein_thread *thread, int id)
 
 bool thread_is_at_signal(const rein_thread *thread)
 {
-    return thread->stop == OS_EVENT_SIGNAL || thread->stop == OS_EVENT_TRAP ||
+    return thread->stop == OS_EVENT_SIGNAL || thread->stop == OS_EVENT_TRAP || thread->stop == OS_EVENT_WATCHED ||
            (thread->stop == OS_EVENT_STEPPED && !thread->no_delivery);
 }
 
@@ -481,6 +484,7 @@ void thread_end(rein_thread *thread, enum transition transition)
     if (table_find(&process->monitor->threads, (uint64_t)thread->id) == thread)
         table_remove(&process->monitor->threads, (uint64_t)thread->id);
     free_held(thread);
+    watch_thread_ends(process, thread);
     expect_last(process);
     monitor_note_change(process);
     rein_thread_unref(thread);

@@ -23,6 +23,7 @@ enum os_event_kind {
     OS_EVENT_SIGNAL,      /* is about to get .signal; the only stop where it can be exchanged */
     OS_EVENT_TRAP,        /* executed a breakpoint instruction, ours or its own; .signal as above */
     OS_EVENT_STEPPED,     /* a single-step is done; .signal as above */
+    OS_EVENT_WATCHED,     /* a debug register has fired, and no step is done with it; .signal as above */
     OS_EVENT_INTERRUPTED, /* our interrupt, a new tracee's first stop, or the end of a group-stop */
     OS_EVENT_GROUP_STOP,  /* stopped by job control; .signal.number is the stop signal */
     OS_EVENT_CLONE,       /* .child: made a thread (or a process with an odd exit signal) */
@@ -42,6 +43,7 @@ struct os_event {
     int id; /* the thread */
     int child;
     int former_id;
+    bool watched;     /* STEPPED, WATCHED: debug registers may have fired, see take_watch_hits */
     bool no_delivery; /* STEPPED into a signal's handler: at this stop no signal can be put in the place of the trap */
     struct rein_exit exit;
     struct rein_signal signal; /* for SIGNAL, TRAP, STEPPED: whole; for GROUP_STOP: number only */
@@ -203,6 +205,17 @@ struct os_backend {
     int (*for_each_code)(int id, os_memory_callback callback, void *arg);
     /* A descriptor of the host's for what that one of the thread's is open on. */
     int (*take_descriptor)(int pid, int id, int descriptor);
+    /* -- debug registers -- */
+    /* Sets all of a stopped thread's, in arch's form (encode_watches); all zero: none is on. The kernel takes them away at
+     * an exec and gives none to a child or a new thread; it leaves them on at detach. -ENOSPC: others have them (perf);
+     * -EINVAL: an address that cannot be watched. After a failure none is on. */
+    int (*set_watches)(int id, const uint64_t words[ARCH_WATCH_WORDS]);
+    /* At a stop whose event has .watched: which have fired, bit N for the Nth that was set; told once. 0: the trap is none of
+     * theirs. */
+    int (*take_watch_hits)(int id, uint32_t *slots);
+    /* Do they fire on this machine? Tries it on a child of its own, of which nobody hears, and waits for that no longer than
+     * seconds: 1, 0, or -errno when it could not be found out. copy_memory as in os_spawn. */
+    int (*try_watch)(bool copy_memory);
 
     /* -- looking at threads and processes; any thread may call these -- */
     /* May call back more than once for a thread. -ESRCH: no such process; -EAGAIN: so many have come and gone meanwhile that

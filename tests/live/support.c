@@ -250,6 +250,16 @@ void later_unref_breakpoint(rein_breakpoint *breakpoint)
     at_end(unref_breakpoint, breakpoint);
 }
 
+static void unref_watchpoint(void *watchpoint)
+{
+    rein_watchpoint_unref(watchpoint);
+}
+
+void later_unref_watchpoint(rein_watchpoint *watchpoint)
+{
+    at_end(unref_watchpoint, watchpoint);
+}
+
 void later_unref_process(rein_process *process)
 {
     at_end(unref_process, process);

@@ -182,6 +182,7 @@ int count_threads(void);
 void later_free(void *memory);
 void later_unref_thread(rein_thread *thread);
 void later_unref_breakpoint(rein_breakpoint *breakpoint);
+void later_unref_watchpoint(rein_watchpoint *watchpoint);
 void later_unref_process(rein_process *process);
 void later_free_registers(rein_registers *registers);
 

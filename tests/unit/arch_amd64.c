@@ -1,4 +1,5 @@
-/* W1, R1-R4 on amd64: the register table against the kernel's own struct, and what stepping knows of instructions. */
+/* W1, R1-R4, N3 on amd64: the register table against the kernel's own struct, what stepping knows of instructions, and debug
+ * registers. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -239,6 +240,75 @@ static void I1_calls(void **state)
     assert_int_equal(length, arch_amd64.syscall_size);
 }
 
+static size_t cut(uint64_t address, uint64_t size, struct arch_watch pieces[ARCH_WATCH_SLOTS])
+{
+    return arch_amd64.split_watch(address, size, ARCH_WATCH_WRITE, pieces, ARCH_WATCH_SLOTS);
+}
+
+/* N3: every range within 24 bytes: the pieces are what the processor can watch, touch, and are the range; no cut into
+ * fewer pieces is. */
+static void N3_ranges_are_cut_exactly(void **state)
+{
+    (void)state;
+    for (uint64_t address = 0x1000; address < 0x1010; address++) {
+        for (uint64_t size = 1; size <= 40; size++) {
+            struct arch_watch pieces[ARCH_WATCH_SLOTS];
+            size_t count = cut(address, size, pieces);
+            uint64_t at = address;
+            assert_true(count >= (size + 7) / 8);
+            if (count > ARCH_WATCH_SLOTS)
+                continue;
+            for (size_t i = 0; i < count; i++) {
+                assert_int_equal(pieces[i].kind, ARCH_WATCH_WRITE);
+                assert_int_equal(pieces[i].address, at);
+                assert_true(pieces[i].size == 1 || pieces[i].size == 2 || pieces[i].size == 4 || pieces[i].size == 8);
+                assert_int_equal(at % pieces[i].size, 0);
+                at += pieces[i].size;
+            }
+            assert_int_equal(at, address + size);
+        }
+    }
+    struct arch_watch pieces[ARCH_WATCH_SLOTS];
+    assert_int_equal(cut(0x1000, 8, pieces), 1);
+    assert_int_equal(cut(0x1000, 32, pieces), 4);
+    assert_int_equal(cut(0x1000, 33, pieces), 5);
+    assert_int_equal(cut(0x1001, 2, pieces), 2);
+    assert_int_equal(cut(0x1003, 8, pieces), 4);
+    assert_true(cut(0x1000, UINT64_MAX, pieces) > ARCH_WATCH_SLOTS);
+    assert_int_equal(arch_amd64.split_watch(0x1001, 1, ARCH_WATCH_EXECUTE, pieces, ARCH_WATCH_SLOTS), 1);
+    assert_int_equal(arch_amd64.split_watch(0x1001, 2, ARCH_WATCH_EXECUTE, pieces, ARCH_WATCH_SLOTS), 0);
+}
+
+/* N3: DR7 as the processor's manual has it. */
+static void N3_debug_registers(void **state)
+{
+    (void)state;
+    static const struct arch_watch watches[] = {{0x1001, 1, ARCH_WATCH_EXECUTE},
+                                                {0x2002, 2, ARCH_WATCH_WRITE},
+                                                {0x3004, 4, ARCH_WATCH_READ_WRITE},
+                                                {0x4008, 8, ARCH_WATCH_WRITE}};
+    uint64_t words[ARCH_WATCH_WORDS];
+    arch_amd64.encode_watches(watches, 0, words);
+    for (size_t i = 0; i < ARCH_WATCH_WORDS; i++)
+        assert_int_equal(words[i], 0);
+    arch_amd64.encode_watches(watches, 4, words);
+    for (size_t i = 0; i < 4; i++)
+        assert_int_equal(words[i], watches[i].address);
+    assert_int_equal(words[4], 0x9f500055);
+    arch_amd64.encode_watches(watches + 3, 1, words);
+    assert_int_equal(words[4], 0x90001);
+    assert_int_equal(arch_amd64.watch_slots[arch_amd64.watch_pool[ARCH_WATCH_WRITE]], 4);
+
+    struct arch_registers registers = numbered();
+    arch_amd64.set(&registers, EFLAGS, 0x246);
+    arch_amd64.pass_watch(&registers);
+    assert_int_equal(arch_amd64.get(&registers, EFLAGS), 0x10246);
+    arch_amd64.set(&registers, RIP, arch_amd64.get(&registers, RIP)); /* it still stands there */
+    assert_int_equal(arch_amd64.get(&registers, EFLAGS), 0x10246);
+    arch_amd64.set(&registers, RIP, 0x401136);
+    assert_int_equal(arch_amd64.get(&registers, EFLAGS), 0x246);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -251,6 +321,8 @@ int main(void)
         cmocka_unit_test(trap_is_int3),
         cmocka_unit_test(T1_classify),
         cmocka_unit_test(T1_step_flag),
+        cmocka_unit_test(N3_ranges_are_cut_exactly),
+        cmocka_unit_test(N3_debug_registers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

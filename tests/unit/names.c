@@ -45,6 +45,7 @@ static void C1_names(void **state)
     static const char *const names[REIN_CAUSE_COUNT] = {
         [REIN_CAUSE_STOPPED] = "stopped",
         [REIN_CAUSE_BREAKPOINT] = "breakpoint",
+        [REIN_CAUSE_WATCHPOINT] = "watchpoint",
         [REIN_CAUSE_SIGNAL] = "signal",
         [REIN_CAUSE_THREAD_CREATE] = "thread create",
         [REIN_CAUSE_THREAD_EXIT] = "thread exit",
@@ -116,6 +117,7 @@ static void C2_texts(void **state)
                  {REIN_CAUSE_FORK, "fork"},
                  {REIN_CAUSE_VFORK, "vfork"},
                  {REIN_CAUSE_VFORK_DONE, "vfork done"},
+                 {REIN_CAUSE_WATCHPOINT, "watchpoint"}, /* which, only rein can say */
                  {REIN_CAUSE_STEP, "step"}};
     for (size_t i = 0; i < sizeof plain / sizeof *plain; i++) {
         cause = (struct rein_cause){.kind = plain[i].kind};
@@ -175,6 +177,7 @@ static void M3_states(void **state)
         [REIN_STATE_STOPPING] = {"Stopping", 'r'},
         [REIN_STATE_STOPPED] = {"Stopped", 's'},
         [REIN_STATE_STOPPED_BREAKPOINT] = {"StoppedBreakpoint", 's'},
+        [REIN_STATE_STOPPED_WATCHPOINT] = {"StoppedWatchpoint", 's'},
         [REIN_STATE_STOPPED_SIGNAL] = {"StoppedSignal", 's'},
         [REIN_STATE_STOPPED_THREAD_CREATE] = {"StoppedThreadCreate", 's'},
         [REIN_STATE_STOPPED_EXITING] = {"StoppedExiting", 's'},

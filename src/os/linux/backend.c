@@ -48,6 +48,9 @@ const struct os_backend os_backend = {
     .sequence_word = linux_sequence_word,
     .for_each_code = linux_for_each_code,
     .take_descriptor = linux_take_descriptor,
+    .set_watches = linux_set_watches,
+    .take_watch_hits = linux_take_watch_hits,
+    .try_watch = linux_try_watch,
 
     .for_each_thread = linux_for_each_thread,
     .for_each_child_of = linux_for_each_child_of,

@@ -25,6 +25,9 @@ int linux_trap_is_pending(int id);
 int linux_get_signal(int id, struct rein_signal *signal);
 uint64_t linux_sequence_word(int id);
 
+int linux_set_watches(int id, const uint64_t words[ARCH_WATCH_WORDS]);
+int linux_take_watch_hits(int id, uint32_t *slots);
+
 /* Turns what waitpid(id, &status, __WALL) gave into an event: 1. 0 when there is no event in it, because the thread was
  * killed in this very stop: wait for it again, without resuming it. Any kind of status is understood. */
 int linux_decode(int id, int status, struct os_event *event);
@@ -112,7 +115,13 @@ bool linux_memory_is_gone(const struct os_memory *memory);
 int64_t linux_read(struct os_memory *memory, int id, uint64_t address, void *buffer, size_t size);
 int64_t linux_write(struct os_memory *memory, int id, uint64_t address, const void *data, size_t size);
 
+/* ---- watch.c ---- */
+int linux_try_watch(bool copy_memory);
+
 /* ---- spawn.c ---- */
+/* clone(2) that calls body(arg), which may be in our memory and must not return, on that stack (its end). Returns in the
+ * parent only: the child's id, or a negative errno. */
+long linux_clone_to(void (*body)(void *arg), void *arg, unsigned long flags, void *stack);
 int linux_spawn(const struct os_spawn *what, struct os_spawned *child, enum os_spawn_step *step);
 int linux_spawn_error(struct os_spawned *child, enum os_spawn_step *step);
 void linux_spawn_close(struct os_spawned *child);

@@ -8,10 +8,12 @@
 #include <elf.h>
 #include <errno.h>
 #include <signal.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <sys/user.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -209,6 +211,53 @@ int linux_ptrace_is_refused(void)
     return ptrace(PTRACE_CONT, 0, NULL, NULL) == 0 || errno == ESRCH ? 0 : errno;
 }
 
+/* ---- Debug registers ---- */
+
+#if defined(__x86_64__) || defined(__i386__)
+
+enum { WATCH_SLOTS = 4, STATUS_REGISTER = 6, CONTROL_REGISTER = 7 };
+
+static int set_debug_register(int id, int number, uint64_t value)
+{
+    size_t offset = offsetof(struct user, u_debugreg) + (size_t)number * sizeof((struct user *)NULL)->u_debugreg[0];
+
+    return ptrace(PTRACE_POKEUSER, id, in_pointer(offset), in_pointer(value)) == 0 ? 0 : -errno;
+}
+
+/* The control word is cleared first: the kernel checks each change by itself, and an address against the size that was
+ * there before. It keeps a register as a perf event, so that a slot can be refused (ENOSPC). */
+int linux_set_watches(int id, const uint64_t words[ARCH_WATCH_WORDS])
+{
+    uint64_t control = words[WATCH_SLOTS];
+    int result = set_debug_register(id, CONTROL_REGISTER, 0);
+
+    for (int i = 0; result == 0 && i < WATCH_SLOTS; i++)
+        if (control & UINT64_C(3) << 2 * i)
+            result = set_debug_register(id, i, words[i]);
+    if (result == 0 && control != 0)
+        result = set_debug_register(id, CONTROL_REGISTER, control);
+    return result;
+}
+
+/* The kernel makes the status word afresh at each debug exception in the program (exc_debug_user()). Its own accesses to
+ * watched memory leave bits there too, without a signal (exc_debug_kernel()); so only who comes with a trap asks. */
+int linux_take_watch_hits(int id, uint32_t *slots)
+{
+    size_t offset =
+        offsetof(struct user, u_debugreg) + (size_t)STATUS_REGISTER * sizeof((struct user *)NULL)->u_debugreg[0];
+
+    errno = 0; /* the word is the result, and may be -1 */
+    long status = ptrace(PTRACE_PEEKUSER, id, in_pointer(offset), NULL);
+    if (errno != 0)
+        return -errno;
+    *slots = (uint32_t)status & ((1u << WATCH_SLOTS) - 1);
+    return set_debug_register(id, STATUS_REGISTER, 0);
+}
+
+#else
+#error "no debug registers for this architecture yet"
+#endif
+
 /* ---- Signals that wait ---- */
 
 static bool is_made_by_kernel(const siginfo_t *info)
@@ -303,12 +352,14 @@ static void decode_signal(const siginfo_t *info, struct rein_signal *signal)
  *
  *   code           made by                                                       pc
  *   SI_KERNEL      int3 (also in its two-byte form, cd 03)                       behind it
- *   TRAP_TRACE     a step; the program's own trap flag; both at once: one        behind the instruction
+ *   TRAP_TRACE     a step; the program's own trap flag; both at once: one;       behind the instruction
+ *                  with or without a debug register's trap after the same
  *   TRAP_BRKPT     a step over a system call, rt_sigreturn(2) included;          behind it; after rt_sigreturn where
  *                  int1 ("icebp")                                                it goes back to
  *   CODE_NOTIFIED  a step that delivered a signal to a handler; not a signal,    the handler's first instruction
  *                  so none can be put in its place
- *   TRAP_HWBKPT    a debug register, which none of ours are: somebody's before   anywhere
+ *   TRAP_HWBKPT    a debug register                                              behind the access; of an execution:
+ *                                                                                at the instruction
  *   TRAP_PERF      perf_event_open(2) with sigtrap
  *
  * Nothing in the siginfo tells the program's own trap flag or icebp from a step; whoever resumed the thread knows if
@@ -326,6 +377,8 @@ static enum os_event_kind kind_of_signal(const siginfo_t *info)
         return OS_EVENT_STEPPED;
     case TRAP_BRKPT:
         return BRKPT_IS_STEP ? OS_EVENT_STEPPED : OS_EVENT_TRAP;
+    case TRAP_HWBKPT:
+        return OS_EVENT_WATCHED;
     default:
         return OS_EVENT_SIGNAL;
     }
@@ -359,6 +412,7 @@ static int decode_delivery(int id, int number, struct os_event *event)
     if (is_about_event(&info, PTRACE_EVENT_EXIT) && has_another_status(id))
         return 0;
     event->kind = kind_of_signal(&info);
+    event->watched = event->kind == OS_EVENT_WATCHED || (event->kind == OS_EVENT_STEPPED && info.si_code == TRAP_TRACE);
     event->no_delivery = event->kind == OS_EVENT_STEPPED && info.si_code == CODE_NOTIFIED;
     decode_signal(&info, &event->signal);
     return 1;

@@ -68,24 +68,11 @@ struct launch {
     raw_signals mask, ignored;
 };
 
-/* ---- The child ----
- * May share our memory, thread-local storage included. No function of the C library, and none that a compiler's sanitizer
- * has added to: they keep a state for each thread there. */
-/* no_sanitize alone leaves some of clang's thread sanitizer in. */
-#if defined(__clang__) && __has_attribute(disable_sanitizer_instrumentation)
-#define IN_CHILD                                                                                                       \
-    __attribute__((noinline, no_instrument_function, disable_sanitizer_instrumentation,                                \
-                   no_sanitize("address", "undefined")))
-#else
-#define IN_CHILD __attribute__((noinline, no_instrument_function, no_sanitize("address", "thread", "undefined")))
-#endif
+/* ---- The child ---- */
 
 #if defined(__x86_64__)
 
-#define SHARES_MEMORY CLONE_VM
-
-/* Returns in the parent only: the child's pid, or a negative errno. */
-static long clone_to(void (*body)(struct launch *), struct launch *launch, unsigned long flags, void *stack)
+long linux_clone_to(void (*body)(void *arg), void *arg, unsigned long flags, void *stack)
 {
     register long r10 __asm__("r10") = 0;
     register long r8 __asm__("r8") = 0;
@@ -94,14 +81,14 @@ static long clone_to(void (*body)(struct launch *), struct launch *launch, unsig
     __asm__ volatile("syscall\n\t"
                      "test %%rax, %%rax\n\t"
                      "jnz 1f\n\t"
-                     "mov %[launch], %%rdi\n\t"
+                     "mov %[arg], %%rdi\n\t"
                      "mov %[body], %%rax\n\t"
-                     "xor %%ebp, %%ebp\n\t" /* the outermost frame; only now, for launch or body may be in it */
+                     "xor %%ebp, %%ebp\n\t" /* the outermost frame; only now, for arg or body may be in it */
                      "call *%%rax\n\t"
                      "hlt\n"
                      "1:"
                      : "+a"(result)
-                     : "D"(flags), "S"(stack), "d"(0L), "r"(r10), "r"(r8), [launch] "r"(launch), [body] "r"(body)
+                     : "D"(flags), "S"(stack), "d"(0L), "r"(r10), "r"(r8), [arg] "r"(arg), [body] "r"(body)
                      : "rcx", "r11", "memory", "cc");
     return result;
 }
@@ -109,14 +96,13 @@ static long clone_to(void (*body)(struct launch *), struct launch *launch, unsig
 #else
 
 /* TODO with the second architecture. Until then the child gets a copy of the memory, and of our stack. */
-#define SHARES_MEMORY 0
 
-static long clone_to(void (*body)(struct launch *), struct launch *launch, unsigned long flags, void *stack)
+long linux_clone_to(void (*body)(void *arg), void *arg, unsigned long flags, void *stack)
 {
     (void)stack;
-    long result = raw(SYS_clone, flags);
+    long result = raw(SYS_clone, flags & ~(unsigned long)CLONE_VM);
     if (result == 0)
-        body(launch);
+        body(arg);
     return result;
 }
 
@@ -284,8 +270,10 @@ IN_CHILD static void run_program(struct launch *launch)
     check(launch, result);
 }
 
-IN_CHILD static void run_child(struct launch *launch)
+IN_CHILD static void run_child(void *arg)
 {
+    struct launch *launch = arg;
+
     wait_at_gate(launch);
     join_group(launch);
     set_descriptors(launch);
@@ -482,7 +470,7 @@ static void put_signals_back(const raw_signals *before)
 int linux_spawn(const struct os_spawn *what, struct os_spawned *child, enum os_spawn_step *step)
 {
     bool share = !what->copy_memory && !(what->options->flags & REIN_SPAWN_CREDENTIALS);
-    unsigned long flags = CLONE_UNTRACED | SIGCHLD | (share ? SHARES_MEMORY : 0);
+    unsigned long flags = CLONE_UNTRACED | SIGCHLD | (share ? CLONE_VM : 0);
     size_t size = 0;
     void *stack = NULL;
     raw_signals mask = 0;
@@ -495,7 +483,7 @@ int linux_spawn(const struct os_spawn *what, struct os_spawned *child, enum os_s
 
     linux_monitor_will_spawn();
     block_all_signals(&mask);
-    long pid = clone_to(run_child, launch, flags, stack);
+    long pid = linux_clone_to(run_child, launch, flags, stack);
     put_signals_back(&mask);
     if (pid < 0) {
         munmap(launch, size);

@@ -309,6 +309,24 @@ static int take_descriptor(int pid, int id, int descriptor)
     return -ENOSYS;
 }
 
+static int set_watches(int id, const uint64_t words[ARCH_WATCH_WORDS])
+{
+    (void)id, (void)words;
+    return -ENOSYS;
+}
+
+static int take_watch_hits(int id, uint32_t *slots)
+{
+    (void)id, (void)slots;
+    return -ENOSYS;
+}
+
+static int try_watch(bool copy_memory)
+{
+    (void)copy_memory;
+    return -ENOSYS;
+}
+
 /* ---- Looking ---- */
 
 static int for_each(int pid, os_id_callback callback, void *arg)
@@ -521,6 +539,9 @@ const struct os_backend os_backend = {
     .trap_is_pending = trap_is_pending,
     .restart_interrupted_call = restart_interrupted_call,
     .call_is_made_again = call_is_made_again,
+    .set_watches = set_watches,
+    .take_watch_hits = take_watch_hits,
+    .try_watch = try_watch,
 
     .check_call = check_call,
     .call_numbers = call_numbers,

@@ -1,0 +1,590 @@
+/* Watchpoints: the processor's debug registers.
+ *
+ * They are each thread's own, and can be set only while it is stopped. So a change of the list is a tick of the process's
+ * clock, and whoever is resumed with an older clock has its registers made right first (watch_arm, in thread_resume, which
+ * every way to run goes through): who was stopped, who is just born, who comes out of the kernel late. If threads run when the
+ * list changes, all are interrupted, in the kernel only, so that they come through there; adding waits for them.
+ *
+ * Nobody may be let go with a register that is on: the kernel leaves it on, and the trap, with no tracer to take it,
+ * would be the program's death. attach_detach_thread clears them, in every way that a thread is let go.
+ *
+ * Exact counting. A data access has been made when it traps, the trap is a signal of its own (force_sig) and waits at the next
+ * stop, wherever that comes (bring_out_trap in event.c): so each is seen once. An execution traps in front of the
+ * instruction, and RF in the flags, kept by the kernel through signals' frames, lets the thread past. Where the instruction is
+ * come to again without RF though it was hit - a breakpoint there is passed, a system call is made again - RF is set here.
+ *
+ * The registers that a trap came from are told by the kernel once, by their numbers. What was in them stays known (struct
+ * watched) until they are written again; so a watchpoint that was removed in between is no mystery, and its trap is dropped. */
+#include "engine/watch.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/process.h"
+
+void watch_init(struct watchpoints *watchpoints)
+{
+    list_init(&watchpoints->list);
+    watchpoints->clock = 0;
+}
+
+static void forget(rein_watchpoint *watchpoint)
+{
+    list_remove(&watchpoint->link);
+    watchpoint->thread = NULL;
+    rein_watchpoint_unref(watchpoint);
+}
+
+void watch_forget(struct watchpoints *watchpoints)
+{
+    LIST_FOR_EACH(item, &watchpoints->list)
+    forget(LIST_ENTRY(item, rein_watchpoint, link));
+    watchpoints->clock++;
+}
+
+rein_watchpoint *rein_watchpoint_ref(rein_watchpoint *watchpoint)
+{
+    if (watchpoint)
+        atomic_fetch_add_explicit(&watchpoint->references, 1, memory_order_relaxed);
+    return watchpoint;
+}
+
+void rein_watchpoint_unref(rein_watchpoint *watchpoint)
+{
+    if (watchpoint && atomic_fetch_sub_explicit(&watchpoint->references, 1, memory_order_acq_rel) == 1)
+        free(watchpoint);
+}
+
+static bool is_removed(const rein_watchpoint *watchpoint)
+{
+    return list_empty(&watchpoint->link);
+}
+
+/* ---- In the registers ---- */
+
+static bool is_for(const rein_watchpoint *watchpoint, const rein_thread *thread)
+{
+    return !watchpoint->thread_is_gone && (!watchpoint->thread || watchpoint->thread == thread);
+}
+
+/* What is to be in the thread's registers, of the watchpoints up to the one before `end` (NULL: all); the last one in
+ * *newest. */
+static unsigned collect(const rein_thread *thread, const rein_watchpoint *end, rein_watchpoint **slots,
+                        struct arch_watch *pieces, rein_watchpoint **newest)
+{
+    unsigned count = 0;
+    *newest = NULL;
+    LIST_FOR_EACH(item, &thread->process->watchpoints.list)
+    {
+        rein_watchpoint *watchpoint = LIST_ENTRY(item, rein_watchpoint, link);
+        if (watchpoint == end)
+            break;
+        if (!is_for(watchpoint, thread))
+            continue;
+        for (unsigned i = 0; i < watchpoint->piece_count && count < ARCH_WATCH_SLOTS; i++) {
+            slots[count] = watchpoint;
+            pieces[count++] = watchpoint->pieces[i];
+        }
+        *newest = watchpoint;
+    }
+    return count;
+}
+
+static int write_registers(const rein_thread *thread, const struct arch_watch *pieces, unsigned count)
+{
+    const struct os_backend *os = thread->process->os;
+    uint64_t words[ARCH_WATCH_WORDS];
+    os->arch->encode_watches(pieces, count, words);
+    return os->set_watches(thread->id, words);
+}
+
+void watch_release(rein_thread *thread)
+{
+    while (thread->watched.count)
+        rein_watchpoint_unref(thread->watched.slots[--thread->watched.count]);
+}
+
+void watch_arm(rein_thread *thread)
+{
+    rein_process *process = thread->process;
+    struct watched *watched = &thread->watched;
+    if (watched->clock == process->watchpoints.clock || thread->guest || thread->trap_waits ||
+        thread->stop == OS_EVENT_EXITING || process->condition != PROCESS_HELD)
+        return;
+    rein_watchpoint *slots[ARCH_WATCH_SLOTS], *newest;
+    struct arch_watch pieces[ARCH_WATCH_SLOTS];
+    unsigned count = collect(thread, NULL, slots, pieces, &newest);
+    watched->clock = process->watchpoints.clock;
+    if (count == watched->count && !memcmp(slots, watched->slots, count * sizeof *slots))
+        return;
+    int result;
+    while ((result = write_registers(thread, pieces, count)) && result != -ESRCH && newest) {
+        newest->refused = result;
+        LOG(&process->monitor->log, REIN_LOG_WARNING, "Thread %d: the kernel refuses a watchpoint at 0x%llx (%d)",
+            thread->id, (unsigned long long)newest->address, result);
+        count = collect(thread, newest, slots, pieces, &newest);
+    }
+    thread_check(thread, result, "cannot have its debug registers set");
+    for (unsigned i = 0; i < count; i++)
+        rein_watchpoint_ref(slots[i]);
+    watch_release(thread);
+    memcpy(watched->slots, slots, count * sizeof *slots);
+    watched->count = count;
+    LOG(&process->monitor->log, REIN_LOG_TRACE, "Thread %d: has %u debug registers on", thread->id, count);
+}
+
+void watch_disarm(const rein_thread *thread)
+{
+    if (thread->watched.count) /* if it fails, the thread is dying */
+        write_registers(thread, NULL, 0);
+}
+
+void watch_thread_ends(rein_process *process, const rein_thread *thread)
+{
+    LIST_FOR_EACH(item, &process->watchpoints.list)
+    {
+        rein_watchpoint *watchpoint = LIST_ENTRY(item, rein_watchpoint, link);
+        if (watchpoint->thread != thread)
+            continue;
+        watchpoint->thread = NULL;
+        watchpoint->thread_is_gone = true;
+    }
+}
+
+bool watch_pass(const rein_thread *thread, uint64_t pc, struct arch_registers *registers)
+{
+    for (unsigned i = 0; i < thread->watched.count; i++) {
+        const rein_watchpoint *watchpoint = thread->watched.slots[i];
+        if (watchpoint->kind != REIN_WATCH_EXECUTE || watchpoint->address != pc)
+            continue;
+        thread->process->os->arch->pass_watch(registers);
+        return true;
+    }
+    return false;
+}
+
+/* ---- Hits ---- */
+
+/* What is there now, if that can be told. */
+static bool look(rein_process *process, const rein_watchpoint *watchpoint, uint64_t *value)
+{
+    rein_thread *way = process_living_thread(process);
+    *value = 0;
+    if (watchpoint->kind == REIN_WATCH_EXECUTE || watchpoint->size > sizeof *value || !way)
+        return false;
+    if (process->os->read(&process->memory, way->id, watchpoint->address, value, watchpoint->size) !=
+        (int64_t)watchpoint->size)
+        return false;
+    breakpoints_hide(process, watchpoint->address, (unsigned char *)value, watchpoint->size);
+    return true;
+}
+
+static void take_hit(rein_thread *thread, uint64_t pc, rein_watchpoint *watchpoint, struct watch_hits *hits)
+{
+    struct rein_cause cause = {.kind = REIN_CAUSE_WATCHPOINT, .pc = pc, .watchpoint = watchpoint};
+    bool known = look(thread->process, watchpoint, &cause.value);
+    bool changed = !known || !watchpoint->value_known || cause.value != watchpoint->value;
+    cause.old_value = watchpoint->value;
+    cause.value_known = known && watchpoint->value_known;
+    watchpoint->value_known = known;
+    watchpoint->value = cause.value;
+    if (watchpoint->changes_only && !changed)
+        return;
+    uint64_t count = atomic_fetch_add_explicit(&watchpoint->hits, 1, memory_order_relaxed) + 1;
+    LOG(&thread->process->monitor->log, REIN_LOG_TRACE, "Thread %d@0x%llx: hit %llu of the watchpoint at 0x%llx",
+        thread->id, (unsigned long long)pc, (unsigned long long)count, (unsigned long long)watchpoint->address);
+    hits->causes[hits->count++] = cause;
+}
+
+int watch_take_hits(rein_thread *thread, uint64_t pc, struct watch_hits *hits)
+{
+    const struct watched *watched = &thread->watched;
+    uint32_t fired = 0;
+    hits->any = hits->accessed = false;
+    hits->count = 0;
+    int result = watched->count ? thread->process->os->take_watch_hits(thread->id, &fired) : 0;
+    if (result)
+        return result;
+    for (unsigned i = 0; i < watched->count; i++) {
+        if (!(fired >> i & 1))
+            continue;
+        rein_watchpoint *watchpoint = watched->slots[i];
+        hits->any = true;
+        hits->accessed |= watchpoint->kind != REIN_WATCH_EXECUTE;
+        for (unsigned j = i + 1; j < watched->count; j++) /* an access over several pieces is one hit */
+            fired &= watched->slots[j] == watchpoint ? ~(UINT32_C(1) << j) : ~UINT32_C(0);
+        if (!is_removed(watchpoint))
+            take_hit(thread, pc, watchpoint, hits);
+    }
+    return 0;
+}
+
+void watch_note_write(rein_process *process)
+{
+    LIST_FOR_EACH(item, &process->watchpoints.list)
+    {
+        rein_watchpoint *watchpoint = LIST_ENTRY(item, rein_watchpoint, link);
+        watchpoint->value_known = look(process, watchpoint, &watchpoint->value);
+    }
+}
+
+/* ---- What callers ask ---- */
+
+static int check_stopped(struct request *request, const char *what)
+{
+    rein_process *process = request->process;
+    int result = process_check(process, &request->error);
+    rein_thread *running = process_running_thread(process);
+    if (!result && running && !(request->flags & REIN_WATCH_WHILE_RUNNING))
+        result =
+            thread_bad_state(running, &request->error, what, "stop the process first, or say REIN_WATCH_WHILE_RUNNING");
+    return result;
+}
+
+/* How many registers of that pool are in use for all threads, or for that one (NULL: for any one thread at most). */
+static unsigned count_used(const rein_process *process, unsigned pool, const rein_thread *thread)
+{
+    const struct arch *arch = process->os->arch;
+    unsigned common = 0, own_most = 0;
+    LIST_FOR_EACH(item, &process->watchpoints.list)
+    {
+        const rein_watchpoint *watchpoint = LIST_ENTRY(item, rein_watchpoint, link);
+        unsigned own = 0;
+        if (arch->watch_pool[watchpoint->kind] != pool || watchpoint->thread_is_gone)
+            continue;
+        if (!watchpoint->thread) {
+            common += watchpoint->piece_count;
+            continue;
+        }
+        LIST_FOR_EACH(each, &process->watchpoints.list)
+        {
+            const rein_watchpoint *other = LIST_ENTRY(each, rein_watchpoint, link);
+            if (other->thread == watchpoint->thread && arch->watch_pool[other->kind] == pool)
+                own += other->piece_count;
+        }
+        if ((!thread || watchpoint->thread == thread) && own > own_most)
+            own_most = own;
+    }
+    return common + own_most;
+}
+
+static int cut(struct request *request, rein_watchpoint *watchpoint)
+{
+    const rein_process *process = request->process;
+    const struct arch *arch = process->os->arch;
+    unsigned pool = arch->watch_pool[watchpoint->kind], slots = arch->watch_slots[pool];
+    size_t needed = arch->split_watch(watchpoint->address, watchpoint->size, (enum arch_watch_kind)watchpoint->kind,
+                                      watchpoint->pieces, ARCH_WATCH_SLOTS);
+    unsigned used = count_used(process, pool, watchpoint->thread);
+    if (needed + used > slots)
+        return error_set(&request->error, REIN_NO_SLOT,
+                         "a watchpoint of %llu bytes at 0x%llx needs %zu of the %u debug registers that %s has, and %u "
+                         "are in use in process %d",
+                         (unsigned long long)watchpoint->size, (unsigned long long)watchpoint->address, needed, slots,
+                         arch->name, used, process->id);
+    watchpoint->piece_count = (unsigned)needed;
+    return 0;
+}
+
+static int check_memory(struct request *request)
+{
+    rein_process *process = request->process;
+    rein_thread *way = process_living_thread(process);
+    unsigned char byte;
+    if (!way)
+        return error_set(&request->error, REIN_EXITED, "process %d is exiting: its memory is gone", process->id);
+    for (uint64_t at = request->address;; at = request->address + request->size - 1) { /* the first and the last */
+        if (process->os->read(&process->memory, way->id, at, &byte, 1) != 1)
+            return error_set(&request->error, REIN_BAD_ADDRESS,
+                             "no watchpoint can be at 0x%llx: process %d has no memory there", (unsigned long long)at,
+                             process->id);
+        if (at == request->address + request->size - 1)
+            return 0;
+    }
+}
+
+static int check_machine(struct request *request)
+{
+    rein_monitor *monitor = request->monitor;
+    if (monitor->watch_fires < 0)
+        monitor->watch_fires = monitor->os->try_watch(monitor->kind == REIN_MONITOR_THREAD);
+    int found = monitor->watch_fires;
+    if (found == 1)
+        return 0;
+    if (found < 0)
+        return error_set_system(&request->error, REIN_SYSTEM, found,
+                                "it could not be tried whether debug registers fire on this machine");
+    return error_set(&request->error, REIN_NEVER_FIRES,
+                     "a watchpoint would be accepted by the kernel, but never fires on this machine: its debug "
+                     "registers do nothing (some hypervisors do so)");
+}
+
+static bool is_awaited(const rein_watchpoint *watchpoint, const rein_thread *thread)
+{
+    return !thread->guest && is_for(watchpoint, thread) && thread->kernel == KERNEL_RUNS && !thread->in_vfork &&
+           !thread->stuck && !thread->leaving && (int)(thread->watched.clock - watchpoint->added) < 0;
+}
+
+static void hand_out(struct request *request)
+{
+    if (request->out)
+        *(rein_watchpoint **)request->out = rein_watchpoint_ref(request->buffer);
+}
+
+/* Has every thread that can run code been here? Or has the kernel refused it to one of them? */
+static bool added_ready(struct request *request)
+{
+    rein_process *process = request->process;
+    rein_watchpoint *watchpoint = request->buffer;
+    int result = process_check(process, &request->error);
+    if (!result && is_removed(watchpoint)) {
+        result = error_set(&request->error, REIN_NO_WATCHPOINT,
+                           "the watchpoint at 0x%llx was removed while it was added", /* an exec, or another caller */
+                           (unsigned long long)watchpoint->address);
+    } else if (!result && watchpoint->refused) {
+        int code = watchpoint->refused == -ENOSPC ? REIN_NO_SLOT : REIN_BAD_ADDRESS;
+        result =
+            error_set_system(&request->error, code, watchpoint->refused,
+                             "the kernel refuses a watchpoint of %llu bytes at 0x%llx to process %d%s",
+                             (unsigned long long)watchpoint->size, (unsigned long long)watchpoint->address, process->id,
+                             code == REIN_NO_SLOT ? ": somebody else has debug registers (perf?)" : "");
+        forget(watchpoint);
+        process->watchpoints.clock++;
+    } else if (!result) {
+        LIST_FOR_EACH(item, &process->threads)
+        {
+            if (is_awaited(watchpoint, LIST_ENTRY(item, rein_thread, link)))
+                return false;
+        }
+        hand_out(request);
+    }
+    request_finish(request, result);
+    return true;
+}
+
+/* The list has changed: who runs comes by. One of those that are stopped is seen to at once, to hear what the kernel says. */
+static void have_all_look(rein_process *process, const rein_watchpoint *watchpoint)
+{
+    bool tried = false;
+    LIST_FOR_EACH(item, &process->threads)
+    {
+        rein_thread *thread = LIST_ENTRY(item, rein_thread, link);
+        if (thread->guest || !is_for(watchpoint, thread))
+            continue;
+        if (thread->kernel == KERNEL_RUNS)
+            thread_interrupt(thread);
+        else if (thread->kernel == KERNEL_STOPPED && !tried && !thread->unhandled) {
+            watch_arm(thread);
+            tried = true;
+        }
+    }
+}
+
+static int add(struct request *request)
+{
+    rein_process *process = request->process;
+    const struct rein_watchpoint_options *options = request->options;
+    int result = check_stopped(request, "cannot add watchpoint");
+    if (!result && request->thread && rein_state_is_terminal(request->thread->state))
+        result = error_set(&request->error, REIN_NO_THREAD, "Thread %d is gone", request->thread->id);
+    if (result)
+        return result;
+    rein_watchpoint *watchpoint = calloc(1, sizeof *watchpoint);
+    if (!watchpoint)
+        return error_set(&request->error, REIN_NO_MEMORY, "no memory for a watchpoint");
+    atomic_init(&watchpoint->references, 1);
+    list_init(&watchpoint->link);
+    watchpoint->process = process;
+    watchpoint->thread = request->thread;
+    watchpoint->address = request->address;
+    watchpoint->size = request->size;
+    watchpoint->kind = (enum rein_watch_kind)request->number;
+    watchpoint->changes_only = (request->flags & REIN_WATCH_CHANGES) != 0;
+    if (options) {
+        watchpoint->callback = options->callback;
+        watchpoint->arg = options->arg;
+    }
+    result = cut(request, watchpoint);
+    if (!result)
+        result = check_memory(request);
+    if (!result)
+        result = check_machine(request);
+    if (result) {
+        rein_watchpoint_unref(watchpoint);
+        return result;
+    }
+    watchpoint->value_known = look(process, watchpoint, &watchpoint->value);
+    watchpoint->added = ++process->watchpoints.clock;
+    list_append(&process->watchpoints.list, &watchpoint->link);
+    request->buffer = rein_watchpoint_ref(watchpoint);
+    have_all_look(process, watchpoint);
+    return 0;
+}
+
+/* In a callback it only begins: then who is refused is not told any more. */
+static void run_add(struct request *request)
+{
+    int result = add(request);
+    if (result) {
+        request_finish(request, result);
+    } else if (!request->on_monitor) {
+        request_wait(request);
+    } else if (!added_ready(request)) {
+        hand_out(request);
+        request_finish(request, 0);
+    }
+}
+
+static int check_arguments(rein_process *process, size_t size, enum rein_watch_kind kind,
+                           const struct rein_watchpoint_options *options)
+{
+    const unsigned known = REIN_WATCH_WHILE_RUNNING | REIN_WATCH_CHANGES;
+    if (!process || (unsigned)kind > REIN_WATCH_READ_WRITE || !size)
+        return error_fail(REIN_INVALID_ARGUMENT,
+                          "rein_process_add_watchpoint: process is NULL, size is 0, or %d is no kind", (int)kind);
+    if (options && (options->size != sizeof *options || (options->flags & ~known)))
+        return error_fail(REIN_INVALID_ARGUMENT, "rein_process_add_watchpoint: options are not initialised with "
+                                                 "REIN_WATCHPOINT_OPTIONS_INIT, or have unknown flags");
+    if (kind == REIN_WATCH_EXECUTE && size != 1)
+        return error_fail(REIN_INVALID_ARGUMENT, "rein_process_add_watchpoint: size is %zu; for execution it must be 1",
+                          size);
+    if (options && (options->flags & REIN_WATCH_CHANGES) && (size > sizeof(rein_word) || kind == REIN_WATCH_EXECUTE))
+        return error_fail(REIN_INVALID_ARGUMENT,
+                          "rein_process_add_watchpoint: REIN_WATCH_CHANGES is for data of 1 to 8 "
+                          "bytes");
+    if (options && options->thread && options->thread->process != process)
+        return error_fail(REIN_INVALID_ARGUMENT, "rein_process_add_watchpoint: thread %d is not of process %d",
+                          options->thread->id, process->id);
+    return 0;
+}
+
+int rein_process_add_watchpoint(rein_process *process, rein_word address, size_t size, enum rein_watch_kind kind,
+                                const struct rein_watchpoint_options *options, rein_watchpoint **watchpoint)
+{
+    if (watchpoint)
+        *watchpoint = NULL;
+    int result = check_arguments(process, size, kind, options);
+    if (result)
+        return result;
+    struct request request = {.run = run_add,
+                              .ready = added_ready,
+                              .process = process,
+                              .thread = options ? options->thread : NULL,
+                              .address = address,
+                              .size = size,
+                              .number = (int)kind,
+                              .options = options,
+                              .flags = options ? options->flags : 0,
+                              .out = watchpoint};
+    result = monitor_submit(process->monitor, &request, -1);
+    rein_watchpoint_unref(request.buffer);
+    return result;
+}
+
+static bool has_it(const rein_thread *thread, const rein_watchpoint *watchpoint)
+{
+    for (unsigned i = 0; i < thread->watched.count; i++) {
+        if (thread->watched.slots[i] == watchpoint)
+            return true;
+    }
+    return false;
+}
+
+static void run_remove(struct request *request)
+{
+    rein_process *process = request->process;
+    rein_watchpoint *watchpoint = request->buffer;
+    int result = check_stopped(request, "cannot remove watchpoint");
+    if (!result && (watchpoint->process != process || is_removed(watchpoint)))
+        result =
+            error_set(&request->error, REIN_NO_WATCHPOINT, "process %d has no such watchpoint at 0x%llx (any more)",
+                      process->id, (unsigned long long)watchpoint->address);
+    if (!result) {
+        forget(watchpoint);
+        process->watchpoints.clock++;
+        LIST_FOR_EACH(item, &process->threads)
+        {
+            rein_thread *thread = LIST_ENTRY(item, rein_thread, link);
+            if (thread->kernel == KERNEL_RUNS && has_it(thread, watchpoint))
+                thread_interrupt(thread);
+        }
+    }
+    request_finish(request, result);
+}
+
+int rein_process_remove_watchpoint(rein_process *process, rein_watchpoint *watchpoint, unsigned flags)
+{
+    if (!process || !watchpoint || (flags & ~(unsigned)REIN_WATCH_WHILE_RUNNING))
+        return error_fail(REIN_INVALID_ARGUMENT,
+                          "rein_process_remove_watchpoint: process or watchpoint is NULL, or "
+                          "unknown flags 0x%x",
+                          flags);
+    struct request request = {.run = run_remove, .process = process, .buffer = watchpoint, .flags = flags};
+    return monitor_submit(process->monitor, &request, -1);
+}
+
+static void run_list(struct request *request)
+{
+    rein_process *process = request->process;
+    int result = process_check(process, &request->error);
+    size_t count = 0;
+    if (!result) {
+        LIST_FOR_EACH(item, &process->watchpoints.list)
+        count++;
+    }
+    rein_watchpoint **list = count ? calloc(count, sizeof(rein_watchpoint *)) : NULL;
+    if (list) {
+        LIST_FOR_EACH(item, &process->watchpoints.list)
+        list[request->size++] = rein_watchpoint_ref(LIST_ENTRY(item, rein_watchpoint, link));
+    } else if (count) {
+        result = error_set(&request->error, REIN_NO_MEMORY, "no memory for a list of watchpoints");
+    }
+    *(rein_watchpoint ***)request->out = list;
+    request_finish(request, result);
+}
+
+int rein_process_watchpoints(rein_process *process, rein_watchpoint ***watchpoints, size_t *count)
+{
+    if (!process || !watchpoints || !count)
+        return error_fail(REIN_INVALID_ARGUMENT, "rein_process_watchpoints: process, watchpoints or count is NULL");
+    *watchpoints = NULL;
+    struct request request = {.run = run_list, .process = process, .out = watchpoints};
+    int result = monitor_submit(process->monitor, &request, -1);
+    *count = request.size;
+    return result;
+}
+
+void rein_watchpoint_list_free(rein_watchpoint **watchpoints, size_t count)
+{
+    for (size_t i = 0; watchpoints && i < count; i++)
+        rein_watchpoint_unref(watchpoints[i]);
+    free(watchpoints);
+}
+
+static bool is_given(const rein_watchpoint *watchpoint, const char *function)
+{
+    if (!watchpoint)
+        error_fail(REIN_INVALID_ARGUMENT, "%s: watchpoint is NULL", function);
+    return watchpoint != NULL;
+}
+
+rein_word rein_watchpoint_address(const rein_watchpoint *watchpoint)
+{
+    return is_given(watchpoint, __func__) ? watchpoint->address : 0;
+}
+
+size_t rein_watchpoint_size(const rein_watchpoint *watchpoint)
+{
+    return is_given(watchpoint, __func__) ? (size_t)watchpoint->size : 0;
+}
+
+enum rein_watch_kind rein_watchpoint_kind(const rein_watchpoint *watchpoint)
+{
+    return is_given(watchpoint, __func__) ? watchpoint->kind : REIN_WATCH_EXECUTE;
+}
+
+uint64_t rein_watchpoint_hits(const rein_watchpoint *watchpoint)
+{
+    return is_given(watchpoint, __func__) ? atomic_load_explicit(&watchpoint->hits, memory_order_relaxed) : 0;
+}

@@ -1,0 +1,80 @@
+/* Watchpoints: the process's list, what of it is in each thread's debug registers, and what has fired. */
+#ifndef REIN_ENGINE_WATCH_H
+#define REIN_ENGINE_WATCH_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "arch/arch.h"
+#include "engine/error.h"
+#include "engine/list.h"
+
+struct rein_watchpoint {
+    _Atomic unsigned references;
+    struct list link;            /* in the process; in no list: it was removed */
+    const rein_process *process; /* whose list that is; for comparing only */
+    const rein_thread *thread;   /* the only one that is watched; NULL: all; not counted, see watch_thread_ends */
+    bool thread_is_gone;
+    uint64_t address, size;
+    enum rein_watch_kind kind;
+    bool changes_only;
+    rein_watchpoint_callback callback;
+    void *arg;
+    _Atomic uint64_t hits;
+    unsigned added; /* the process's clock then */
+    int refused;    /* -errno, by which the kernel has refused it to a thread: whoever adds it hears of that */
+    bool value_known;
+    uint64_t value; /* as it was when last looked at */
+    struct arch_watch pieces[ARCH_WATCH_SLOTS];
+    unsigned piece_count;
+};
+
+/* In a process. */
+struct watchpoints {
+    struct list list; /* oldest first */
+    unsigned clock;   /* counts changes of the list */
+};
+
+/* In a thread: what is in its debug registers. A watchpoint that was removed stays here until they are written again, so
+ * that a trap of its that is still to be seen is known for what it is. */
+struct watched {
+    unsigned clock; /* the process's, when it was last looked whether these are right */
+    unsigned count;
+    rein_watchpoint *slots[ARCH_WATCH_SLOTS]; /* counted */
+};
+
+void watch_init(struct watchpoints *watchpoints);
+/* All are removed: at an exec, or with the process. */
+void watch_forget(struct watchpoints *watchpoints);
+
+/* The thread, stopped, is about to run on: its debug registers are made right. */
+void watch_arm(rein_thread *thread);
+/* ... is about to be let go: they are cleared. Takes no memory and gives none back. */
+void watch_disarm(const rein_thread *thread);
+/* The kernel has cleared them, or the thread is gone. */
+void watch_release(rein_thread *thread);
+/* Nobody is to be watched on its behalf any more. */
+void watch_thread_ends(rein_process *process, const rein_thread *thread);
+/* May a trap of a debug register be pending? */
+static inline bool watch_is_armed(const struct watched *watched)
+{
+    return watched->count != 0;
+}
+/* Is the instruction at pc one that an execute watchpoint stops the thread at? It is to be executed without that, for the stop
+ * that the thread is in comes after the hit: changes its registers. false: it is not. */
+bool watch_pass(const rein_thread *thread, uint64_t pc, struct arch_registers *registers);
+
+/* What has fired at the stop that a thread is in. */
+struct watch_hits {
+    bool any;       /* something that we had set; with count 0 it was removed meanwhile, or has changed nothing */
+    bool accessed;  /* by an access, which has been made, not by an execution to come */
+    unsigned count; /* of the causes */
+    struct rein_cause causes[ARCH_WATCH_SLOTS]; /* refer to watchpoints without counting */
+};
+/* 0, or -errno; the registers that have fired are told once. Counts the hits. */
+int watch_take_hits(rein_thread *thread, uint64_t pc, struct watch_hits *hits);
+/* The caller has written to memory. */
+void watch_note_write(rein_process *process);
+
+#endif
