@@ -74,7 +74,11 @@ void attach_let_go(rein_process *process, int signal)
     process->condition = PROCESS_LETTING_GO;
     process->detach_signal = signal;
     LIST_FOR_EACH(item, &process->threads)
-    thread_interrupt(LIST_ENTRY(item, rein_thread, link));
+    {
+        rein_thread *thread = LIST_ENTRY(item, rein_thread, link);
+        syscall_finish(thread);
+        thread_interrupt(thread);
+    }
     monitor_note_change(process);
 }
 

@@ -101,6 +101,7 @@ rein_process *birth_inherit(rein_thread *parent, int id)
     memcpy(child->policy, process->policy, sizeof child->policy);
     child->callback = process->callback;
     child->callback_arg = process->callback_arg;
+    child->traced_calls = traced_calls_ref(process->traced_calls);
     child->follow = process->follow;
     child->follow_flags = process->follow_flags;
     child->parent = process->id;

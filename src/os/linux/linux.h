@@ -20,6 +20,7 @@ int linux_set_signal(int id, const struct rein_signal *signal);
 int linux_get_signal_mask(int id, uint64_t *mask);
 int linux_set_signal_mask(int id, uint64_t mask);
 int linux_trap_is_pending(int id);
+int linux_get_syscall(int id, bool in_call, enum os_syscall_stage *stage, struct rein_syscall *call);
 
 /* Turns what waitpid(id, &status, __WALL) gave into an event: 1. 0 when there is no event in it, because the thread was
  * killed in this very stop: wait for it again, without resuming it. Any kind of status is understood. */
@@ -40,6 +41,15 @@ void linux_seize_end(void); /* of a number of calls */
 /* ---- restart.c: system calls that a stop has interrupted ---- */
 int linux_restart_interrupted_call(int id, struct arch_registers *registers);
 int linux_call_is_made_again(const struct arch_registers *registers, uint64_t *pc);
+
+/* ---- syscall.c: system calls by the registers ---- */
+int linux_set_syscall(int id, const struct rein_syscall *call);
+int linux_set_syscall_result(int id, const struct rein_syscall *call);
+int linux_set_own_syscall(int id, const struct rein_syscall *call);
+/* As get_syscall, for kernels before 5.3. */
+int linux_guess_syscall(int id, bool in_call, enum os_syscall_stage *stage, struct rein_syscall *call);
+/* Number and arguments at an exit; call->arch is known. */
+int linux_syscall_at_exit(int id, struct rein_syscall *call);
 
 /* ---- wait.c ---- */
 int linux_waiter_create(enum rein_monitor_kind kind, bool (*is_tracee)(int id, void *arg),

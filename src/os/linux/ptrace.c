@@ -7,6 +7,7 @@
 
 #include <elf.h>
 #include <errno.h>
+#include <linux/audit.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/ptrace.h>
@@ -140,6 +141,35 @@ int linux_ptrace_is_refused(void)
 {
     /* There is no process 0 for us: whoever lets the request through finds that out (ESRCH). */
     return ptrace(PTRACE_CONT, 0, NULL, NULL) == 0 || errno == ESRCH ? 0 : errno;
+}
+
+/* ---- System calls ---- */
+
+/* Linux 5.3: the kernel itself says whether it is an entry or an exit, and by whose numbers the call is made. A thread that was
+ * killed in this stop is in its last one by now, which is about no call. */
+int linux_get_syscall(int id, bool in_call, enum os_syscall_stage *stage, struct rein_syscall *call)
+{
+    struct __ptrace_syscall_info info;
+
+    memset(&info, 0, sizeof info);
+    if (ptrace(PTRACE_GET_SYSCALL_INFO, id, in_pointer(sizeof info), &info) < 0)
+        return errno == EIO ? linux_guess_syscall(id, in_call, stage, call) : -errno;
+    *call = (struct rein_syscall){.arch = info.arch, .pc = info.instruction_pointer};
+    switch (info.op) {
+    case PTRACE_SYSCALL_INFO_ENTRY:
+        *stage = OS_SYSCALL_ENTRY;
+        call->number = (int64_t)info.entry.nr;
+        for (size_t i = 0; i < sizeof call->args / sizeof *call->args; i++) /* of 32 bits in wider registers */
+            call->args[i] = info.arch & __AUDIT_ARCH_64BIT ? info.entry.args[i] : (uint32_t)info.entry.args[i];
+        return 0;
+    case PTRACE_SYSCALL_INFO_EXIT:
+        *stage = OS_SYSCALL_EXIT;
+        call->result = info.exit.rval;
+        call->error = info.exit.is_error ? (int)-info.exit.rval : 0;
+        return in_call ? 0 : linux_syscall_at_exit(id, call);
+    default:
+        return -ESRCH;
+    }
 }
 
 /* ---- Signals that wait ---- */

@@ -195,6 +195,19 @@ static int call_is_made_again(const struct arch_registers *registers, uint64_t *
     return 0;
 }
 
+static int get_syscall(int id, bool in_call, enum os_syscall_stage *stage, struct rein_syscall *call)
+{
+    (void)id, (void)in_call, (void)call;
+    *stage = OS_SYSCALL_ENTRY;
+    return -ENOSYS;
+}
+
+static int set_syscall(int id, const struct rein_syscall *call)
+{
+    (void)id, (void)call;
+    return -ENOSYS;
+}
+
 /* ---- Looking ---- */
 
 static int for_each(int pid, os_id_callback callback, void *arg)
@@ -405,6 +418,10 @@ const struct os_backend os_backend = {
     .trap_is_pending = trap_is_pending,
     .restart_interrupted_call = restart_interrupted_call,
     .call_is_made_again = call_is_made_again,
+    .get_syscall = get_syscall,
+    .set_syscall = set_syscall,
+    .set_syscall_result = set_syscall,
+    .set_own_syscall = set_syscall,
 
     .for_each_thread = for_each,
     .for_each_child_of = for_each,
