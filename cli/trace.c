@@ -27,6 +27,8 @@ static const char help[] =
     "  -f, --follow          trace what the program makes, too: children, and theirs\n"
     "  -ff                   likewise, each process to a file of its own: FILE.PID, with -o FILE\n"
     "  -e, --events LIST     only these events: breakpoint,signal,thread,exec,fork,exit,group-stop, all or none\n"
+    "  -e syscall=LIST       and these system calls: names, numbers, all, %file, %process, %network, %memory,\n"
+    "                          %signal\n"
     "  -j, --json            one JSON object a line\n"
     "  -o, --output FILE     write to FILE\n"
     "  -p, --pid PID         follow a process that runs; ^C lets it go\n"
@@ -36,6 +38,8 @@ static const char help[] =
     "Ends with COMMAND's exit status, or by the signal that ended it. See rein-trace(1).\n";
 
 enum { OPTION_NO_ASLR = 256 };
+
+static const char calls_prefix[] = "syscall=";
 
 static const struct option long_options[] = {
     {"break", required_argument, NULL, 'b'},
@@ -112,6 +116,13 @@ static int parse_option(struct tracer *tracer, struct options *options, int opti
         tracer->output.by_thread = true;
         break;
     case 'e':
+        if (strncmp(optarg, calls_prefix, strlen(calls_prefix)) == 0) {
+            if (calls_parse(&tracer->calls, optarg + strlen(calls_prefix), &wrong))
+                break;
+            int status = cli_usage("trace", "-e: there is no system call '%s'", wrong);
+            free(wrong);
+            return status;
+        }
         if (!parse_events(optarg, &tracer->shown, &wrong)) {
             int status = cli_usage("trace", "-e: there is no event '%s'", wrong);
             free(wrong);
@@ -334,6 +345,7 @@ static void finish(struct tracer *tracer, struct rein_exit *how, bool *ended)
 static void clean_up(struct tracer *tracer)
 {
     rein_monitor_close(tracer->monitor);
+    calls_free(&tracer->calls);
     tracer_free(tracer);
     journal_close(&tracer->journal);
     output_close(&tracer->output);

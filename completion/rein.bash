@@ -77,7 +77,7 @@ _rein() {
             local done=
             [[ $word == *,* ]] && done=${word%,*},
             mapfile -t COMPREPLY < <(compgen -P "$done" \
-                -W 'breakpoint signal thread exec fork exit group-stop all none' -- "${word##*,}")
+                -W 'breakpoint signal thread exec fork exit group-stop all none syscall=' -- "${word##*,}")
             compopt -o nospace
             ;;
         *)
