@@ -82,7 +82,7 @@ _rein() {
             ;;
         *)
             if [[ $word == -* ]]; then
-                mapfile -t COMPREPLY < <(compgen -W '--break --count --events --follow --help --json --no-aslr --output
+                mapfile -t COMPREPLY < <(compgen -W '--break --count --events --follow --help --json --no-aslr --seccomp --output
                     --pid --threads' -- "$word")
             else
                 mapfile -t COMPREPLY < <(compgen -c -- "$word")

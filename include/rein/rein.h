@@ -236,11 +236,13 @@ struct rein_spawn_options {
     unsigned uid, gid; /* with REIN_SPAWN_CREDENTIALS */
     const unsigned *groups;
     size_t group_count;
-    int timeout_ms; /* for the exec to happen; -1: none */
+    int timeout_ms;      /* for the exec to happen; -1: none */
+    const void *filter;  /* a seccomp program (struct sock_filter[]), see REIN_FILTER_DATA; NULL: none */
+    size_t filter_count; /* of its instructions */
 };
 #define REIN_SPAWN_OPTIONS_INIT                                                                                        \
     {                                                                                                                  \
-        sizeof(struct rein_spawn_options), 0, -1, 0, 0, NULL, 0, -1                                                    \
+        sizeof(struct rein_spawn_options), 0, -1, 0, 0, NULL, 0, -1, NULL, 0                                           \
     }
 
 /* Starts the program at path and stops it after the exec, before its first instruction. argv and envv end with NULL;
@@ -680,6 +682,20 @@ struct rein_syscall_id {
  * thread. REIN_NO_MEMORY, REIN_INVALID_ARGUMENT (unknown flags). */
 REIN_API int rein_process_trace_syscalls(rein_process *process, unsigned flags, const struct rein_syscall_id *calls,
                                          size_t count);
+
+/* A FILTER in the kernel spares the calls that are not asked for their stops: a seccomp program that rein_spawn puts into the
+ * new process before its exec, and that answers SECCOMP_RET_TRACE | REIN_FILTER_DATA for the calls that are to stop, and
+ * SECCOMP_RET_ALLOW for all others (rein/seccomp.h makes one). rein_process_trace_syscalls chooses from those as ever;
+ * what the filter lets pass makes no stop. The program's own filters count as they do without it: where one of them
+ * answers with an error or a signal, that happens, and the call is not shown.
+ *
+ * A FILTER STAYS, in the process and in all that it makes, to the end, and without a tracer the calls that it stops fail with
+ * ENOSYS. So such a process cannot be let go unharmed. Therefore: what it makes is followed (REIN_FOLLOW_BOTH), and neither
+ * this can be changed, nor can it be detached (REIN_BAD_STATE); when the monitor is closed, or ends in any other way, they are
+ * all killed. What cannot be followed (see enum rein_follow) is not killed, and finds ENOSYS. Without CAP_SYS_ADMIN the kernel
+ * accepts a filter only with no_new_privs (prctl(2)), which is then set: set-user-id programs that it executes run without
+ * privileges, as they do under an unprivileged tracer anyhow. */
+#define REIN_FILTER_DATA 0x7265
 
 /* The three below are for a thread that is stopped at a call, or in a callback for one; REIN_BAD_STATE elsewhere. Its
  * cause shows the change. The change is the call's alone: behind it the program finds its registers as they were, but for the

@@ -9,6 +9,7 @@
  *
  * While a process is let go nothing is shown and nothing runs on: each thread is only brought into a state in which it can
  * be let go (its pc on the breakpoint, not behind it; its signal kept), see attach.c. */
+#include <errno.h>
 #include <signal.h>
 #include <string.h>
 
@@ -441,18 +442,32 @@ static void handle_exit(rein_thread *thread, const struct os_event *event, const
         finish_step(thread, event, &registers, true);
 }
 
+/* A filter of the program's own asks for a tracer. Untraced there is none, and the call fails so. */
+static int refuse_call(rein_thread *thread, const struct rein_syscall *call)
+{
+    struct rein_syscall refused = *call;
+    refused.number = -1;
+    refused.result = -ENOSYS;
+    return thread->process->os->set_syscall(thread->id, &refused);
+}
+
 static void handle_syscall(rein_thread *thread, const struct os_event *event, bool asked_for)
 {
     enum os_syscall_stage stage;
     struct rein_syscall call;
     bool stepped = thread->stepping == STEPPING_USER;
     int result = thread->process->os->get_syscall(thread->id, thread->in_call, &stage, &call);
+    bool shown = event->kind == OS_EVENT_SECCOMP && thread->in_call; /* at its entry */
+    if (!result && event->foreign_filter)
+        result = refuse_call(thread, &call);
     if (thread->stepping == STEPPING_PASS) /* the instruction of the call was to be passed */
         breakpoint_pass_stopped(thread, true);
     thread->stepping = STEPPING_NOT;
     thread_restore_mask(thread);
     if (result)
         leave_unhandled(thread, result);
+    else if (shown)
+        event_stop_plain(thread);
     else if (stage == OS_SYSCALL_ENTRY)
         handle_entry(thread, &call, asked_for);
     else
@@ -666,6 +681,7 @@ static void log_event(rein_thread *thread, const struct os_event *event)
         [OS_EVENT_VFORK_DONE] = "vfork done",
         [OS_EVENT_EXEC] = "exec",
         [OS_EVENT_EXITING] = "exiting",
+        [OS_EVENT_SECCOMP] = "seccomp",
         [OS_EVENT_SYSCALL] = "system call",
         [OS_EVENT_EXITED] = "exited",
         [OS_EVENT_LOST] = "lost",
@@ -768,6 +784,7 @@ void event_handle(rein_monitor *monitor, const struct os_event *event)
     case OS_EVENT_EXITING:
         handle_exiting(thread, event);
         break;
+    case OS_EVENT_SECCOMP:
     case OS_EVENT_SYSCALL:
         handle_syscall(thread, event, asked_for);
         break;

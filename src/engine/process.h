@@ -106,7 +106,8 @@ struct rein_thread {
  * there. */
 static inline bool thread_is_at_entry(const rein_thread *thread)
 {
-    return thread->kernel == KERNEL_STOPPED && thread->stop == OS_EVENT_SYSCALL && thread->in_call;
+    bool at_call = thread->stop == OS_EVENT_SYSCALL || thread->stop == OS_EVENT_SECCOMP;
+    return thread->kernel == KERNEL_STOPPED && at_call && thread->in_call;
 }
 
 /* Stopped in the kernel, and to stay so until more is heard. */
@@ -173,6 +174,7 @@ struct rein_process {
     bool killing;           /* by rein_process_kill: nothing is told any more */
     bool being_taken;       /* attach is not complete: threads that come and go are not told */
     bool starting;          /* spawned, not yet exec'd */
+    bool filtered;          /* has a seccomp filter that needs a tracer: it cannot be let go */
     bool fully_stopped;     /* nobody can run code, and breakpoints are out */
     unsigned in_group_stop; /* how many of its threads are */
     unsigned group_stops;   /* that have been told */

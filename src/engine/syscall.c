@@ -3,6 +3,9 @@
  * HOW A THREAD IS RESUMED. While calls are traced each thread runs "to the next entry or exit" (OS_RESUME_TO_SYSCALL), be
  * the call one that is asked for or not: the kernel knows no choice. The others are resumed at once.
  *
+ * Unless the process has a seccomp filter that stops it at the calls it is to stop at: then threads run freely to these, and to
+ * the exit from there.
+ *
  * IN A CALL. The kernel tells at the stop whether it is an entry or an exit, so nothing depends on counting. in_call only
  * keeps what was seen at the entry for the exit, which does not tell it: from the entry's stop until the exit's, through what
  * stops the thread in between (a birth, an exec). Stops that are on the way out of the kernel end it. */
@@ -47,7 +50,13 @@ bool syscall_is_traced(const rein_thread *thread)
 
 enum os_resume syscall_resume(const rein_thread *thread, enum os_resume otherwise)
 {
-    bool wanted = thread->process->traced_calls && !thread->guest;
+    const struct traced_calls *calls = thread->process->traced_calls;
+    bool wanted = calls && !thread->guest;
+    /* The filter stops it at the next; only for this call's exit, or from the entry on to the filter's stop of the same call, which is
+     * passed over. */
+    if (wanted && thread->process->filtered)
+        wanted = thread->in_call && thread->call_traced &&
+                 (calls->flags & REIN_SYSCALL_EXITS || thread->stop == OS_EVENT_SYSCALL);
     return wanted || (thread_is_at_entry(thread) && thread->call_changed) ? OS_RESUME_TO_SYSCALL : otherwise;
 }
 
@@ -67,8 +76,8 @@ void syscall_finish(rein_thread *thread)
 /* Runs without stopping at calls, and so has to be stopped once. */
 static bool must_be_resumed(const rein_thread *thread)
 {
-    return !thread->guest && thread->kernel == KERNEL_RUNS && !thread->in_vfork && !thread->stuck &&
-           !thread->stops_at_calls;
+    return !thread->guest && !thread->process->filtered && thread->kernel == KERNEL_RUNS && !thread->in_vfork &&
+           !thread->stuck && !thread->stops_at_calls;
 }
 
 static bool trace_ready(struct request *request)

@@ -31,6 +31,7 @@ enum os_event_kind {
     OS_EVENT_VFORK_DONE,  /* .child */
     OS_EVENT_EXEC,        /* .former_id: the id that the thread had; its id is now the process's */
     OS_EVENT_EXITING,     /* .exit: about to die; the last stop */
+    OS_EVENT_SECCOMP,     /* at a call that the filter stops at, as at its entry; .foreign_filter */
     OS_EVENT_SYSCALL,     /* entry or exit of a system call, after OS_RESUME_TO_SYSCALL; get_syscall tells which */
     /* Not stops. */
     OS_EVENT_EXITED, /* .exit: gone; its id may be used again from now on */
@@ -42,6 +43,7 @@ struct os_event {
     int id; /* the thread */
     int child;
     int former_id;
+    bool foreign_filter; /* SECCOMP by a filter of the program's own, which knows of no tracer */
     bool no_delivery; /* STEPPED into a signal's handler: at this stop no signal can be put in the place of the trap */
     struct rein_exit exit;
     struct rein_signal signal; /* for SIGNAL, TRAP, STEPPED: whole; for GROUP_STOP: number only */
@@ -84,6 +86,7 @@ enum os_spawn_step { /* where it failed; the texts are os_spawn_step_text's */
                      OS_SPAWN_STEP_GROUP,
                      OS_SPAWN_STEP_SESSION,
                      OS_SPAWN_STEP_DESCRIPTORS,
+                     OS_SPAWN_STEP_FILTER,
                      OS_SPAWN_STEP_CREDENTIALS,
                      OS_SPAWN_STEP_CHDIR,
                      OS_SPAWN_STEP_ASLR,
@@ -167,7 +170,7 @@ struct os_backend {
      * is at *pc, a breakpoint say, was executed once already. */
     int (*call_is_made_again)(const struct arch_registers *registers, uint64_t *pc);
 
-    /* Of a thread in a SYSCALL stop. in_call: the entry of the call was seen before; then number and arguments are not filled in
+    /* Of a thread in a SYSCALL or SECCOMP stop. in_call: the entry of the call was seen before; then number and arguments are not filled in
      * for the exit, which needs them no more, and a kernel that does not tell the stage is understood. */
     int (*get_syscall)(int id, bool in_call, enum os_syscall_stage *stage, struct rein_syscall *call);
     /* At an entry: number and arguments; number -1: the call is not made, and gives .result. */

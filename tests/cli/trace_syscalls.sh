@@ -150,3 +150,15 @@ for tool in strace rein; do
 done
 [ "$(wc -l <threads.strace)" = 6 ]
 diff <(awk '{ print $1, $3, $4 }' threads.strace) <(awk '{ print $1, $3, $4 }' threads.rein)
+
+# ---- With a filter: the same
+
+for filter in '' --seccomp; do
+    # shellcheck disable=SC2086
+    trace $filter -f -e syscall=getppid,openat,%process -- "$fixture" births
+    sed -E 's/[0-9a-fx]{4,}/N/g' calls | sort >"births$filter"
+done
+[ "$(wc -l <births)" -gt 10 ]
+diff births births--seccomp
+ends 2 "$REIN_BINARY" trace --seccomp -e syscall=openat -- true
+ends 2 "$REIN_BINARY" trace --seccomp -f -- true

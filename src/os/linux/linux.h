@@ -11,6 +11,8 @@
 
 /* ---- ptrace.c: one wrapper a request, and what a wait status means ---- */
 int linux_seize(int id);
+/* Also for the stops of a seccomp filter; and it ends with us, for it cannot live without a tracer. */
+int linux_seize_filtered(int id);
 int linux_interrupt(int id);
 int linux_resume(int id, enum os_resume how, int signal);
 int linux_detach(int id, int signal);

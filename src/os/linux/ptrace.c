@@ -47,6 +47,11 @@ int linux_seize(int id)
     return linux_seize_call(PTRACE_SEIZE, id, OPTIONS);
 }
 
+int linux_seize_filtered(int id)
+{
+    return linux_seize_call(PTRACE_SEIZE, id, OPTIONS | PTRACE_O_TRACESECCOMP | PTRACE_O_EXITKILL);
+}
+
 int linux_interrupt(int id)
 {
     return ptrace(PTRACE_INTERRUPT, id, NULL, NULL) == 0 ? 0 : -errno;
@@ -156,6 +161,7 @@ int linux_get_syscall(int id, bool in_call, enum os_syscall_stage *stage, struct
         return errno == EIO ? linux_guess_syscall(id, in_call, stage, call) : -errno;
     *call = (struct rein_syscall){.arch = info.arch, .pc = info.instruction_pointer};
     switch (info.op) {
+    case PTRACE_SYSCALL_INFO_SECCOMP: /* what an entry has, and more behind it */
     case PTRACE_SYSCALL_INFO_ENTRY:
         *stage = OS_SYSCALL_ENTRY;
         call->number = (int64_t)info.entry.nr;
@@ -370,6 +376,10 @@ static int decode_ptrace_event(int id, int what, struct os_event *event)
     case PTRACE_EVENT_EXEC:
         event->kind = OS_EVENT_EXEC;
         event->former_id = (int)message;
+        return 1;
+    case PTRACE_EVENT_SECCOMP:
+        event->kind = OS_EVENT_SECCOMP;
+        event->foreign_filter = message != REIN_FILTER_DATA;
         return 1;
     case PTRACE_EVENT_EXIT:
         event->kind = OS_EVENT_EXITING;
