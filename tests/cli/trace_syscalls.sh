@@ -36,7 +36,7 @@ trace -e syscall=%signal -- "$fixture" sigreturn
 has calls '^tgkill\([0-9]+, [0-9]+, 10\) = 0$' 1
 has calls '^rt_sigreturn\(\) = 0$' 1
 trace -e syscall=%memory,%network -- "$fixture" log
-has calls '^mmap\(' 
+has calls '^mmap\('
 has calls '^(read|openat)\(' 0
 
 # A string that is long, and one with odd characters.
