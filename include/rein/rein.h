@@ -656,7 +656,8 @@ REIN_API uint64_t rein_breakpoint_hits(const rein_breakpoint *breakpoint);
  * Every entry is followed by an exit of the same thread, with these exceptions: calls that do not return (exit,
  * exit_group, or when the thread is killed); a call that is under way when tracing begins has no entry (nor has the
  * execve of rein_spawn), one that is under way when it ends no exit. Events that a call brings about (clone, fork, exec) come
- * between. A new thread begins with its first own call. rt_sigreturn's result is what it puts into the register. Calls
+ * between. A new thread, and a process that is followed, begins with its first own call; a vfork child that is followed
+ * with its exec. rt_sigreturn's result is what it puts into the register. Calls
  * that do not enter the kernel (the vDSO's clock_gettime) are none.
  *
  * A call that is INTERRUPTED - by a signal, or by a stop, also the short one while another thread gets past a breakpoint -
