@@ -85,5 +85,6 @@ void bench_memory(void);
 void bench_starts(void);
 void bench_peers(void);
 void bench_calls(void);
+void bench_syscalls(void);
 
 #endif

@@ -196,12 +196,13 @@ static const struct {
     {"hits", bench_hits},     {"events", bench_events},     {"cycles", bench_cycles},
     {"crowds", bench_crowds}, {"requests", bench_requests}, {"memory", bench_memory},
     {"starts", bench_starts}, {"peers", bench_peers},       {"calls", bench_calls},
+    {"syscalls", bench_syscalls},
 };
 
 static int usage(void)
 {
     fprintf(stderr, "usage: bench [--quick] [--one-cpu] "
-                    "[hits|events|cycles|crowds|requests|memory|starts|peers|calls]...\n");
+                    "[hits|events|cycles|crowds|requests|memory|starts|peers|calls|syscalls]...\n");
     return 2;
 }
 

@@ -61,6 +61,9 @@ static void work_once(void)
     case WORK_TRAPS:
         __asm__ volatile("int3");
         break;
+    case WORK_CALLS:
+        syscall(SYS_getppid);
+        break;
     case WORK_SIGNALS:
         raise(SIGUSR1);
         break;

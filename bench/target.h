@@ -12,6 +12,7 @@
 enum target_work {
     WORK_HITS,    /* calls hot(), on which a tracer has put a breakpoint */
     WORK_TRAPS,   /* executes an int3 of its own, which a tracer has to pass over */
+    WORK_CALLS,   /* asks for its parent's id, by a system call */
     WORK_SIGNALS, /* sends itself a signal, with a handler that does nothing */
 };
 

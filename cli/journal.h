@@ -10,6 +10,7 @@
 
 #include <rein/rein.h>
 
+struct call_strings;
 struct site;
 struct tracee;
 struct watch;
@@ -38,6 +39,8 @@ struct record {
     struct rein_exit exit;
     char name[16]; /* thread exit */
     char *program; /* exec: to be freed; NULL: not known */
+    struct rein_syscall syscall;
+    struct call_strings *strings; /* of its entry: to be freed; NULL: none */
     /* signal, group-stop */
     int number, code, sender_pid;
     unsigned sender_uid;

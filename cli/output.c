@@ -92,7 +92,7 @@ void output_flush(struct output *output)
 
 /* ---- JSON ---- */
 
-void output_set_text(json_t *object, const char *key, const char *text)
+static json_t *text_json(const char *text)
 {
     json_t *value = json_string(text);
     if (value == NULL) {
@@ -103,7 +103,12 @@ void output_set_text(json_t *object, const char *key, const char *text)
         value = json_string(copy);
         free(copy);
     }
-    json_object_set_new(object, key, value);
+    return value;
+}
+
+void output_set_text(json_t *object, const char *key, const char *text)
+{
+    json_object_set_new(object, key, text_json(text));
 }
 
 static void set_number(json_t *object, const char *key, int64_t value)
@@ -403,6 +408,45 @@ void output_record(struct output *output, const struct record *record, bool show
         event_json(output, record, program);
     else
         event_text(output, record, program);
+}
+
+static void call_json(struct output *output, const struct call *call)
+{
+    const struct rein_syscall *syscall = &call->syscall;
+    json_t *object = begin_json(output, "system call", &call->time, call->tid), *args = json_array();
+    char *name = calls_name(syscall);
+    size_t count = calls_arg_count(syscall, name);
+    if (name != NULL)
+        output_set_text(object, "name", name);
+    output_set_text(object, "arch", calls_arch_name(syscall));
+    set_number(object, "number", syscall->number);
+    for (size_t i = 0; i < count; i++) {
+        json_t *value = NULL;
+        if (call->strings != NULL && call->strings->of[i].known)
+            value = text_json(call->strings->of[i].text);
+        json_array_append_new(args, value == NULL ? json_integer(calls_value(syscall->args[i])) : value);
+    }
+    if (syscall->entry_seen)
+        json_object_set_new(object, "args", args);
+    else
+        json_decref(args);
+    if (call->returned)
+        set_number(object, "result", syscall->result);
+    if (call->returned && syscall->error != 0 && calls_error_name(syscall->error) != NULL)
+        output_set_text(object, "error", calls_error_name(syscall->error));
+    free(name);
+    end_json(output, object);
+}
+
+void output_call(struct output *output, const struct call *call)
+{
+    if (output->json) {
+        call_json(output, call);
+        return;
+    }
+    char *text = calls_text(call);
+    line(output, call->tid, "%s", text);
+    free(text);
 }
 
 void output_started(struct output *output, const char *program)

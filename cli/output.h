@@ -8,6 +8,7 @@
 
 #include <rein/rein.h>
 
+#include "calls.h"
 #include "journal.h"
 #include "modules.h"
 #include "sites.h"
@@ -47,6 +48,7 @@ void output_started(struct output *output, const char *program);
 void output_attached(struct output *output, size_t threads);
 /* Counts it, and writes it if it is to be shown. */
 void output_record(struct output *output, const struct record *record, bool shown);
+void output_call(struct output *output, const struct call *call);
 /* A site was found late, that is, while the program runs. */
 void output_location(struct output *output, const struct site *site);
 void output_warning(struct output *output, const char *format, ...) __attribute__((format(printf, 2, 3)));

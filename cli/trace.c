@@ -7,6 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <rein/seccomp.h>
+
 #include "cli.h"
 #include "tracer.h"
 
@@ -31,6 +33,9 @@ static const char help[] =
     "  -ff                   likewise, each process to a file of its own: FILE.PID, with -o FILE\n"
     "  -e, --events LIST     only these events: breakpoint,watchpoint,signal,thread,exec,fork,exit,\n"
     "                          group-stop, all or none\n"
+    "  -e syscall=LIST       and these system calls: names, numbers, all, %file, %process, %network, %memory,\n"
+    "                          %signal\n"
+    "      --seccomp         with -f, -e syscall=: let a filter in the kernel choose the calls, at no cost to others\n"
     "  -j, --json            one JSON object a line\n"
     "  -o, --output FILE     write to FILE\n"
     "  -p, --pid PID         follow a process that runs; ^C lets it go\n"
@@ -39,22 +44,31 @@ static const char help[] =
     "\n"
     "Ends with COMMAND's exit status, or by the signal that ended it. See rein-trace(1).\n";
 
-enum { OPTION_NO_ASLR = 256 };
+enum { OPTION_NO_ASLR = 256, OPTION_SECCOMP };
+
+static const char calls_prefix[] = "syscall=";
 
 static const struct option long_options[] = {
-    {"break", required_argument, NULL, 'b'}, {"count", no_argument, NULL, 'c'},
-    {"watch", required_argument, NULL, 'w'}, {"threads", no_argument, NULL, 't'},
-    {"follow", no_argument, NULL, 'f'},      {"events", required_argument, NULL, 'e'},
-    {"json", no_argument, NULL, 'j'},        {"output", required_argument, NULL, 'o'},
-    {"pid", required_argument, NULL, 'p'},   {"no-aslr", no_argument, NULL, OPTION_NO_ASLR},
-    {"help", no_argument, NULL, 'h'},        {NULL, 0, NULL, 0},
+    {"break", required_argument, NULL, 'b'},
+    {"count", no_argument, NULL, 'c'},
+    {"watch", required_argument, NULL, 'w'},
+    {"threads", no_argument, NULL, 't'},
+    {"follow", no_argument, NULL, 'f'},
+    {"events", required_argument, NULL, 'e'},
+    {"json", no_argument, NULL, 'j'},
+    {"output", required_argument, NULL, 'o'},
+    {"pid", required_argument, NULL, 'p'},
+    {"no-aslr", no_argument, NULL, OPTION_NO_ASLR},
+    {"seccomp", no_argument, NULL, OPTION_SECCOMP},
+    {"help", no_argument, NULL, 'h'},
+    {NULL, 0, NULL, 0},
 };
 
 struct options {
     int pid;
     char **command;
     const char *output;
-    bool no_aslr;
+    bool no_aslr, seccomp;
     int follow; /* how often it was given */
 };
 
@@ -116,6 +130,13 @@ static int parse_option(struct tracer *tracer, struct options *options, int opti
         tracer->output.by_thread = true;
         break;
     case 'e':
+        if (strncmp(optarg, calls_prefix, strlen(calls_prefix)) == 0) {
+            if (calls_parse(&tracer->calls, optarg + strlen(calls_prefix), &wrong))
+                break;
+            int status = cli_usage("trace", "-e: there is no system call '%s'", wrong);
+            free(wrong);
+            return status;
+        }
         if (!parse_events(optarg, &tracer->shown, &wrong)) {
             int status = cli_usage("trace", "-e: there is no event '%s'", wrong);
             free(wrong);
@@ -139,6 +160,9 @@ static int parse_option(struct tracer *tracer, struct options *options, int opti
         break;
     case OPTION_NO_ASLR:
         options->no_aslr = true;
+        break;
+    case OPTION_SECCOMP:
+        options->seccomp = true;
         break;
     case 'h':
         fputs(help, stdout);
@@ -169,6 +193,10 @@ static int parse_options(struct tracer *tracer, struct options *options, int arg
         tracer->files_named = options->output;
     if (options->pid != 0 && options->no_aslr)
         return cli_usage("trace", "--no-aslr is for a COMMAND: process %d has its addresses", options->pid);
+    if (options->seccomp && (options->pid != 0 || options->follow == 0))
+        return cli_usage("trace", "--seccomp is for a COMMAND and all that it makes, to the end: it needs -f");
+    if (options->seccomp && (tracer->calls.count == 0 || tracer->calls.all))
+        return cli_usage("trace", "--seccomp is for some system calls: -e syscall=LIST");
     return 0;
 }
 
@@ -182,17 +210,29 @@ static bool make_monitor(struct tracer *tracer)
     return false;
 }
 
+/* To be freed. */
+static void *make_filter(struct tracer *tracer, struct rein_spawn_options *spawn)
+{
+    void *filter = NULL;
+    if (rein_seccomp_filter(tracer->calls.ids, tracer->calls.count, &filter, &spawn->filter_count) != 0)
+        cli_error("--seccomp: no filter can be made for these calls; all calls are stopped at");
+    spawn->filter = filter;
+    return filter;
+}
+
 static int start_command(struct tracer *tracer, const struct options *options)
 {
     struct rein_spawn_options spawn = REIN_SPAWN_OPTIONS_INIT;
     spawn.flags = REIN_SPAWN_SEARCH_PATH | (options->no_aslr ? REIN_SPAWN_NO_ASLR : 0u);
     if (!make_monitor(tracer))
         return STATUS_OWN_FAILURE;
+    void *filter = options->seccomp ? make_filter(tracer, &spawn) : NULL;
     jobs_before_spawn(&tracer->jobs);
     errno = 0;
     int result = rein_spawn(tracer->monitor, options->command[0], options->command, NULL, NULL, NULL, 0, &spawn,
                             &tracer->first->process);
     int error = errno;
+    rein_seccomp_filter_free(filter);
     jobs_after_spawn(&tracer->jobs, result == 0 ? rein_process_id(tracer->first->process) : 0);
     if (result != 0) {
         cli_error("%s", rein_error_message());
@@ -338,6 +378,7 @@ static void finish(struct tracer *tracer, struct rein_exit *how, bool *ended)
 static void clean_up(struct tracer *tracer)
 {
     rein_monitor_close(tracer->monitor);
+    calls_free(&tracer->calls);
     tracer_free(tracer);
     journal_close(&tracer->journal);
     output_close(&tracer->output);

@@ -101,6 +101,7 @@ static enum rein_verdict note(struct record *record, rein_thread *thread, bool h
         return hold ? REIN_VERDICT_STOP_THREAD : REIN_VERDICT_GO_ON;
     if (hold)
         rein_thread_unref(thread);
+    free(record->strings);
     return REIN_VERDICT_GO_ON;
 }
 
@@ -245,6 +246,14 @@ static enum rein_verdict on_event(rein_thread *thread, const struct rein_cause *
     case REIN_CAUSE_VFORK:
         hold = note_child(&record, cause);
         break;
+    case REIN_CAUSE_SYSCALL_ENTRY:
+        record.strings = calls_read_strings(thread, &cause->syscall);
+        record.syscall = cause->syscall;
+        break;
+    case REIN_CAUSE_SYSCALL_EXIT:
+        record.syscall = cause->syscall;
+        hold = is_far_behind(tracer);
+        break;
     case REIN_CAUSE_GROUP_STOP:
         record.number = cause->signal.number;
         if (is_first)
@@ -339,6 +348,8 @@ void tracer_hold(struct tracer *tracer)
         rein_process_set_follow(tracee->process, REIN_FOLLOW_BOTH, 0);
     open_own_output(tracee);
     select_output(tracee);
+    if (tracer->calls.wanted && calls_trace(&tracer->calls, tracee->process) != 0)
+        output_warning(tracee->output, "%s", rein_error_message());
 }
 
 /* The file that a location names, if it is mapped: then no other can bring what it lacks. */
@@ -506,6 +517,7 @@ static void libraries_changed(struct tracee *tracee)
 
 static void program_executed(struct tracee *tracee, const struct record *record)
 {
+    calls_rename(&tracee->tracer->calls, record->other, record->tid);
     modules_reset(&tracee->modules);
     sites_forget_program(&tracee->sites);
     watches_forget_program(&tracee->watches);
@@ -528,6 +540,32 @@ static void know_place(struct tracee *tracee, rein_word pc)
     tracee->last_scan = now.tv_sec;
     if (modules_scan(&tracee->modules))
         update(tracee, false);
+}
+
+/* A call is written when it is over: one line, whatever comes between. */
+static void take_call(struct tracee *tracee, const struct record *record)
+{
+    struct calls *calls = &tracee->tracer->calls;
+    struct call call = {
+        .tid = record->tid, .time = record->time, .syscall = record->syscall, .strings = record->strings};
+    if (record->cause == REIN_CAUSE_SYSCALL_ENTRY) {
+        calls_enter(calls, &call);
+        return;
+    }
+    calls_leave(calls, record->tid, &record->syscall, &call);
+    call.returned = true;
+    output_call(tracee->output, &call);
+    free(call.strings);
+}
+
+/* The thread ends in its call. */
+static void tell_last_call(struct tracee *tracee, int tid)
+{
+    struct call call;
+    if (!calls_leave(&tracee->tracer->calls, tid, NULL, &call))
+        return;
+    output_call(tracee->output, &call);
+    free(call.strings);
 }
 
 /* The process, and the thread that has made it, go on when its breakpoints are there. A vfork child has its parent's. */
@@ -582,8 +620,14 @@ static void take_event(struct tracee *tracee, const struct record *record)
         process_exited(tracee, record);
         return;
     }
+    if (record->cause == REIN_CAUSE_SYSCALL_ENTRY || record->cause == REIN_CAUSE_SYSCALL_EXIT) {
+        take_call(tracee, record);
+        return;
+    }
     if (record->cause == REIN_CAUSE_SIGNAL || record->cause == REIN_CAUSE_WATCHPOINT)
         know_place(tracee, record->pc);
+    if (record->cause == REIN_CAUSE_THREAD_EXIT)
+        tell_last_call(tracee, record->tid);
     output_record(tracee->output, record, shown);
     if (record->child != NULL)
         process_made(record->child, record);

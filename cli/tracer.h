@@ -6,6 +6,7 @@
 
 #include <rein/rein.h>
 
+#include "calls.h"
 #include "jobs.h"
 #include "journal.h"
 #include "linker.h"
@@ -49,6 +50,7 @@ struct tracer {
     rein_monitor *monitor;
     struct journal journal;
     struct jobs jobs;
+    struct calls calls; /* those that are wanted; those that threads are in are the main thread's */
 
     /* The main thread's. */
     struct tracee *first;   /* the one that was started or attached to; it is kept to the end */

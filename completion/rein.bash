@@ -101,12 +101,12 @@ _rein() {
             local done=
             [[ $word == *,* ]] && done=${word%,*},
             mapfile -t COMPREPLY < <(compgen -P "$done" \
-                -W 'breakpoint watchpoint signal thread exec fork exit group-stop all none' -- "${word##*,}")
+                -W 'breakpoint watchpoint signal thread exec fork exit group-stop all none syscall=' -- "${word##*,}")
             compopt -o nospace
             ;;
         *)
             if [[ $word == -* ]]; then
-                mapfile -t COMPREPLY < <(compgen -W '--break --count --events --follow --help --json --no-aslr --output
+                mapfile -t COMPREPLY < <(compgen -W '--break --count --events --follow --help --json --no-aslr --seccomp --output
                     --pid --threads --watch' -- "$word")
             else
                 mapfile -t COMPREPLY < <(compgen -c -- "$word")

@@ -241,11 +241,13 @@ struct rein_spawn_options {
     unsigned uid, gid; /* with REIN_SPAWN_CREDENTIALS */
     const unsigned *groups;
     size_t group_count;
-    int timeout_ms; /* for the exec to happen; -1: none */
+    int timeout_ms;      /* for the exec to happen; -1: none */
+    const void *filter;  /* a seccomp program (struct sock_filter[]), see REIN_FILTER_DATA; NULL: none */
+    size_t filter_count; /* of its instructions */
 };
 #define REIN_SPAWN_OPTIONS_INIT                                                                                        \
     {                                                                                                                  \
-        sizeof(struct rein_spawn_options), 0, -1, 0, 0, NULL, 0, -1                                                    \
+        sizeof(struct rein_spawn_options), 0, -1, 0, 0, NULL, 0, -1, NULL, 0                                           \
     }
 
 /* Starts the program at path and stops it after the exec, before its first instruction. argv and envv end with NULL;
@@ -314,9 +316,12 @@ enum rein_cause_kind {
                                  once for the whole process. Continuing leaves it in the group-stop, as it
                                  would be without tracing (PTRACE_LISTEN); SIGCONT ends it */
     REIN_CAUSE_STEP,       /* "step": a single-step is done */
-    REIN_CAUSE_PROCESS_EXIT, /* "process exited with status 0", "process exited from signal SIGKILL": .exit. The last
+    REIN_CAUSE_PROCESS_EXIT,  /* "process exited with status 0", "process exited from signal SIGKILL": .exit. The last
                                  event of a process that ends while it is held; its thread is the last one. There is
                                  nothing to stop any more: REIN_STOP_THREAD and REIN_STOP_ALL do as REIN_REPORT */
+    REIN_CAUSE_SYSCALL_ENTRY, /* "system call 257": .syscall is about to be made; see "System calls" below */
+    REIN_CAUSE_SYSCALL_EXIT,  /* "system call 257 returned 3", "system call 257 failed with error 2": .syscall, the
+                                 result included, which the program has not seen yet */
     REIN_CAUSE_COUNT
 };
 
@@ -332,6 +337,22 @@ struct rein_signal {
     unsigned char raw[128] __attribute__((aligned(8)));
 };
 
+/* A system call, as its thread makes it. */
+struct rein_syscall {
+    uint32_t arch;   /* by whose numbers: AUDIT_ARCH_... of <linux/audit.h>. It is the call's, which need not be the
+                          program's: a 64-bit program's int $0x80 is AUDIT_ARCH_I386. x32 is AUDIT_ARCH_X86_64 with
+                          bit 30 set in the number */
+    bool entry_seen; /* number and arguments are those of the entry. False at an exit whose entry was not seen, for
+                          the call was under way already: they are then what the registers hold at the exit */
+    int64_t number;
+    rein_word args[6];
+    int64_t result; /* at the exit */
+    int error;      /* at the exit: 0, or the errno with which the call has failed (the result is then its negative).
+                       512 to 516 are the kernel's ERESTART... numbers, which no program ever sees: the call was
+                       interrupted, and the kernel makes it again, or turns that into EINTR (4) when a handler runs */
+    rein_word pc;   /* behind the instruction that makes the call */
+};
+
 struct rein_cause {
     enum rein_cause_kind kind;
     int child;
@@ -344,6 +365,7 @@ struct rein_cause {
     bool value_known; /* of a watchpoint of 1 to 8 bytes that is not for execution, in memory that can be read */
     rein_word old_value, value; /* what was there when rein last looked, and now; zero-extended */
     struct rein_signal signal;
+    struct rein_syscall syscall;
 };
 
 /* Writes the cause in words (the texts quoted above) to text, always terminated; returns its full length, as
@@ -379,7 +401,8 @@ REIN_API int rein_process_event_fd(rein_process *process, int *fd);
  * For every kind of cause the caller chooses. REIN_CAUSE_STOPPED has no policy; REIN_CAUSE_STEP has one, but the
  * thread that was stepped stops in any case. Default, from rein's ancestor, Go's debug/proc: breakpoint (and
  * watchpoint), signal, thread create, thread exit, exec stop all; group-stop is reported; fork, vfork, vfork done, process
- * exit are ignored; a step stops its thread. Non-stop debugging is the policy REIN_STOP_THREAD for all. */
+ * exit are ignored; a step stops its thread. Entry and exit of a system call stop all; there are none before they are asked
+ * for. Non-stop debugging is the policy REIN_STOP_THREAD for all. */
 enum rein_policy {
     REIN_IGNORE = 0,  /* go on, nothing is told */
     REIN_REPORT,      /* go on, an event is told */
@@ -509,6 +532,7 @@ enum rein_state {
     REIN_STATE_STOPPED_FORK, /* fork, vfork or vfork done */
     REIN_STATE_STOPPED_GROUP,
     REIN_STATE_STOPPED_STEP,
+    REIN_STATE_STOPPED_SYSCALL, /* at the entry or the exit of a system call */
     REIN_STATE_EXITING,
     REIN_STATE_EXITED,
     REIN_STATE_DETACHED,
@@ -862,6 +886,67 @@ REIN_API enum rein_watch_kind rein_watchpoint_kind(const rein_watchpoint *watchp
 REIN_API const char *rein_watch_kind_name(enum rein_watch_kind kind);
 /* How often it was hit; may be asked at any time, also after it was removed. */
 REIN_API uint64_t rein_watchpoint_hits(const rein_watchpoint *watchpoint);
+
+/* ---- System calls ----------------------------------------------------------------------------------------------
+ * Stops at the entry of a call, before the kernel looks at it, and at its exit, before the program sees the result:
+ * REIN_CAUSE_SYSCALL_ENTRY and REIN_CAUSE_SYSCALL_EXIT with .syscall. Nothing is traced before it is asked for.
+ *
+ * Every entry is followed by an exit of the same thread, with these exceptions: calls that do not return (exit,
+ * exit_group, or when the thread is killed); a call that is under way when tracing begins has no entry (nor has the
+ * execve of rein_spawn), one that is under way when it ends no exit. Events that a call brings about (clone, fork, exec) come
+ * between. A new thread, and a process that is followed, begins with its first own call; a vfork child that is followed
+ * with its exec. rt_sigreturn's result is what it puts into the register. Calls
+ * that do not enter the kernel (the vDSO's clock_gettime) are none.
+ *
+ * A call that is INTERRUPTED - by a signal, or by a stop, also the short one while another thread gets past a breakpoint -
+ * shows an exit with error 512 to 516, and, when the kernel makes it again, another entry: of the same call, or of
+ * restart_syscall for one with a time limit. Leave such a result as it is and the call is made again exactly as
+ * untraced. */
+enum {
+    REIN_SYSCALL_ENTRIES = 1 << 0,
+    REIN_SYSCALL_EXITS = 1 << 1,
+};
+/* A call by its number; see struct rein_syscall for arch. */
+struct rein_syscall_id {
+    uint32_t arch;
+    uint32_t number;
+};
+/* From now on stops are made at entries, exits, or both (0: none any more) of the count calls that are given; calls ==
+ * NULL: of all. It is for all threads, those to come too, and replaces what was asked for before; an exec changes
+ * nothing in it. What becomes of the stops is decided by callback and policy. The others' entries and exits cost their stops
+ * in the kernel, too (two to three microseconds each), unless the process was started with a filter, see
+ * rein_spawn_options. Threads that run are stopped for a moment, as by an attach; returns when all have been, but for
+ * those that cannot be stopped now. In a callback it only begins.
+ * A step over the instruction of a traced call ends at the entry, a step from there at the exit, if these stop the
+ * thread. REIN_NO_MEMORY, REIN_INVALID_ARGUMENT (unknown flags). */
+REIN_API int rein_process_trace_syscalls(rein_process *process, unsigned flags, const struct rein_syscall_id *calls,
+                                         size_t count);
+
+/* A FILTER in the kernel spares the calls that are not asked for their stops: a seccomp program that rein_spawn puts into the
+ * new process before its exec, and that answers SECCOMP_RET_TRACE | REIN_FILTER_DATA for the calls that are to stop, and
+ * SECCOMP_RET_ALLOW for all others (rein/seccomp.h makes one). rein_process_trace_syscalls chooses from those as ever;
+ * what the filter lets pass makes no stop. The program's own filters count as they do without it: where one of them
+ * answers with an error or a signal, that happens, and the call is not shown.
+ *
+ * A FILTER STAYS, in the process and in all that it makes, to the end, and without a tracer the calls that it stops fail with
+ * ENOSYS. So such a process cannot be let go unharmed. Therefore: what it makes is followed (REIN_FOLLOW_BOTH), and neither
+ * this can be changed, nor can it be detached (REIN_BAD_STATE); when the monitor is closed, or ends in any other way, they are
+ * all killed. What cannot be followed (see enum rein_follow) is not killed, and finds ENOSYS. Without CAP_SYS_ADMIN the kernel
+ * accepts a filter only with no_new_privs (prctl(2)), which is then set: set-user-id programs that it executes run without
+ * privileges, as they do under an unprivileged tracer anyhow. */
+#define REIN_FILTER_DATA 0x7265
+
+/* The three below are for a thread that is stopped at a call, or in a callback for one; REIN_BAD_STATE elsewhere. Its
+ * cause shows the change. The change is the call's alone: behind it the program finds its registers as they were, but for the
+ * result (a child that the call makes does not), and if the call is interrupted and made again, it is the program's own. A
+ * thread that is let go at an entry that was changed makes the changed call, or is interrupted in it. */
+/* At an entry: another number, other arguments; the rest of *call is not looked at. */
+REIN_API int rein_thread_set_syscall(rein_thread *thread, const struct rein_syscall *call);
+/* At an entry: the call is not made, and gives this result: -errno for a failure, as at an exit. The exit comes as ever. A seccomp
+ * filter of the program's own is shown call number -1 in its place, of which it may disapprove. */
+REIN_API int rein_thread_skip_syscall(rein_thread *thread, int64_t result);
+/* At an exit: the program gets this result. */
+REIN_API int rein_thread_set_syscall_result(rein_thread *thread, int64_t result);
 
 #ifdef __cplusplus
 }

@@ -74,10 +74,13 @@ void attach_let_go(rein_process *process, int signal)
         return;
     process->condition = PROCESS_LETTING_GO;
     process->detach_signal = signal;
+    if (process->filtered) /* it would go on with calls that fail */
+        process->os->kill(process->id, SIGKILL);
     LIST_FOR_EACH(item, &process->threads)
     {
         rein_thread *thread = LIST_ENTRY(item, rein_thread, link);
         remote_call_abort(thread);
+        syscall_finish(thread);
         thread_interrupt(thread);
     }
     monitor_note_change(process);
@@ -155,6 +158,11 @@ static bool gone_ready(struct request *request)
 static void run_detach(struct request *request)
 {
     int result = process_check(request->process, &request->error);
+    if (!result && request->process->filtered)
+        result = error_set(&request->error, REIN_BAD_STATE,
+                           "process %d has a seccomp filter, which would have its calls fail without a tracer: hold it "
+                           "to its end, or kill it",
+                           request->process->id);
     if (result) {
         request_finish(request, result);
         return;
@@ -683,6 +691,10 @@ static int start_spawn(struct spawn *spawn, rein_process *process)
         return explain_spawn(spawn, error, step);
     process->id = spawn->child.pid;
     process->starting = true;
+    if (spawn->what.options->filter_count) {
+        process->filtered = true;
+        process->follow = REIN_FOLLOW_BOTH;
+    }
     if (thread_create(process, process->id, KERNEL_RUNS, false))
         return 0;
     monitor->os->kill(process->id, SIGKILL);
@@ -725,6 +737,8 @@ static void run_spawn(struct request *request)
     list_append(&process->waiting, &request->waiting);
 }
 
+enum { FILTER_MAX = 4096 }; /* the kernel's BPF_MAXINSNS */
+
 static int check_spawn(const char *path, char *const argv[], const int *fds, size_t fd_count,
                        const struct rein_spawn_options *options, rein_process **process)
 {
@@ -738,6 +752,9 @@ static int check_spawn(const char *path, char *const argv[], const int *fds, siz
             "rein_spawn: options are not initialised with REIN_SPAWN_OPTIONS_INIT, or have unknown flags");
     if (fds && (options->flags & REIN_SPAWN_NULL_STDIO))
         return error_fail(REIN_INVALID_ARGUMENT, "rein_spawn: fds and REIN_SPAWN_NULL_STDIO exclude each other");
+    if (!options->filter != !options->filter_count || options->filter_count > FILTER_MAX)
+        return error_fail(REIN_INVALID_ARGUMENT, "rein_spawn: filter is NULL or empty, or longer than %d",
+                          (int)FILTER_MAX);
     if (!options->groups && options->group_count)
         return error_fail(REIN_INVALID_ARGUMENT, "rein_spawn: groups is NULL");
     for (size_t i = 0; i < fd_count; i++) {

@@ -58,6 +58,7 @@ static rein_process *create_unborn(rein_process *parent, int id)
         return NULL;
     }
     child->being_taken = child->unborn = true;
+    child->filtered = parent->filtered;
     return child;
 }
 
@@ -101,6 +102,7 @@ rein_process *birth_inherit(rein_thread *parent, int id)
     memcpy(child->policy, process->policy, sizeof child->policy);
     child->callback = process->callback;
     child->callback_arg = process->callback_arg;
+    child->traced_calls = traced_calls_ref(process->traced_calls);
     child->follow = process->follow;
     child->follow_flags = process->follow_flags;
     child->parent = process->id;
@@ -452,6 +454,11 @@ static void run_set_follow(struct request *request)
 {
     rein_process *process = request->process;
     int result = process_check(process, &request->error);
+    if (!result && process->filtered && request->number != REIN_FOLLOW_BOTH)
+        result = error_set(&request->error, REIN_BAD_STATE,
+                           "process %d has a seccomp filter, with which nobody can live untraced: what it makes must "
+                           "be followed",
+                           process->id);
     if (!result) {
         process->follow = (enum rein_follow)request->number;
         process->follow_flags = request->flags;

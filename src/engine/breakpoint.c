@@ -421,7 +421,7 @@ static rein_breakpoint *must_pass(rein_thread *thread)
     rein_process *process = thread->process;
     struct arch_registers registers;
     bool steps = thread->state == REIN_STATE_SINGLE_STEPPING;
-    if (!process->breakpoints.table.count || thread->stop == OS_EVENT_EXITING)
+    if (!process->breakpoints.table.count || thread->stop == OS_EVENT_EXITING || thread_is_at_entry(thread))
         return NULL;
     if (!steps && thread->stop == OS_EVENT_GROUP_STOP)
         return NULL; /* it stays in the group-stop, and passes when that has ended */
@@ -547,15 +547,20 @@ void breakpoint_step(rein_thread *thread)
     int signal = thread->step_deliver ? thread->deliver : 0;
     thread->step_pushes_flags = thread->step_pops_flags = thread->step_repeats = thread->step_is_programs = false;
     bool known = !process->os->get_registers(thread->id, &registers);
-    thread->step_from.pc = known ? arch->get(&registers, arch->pc_index) : 0;
-    thread->step_from.sp = known ? arch->get(&registers, arch->sp_index) : 0;
+    /* In a call that is still to be made, or to be made again, it does not stand at its pc. */
+    bool in_call = thread_is_at_entry(thread) || (known && process->os->call_is_made_again(&registers, NULL) == 1);
+    bool enters = in_call;
+    if (!in_call) {
+        thread->step_from.pc = known ? arch->get(&registers, arch->pc_index) : 0;
+        thread->step_from.sp = known ? arch->get(&registers, arch->sp_index) : 0;
+    }
     if (signal) {
         breakpoint_forget_shown(thread, signal);
         thread->deliver = 0; /* the step ends at the handler's first instruction, with fresh flags */
         thread->step_deliver = false;
-    } else if (thread->stop != OS_EVENT_SYSCALL && known) {
+    } else if (!in_call && known) {
         count_stepped(thread, &registers);
-        prepare_step(thread, &registers);
+        enters = prepare_step(thread, &registers) == ARCH_INSTRUCTION_SYSCALL && !thread->step_is_programs;
     }
     if (thread->stop ==
         OS_EVENT_VFORK) { /* it stops before it is back from the call; till then the monitor may end, see has_duties */
@@ -563,7 +568,8 @@ void breakpoint_step(rein_thread *thread)
         return;
     }
     thread->stepping = STEPPING_USER;
-    thread_resume(thread, OS_RESUME_STEP, signal);
+    /* A step over a whole call (OS_RESUME_STEP) shows neither its entry nor its exit. */
+    thread_resume(thread, enters && !signal ? syscall_resume(thread, OS_RESUME_STEP) : OS_RESUME_STEP, signal);
     thread_expect(thread);
 }
 

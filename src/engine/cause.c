@@ -21,6 +21,8 @@ const char *rein_cause_name(enum rein_cause_kind kind)
         [REIN_CAUSE_GROUP_STOP] = "group-stop",
         [REIN_CAUSE_STEP] = "step",
         [REIN_CAUSE_PROCESS_EXIT] = "process exit",
+        [REIN_CAUSE_SYSCALL_ENTRY] = "system call entry",
+        [REIN_CAUSE_SYSCALL_EXIT] = "system call exit",
     };
     return (unsigned)kind < REIN_CAUSE_COUNT ? names[kind] : NULL;
 }
@@ -63,6 +65,13 @@ int rein_cause_text(const struct rein_cause *cause, char *text, size_t size)
         return cause->exit.signaled
                    ? snprintf(text, size, "process exited from signal %s", rein_signal_name(cause->exit.signal))
                    : snprintf(text, size, "process exited with status %d", cause->exit.status);
+    case REIN_CAUSE_SYSCALL_ENTRY:
+        return snprintf(text, size, "system call %lld", (long long)cause->syscall.number);
+    case REIN_CAUSE_SYSCALL_EXIT:
+        return cause->syscall.error ? snprintf(text, size, "system call %lld failed with error %d",
+                                               (long long)cause->syscall.number, cause->syscall.error)
+                                    : snprintf(text, size, "system call %lld returned %lld",
+                                               (long long)cause->syscall.number, (long long)cause->syscall.result);
     case REIN_CAUSE_GROUP_STOP:
         return snprintf(text, size, "group-stop by %s", rein_signal_name(cause->signal.number));
     default: {

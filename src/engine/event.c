@@ -9,6 +9,7 @@
  *
  * While a process is let go nothing is shown and nothing runs on: each thread is only brought into a state in which it can
  * be let go (its pc on the breakpoint, not behind it; its signal kept), see attach.c. */
+#include <errno.h>
 #include <signal.h>
 #include <string.h>
 
@@ -76,7 +77,8 @@ static void set_cause(rein_thread *thread, const struct rein_cause *cause)
     thread->cause = copy;
 }
 
-/* The thread has stopped, for one cause or several. Each is decided on by itself, and the strongest decision holds. */
+/* The thread has stopped, for one cause or several. Each is decided on by itself, and the strongest decision holds. What is shown
+ * ends a step, whatever becomes of it; but not a call that goes on. */
 static void show_all(rein_thread *thread, enum transition transition, const struct rein_cause *causes, unsigned count,
                      rein_breakpoint *breakpoint)
 {
@@ -85,7 +87,7 @@ static void show_all(rein_thread *thread, enum transition transition, const stru
         return;
     bool stopping = thread->state == REIN_STATE_STOPPING || (process->stop_wanted && !thread->guest);
     bool stepping = thread->state == REIN_STATE_SINGLE_STEPPING;
-    bool late = !rein_state_is_running(thread->state);
+    bool late = !rein_state_is_running(thread->state), stop_was_wanted = process->stop_wanted;
     if (!thread_change(thread, transition))
         return;
     enum rein_state shown = thread->state;
@@ -110,7 +112,9 @@ static void show_all(rein_thread *thread, enum transition transition, const stru
         process_stop(process);
     if (decision != GO_ON)
         return;
-    if (transition == TRANSITION_EXITING || thread->guest || !(stopping || process->stop_wanted || stepping))
+    if (transition == TRANSITION_SYSCALL && stepping && process->stop_wanted == stop_was_wanted)
+        thread_change(thread, TRANSITION_STEP);
+    else if (transition == TRANSITION_EXITING || thread->guest || !(stopping || process->stop_wanted || stepping))
         thread_change(thread, TRANSITION_CONTINUE);
     else if (!stepping)
         thread_change(thread, TRANSITION_STOP); /* it was to stop anyway; its signal is delivered when it continues */
@@ -186,7 +190,7 @@ static void handle_hit(rein_thread *thread, rein_breakpoint *breakpoint, uint64_
     rein_breakpoint_unref(breakpoint);
 }
 
-/* The registers could not be read or set: the thread stays where it is, until more is heard of it or the process is let go. */
+/* The registers, or what the stop is about, could not be read or set: the thread stays where it is, until more is heard of it or the process is let go. */
 static void leave_unhandled(rein_thread *thread, int result)
 {
     thread->unhandled = true;
@@ -230,6 +234,24 @@ static void handle_trap(rein_thread *thread, const struct os_event *event)
         event_stop_plain(thread);
     else
         handle_hit(thread, breakpoint, sp);
+}
+
+/* executed: the instruction is done, and the thread is at the next. */
+static void end_step(rein_thread *thread, const struct os_event *event, const struct arch_registers *registers,
+                     bool executed)
+{
+    const struct arch *arch = thread->process->os->arch;
+    uint64_t pc = arch->get(registers, arch->pc_index), sp = arch->get(registers, arch->sp_index);
+    rein_breakpoint *breakpoint = executed ? breakpoint_find(thread->process, pc) : NULL;
+    if (executed)
+        thread->skip = false;
+    /* Stepped onto one: that is a hit, and it will be passed; unless a handler has returned to it (rt_sigreturn). */
+    if (breakpoint && !is_quiet(thread) && !breakpoint_was_shown(thread, pc, sp)) {
+        handle_hit(thread, breakpoint, sp);
+        return;
+    }
+    struct rein_cause cause = {.kind = REIN_CAUSE_STEP, .signal = event->signal};
+    show(thread, TRANSITION_STEP_DONE, &cause, NULL);
 }
 
 /* Several may be hit by one instruction, and a callback may remove any. */
@@ -281,17 +303,7 @@ static void finish_step(rein_thread *thread, const struct os_event *event, struc
         event_stop_plain(thread);
         return;
     }
-    if (!repeats)
-        thread->skip = false;
-    uint64_t sp = arch->get(registers, arch->sp_index);
-    rein_breakpoint *breakpoint = repeats ? NULL : breakpoint_find(process, pc);
-    /* Stepped onto one: that is a hit, and it will be passed; unless a handler has returned to it (rt_sigreturn). */
-    if (breakpoint && !is_quiet(thread) && !breakpoint_was_shown(thread, pc, sp)) {
-        handle_hit(thread, breakpoint, sp);
-        return;
-    }
-    struct rein_cause cause = {.kind = REIN_CAUSE_STEP, .signal = event->signal};
-    show(thread, TRANSITION_STEP_DONE, &cause, NULL);
+    end_step(thread, event, registers, !repeats);
 }
 
 /* The registers, and which watchpoints have been hit. false: they could not be had. */
@@ -453,6 +465,110 @@ static void handle_interrupted(rein_thread *thread, const struct os_event *event
     } else {
         event_stop_plain(thread);
     }
+}
+
+/* ---- System calls ---- */
+
+static void handle_entry(rein_thread *thread, const struct rein_syscall *call, bool asked_for)
+{
+    thread->call = *call;
+    thread->call.entry_seen = true;
+    thread->in_call = true;
+    thread->call_changed = false;
+    thread->call_traced = syscall_is_traced(thread);
+    thread->call_disturbed = asked_for; /* it came too late for this stop: the call finds it */
+    struct rein_cause cause = {.kind = REIN_CAUSE_SYSCALL_ENTRY, .syscall = thread->call};
+    if (thread->call_traced && thread->process->traced_calls->flags & REIN_SYSCALL_ENTRIES)
+        show(thread, TRANSITION_SYSCALL, &cause, NULL);
+    else
+        event_stop_plain(thread);
+    if (thread->process->condition == PROCESS_LETTING_GO)
+        syscall_finish(thread);
+}
+
+/* An interrupt of ours ends a call, and the exit is the stop that it makes: what is seen to at another stop for an interrupt, is
+ * so here. true: the call is to be made again. */
+static bool is_interrupted(rein_thread *thread, struct arch_registers *registers, bool by_us)
+{
+    enum { EINTR_SHOWN = 4, RESTART_NO_HANDLER = 514 };
+    const struct os_backend *os = thread->process->os;
+    if (by_us && thread->call.error == EINTR_SHOWN && os->restart_interrupted_call(thread->id, registers) == 1 &&
+        !os->set_registers(thread->id, registers)) {
+        thread->call.error = RESTART_NO_HANDLER;
+        thread->call.result = -RESTART_NO_HANDLER;
+    }
+    note_restart(thread, registers);
+    return os->call_is_made_again(registers, NULL) == 1;
+}
+
+static void handle_exit(rein_thread *thread, const struct os_event *event, const struct rein_syscall *call,
+                        bool asked_for, bool stepped)
+{
+    rein_process *process = thread->process;
+    struct arch_registers registers;
+    bool by_us = asked_for || (thread->in_call && thread->call_disturbed), again = false;
+    syscall_give_back(thread, call->pc);
+    if (thread->in_call) {
+        thread->call.result = call->result;
+        thread->call.error = call->error;
+        thread->call.pc = call->pc;
+    } else {
+        thread->call = *call;
+        thread->call_traced = syscall_is_traced(thread);
+    }
+    thread->in_call = false;
+    bool failed = thread->call.error != 0;
+    if (failed || stepped) {
+        int result = process->os->get_registers(thread->id, &registers);
+        if (result) {
+            leave_unhandled(thread, result);
+            return;
+        }
+        again = failed && is_interrupted(thread, &registers, by_us);
+    }
+    if (stepped)
+        breakpoint_step_done(thread, &registers, !again);
+    struct rein_cause cause = {.kind = REIN_CAUSE_SYSCALL_EXIT, .syscall = thread->call};
+    if (thread->call_traced && process->traced_calls && process->traced_calls->flags & REIN_SYSCALL_EXITS)
+        show(thread, TRANSITION_SYSCALL, &cause, NULL);
+    else if (!stepped || again || is_quiet(thread))
+        event_stop_plain(thread);
+    /* The instruction that was stepped ends with its call. */
+    bool steps = thread->state == REIN_STATE_SINGLE_STEPPING || thread->state == REIN_STATE_STOPPING;
+    if (stepped && !again && steps && !is_quiet(thread))
+        end_step(thread, event, &registers, true);
+}
+
+/* A filter of the program's own asks for a tracer. Untraced there is none, and the call fails so. */
+static int refuse_call(rein_thread *thread, const struct rein_syscall *call)
+{
+    struct rein_syscall refused = *call;
+    refused.number = -1;
+    refused.result = -ENOSYS;
+    return thread->process->os->set_syscall(thread->id, &refused);
+}
+
+static void handle_syscall(rein_thread *thread, const struct os_event *event, bool asked_for)
+{
+    enum os_syscall_stage stage;
+    struct rein_syscall call;
+    bool stepped = thread->stepping == STEPPING_USER;
+    int result = thread->process->os->get_syscall(thread->id, thread->in_call, &stage, &call);
+    bool shown = event->kind == OS_EVENT_SECCOMP && thread->in_call; /* at its entry */
+    if (!result && event->foreign_filter)
+        result = refuse_call(thread, &call);
+    if (thread->stepping == STEPPING_PASS) /* the instruction of the call was to be passed */
+        breakpoint_pass_stopped(thread, true);
+    thread->stepping = STEPPING_NOT;
+    thread_restore_mask(thread);
+    if (result)
+        leave_unhandled(thread, result);
+    else if (shown)
+        event_stop_plain(thread);
+    else if (stage == OS_SYSCALL_ENTRY)
+        handle_entry(thread, &call, asked_for);
+    else
+        handle_exit(thread, event, &call, asked_for, stepped);
 }
 
 void event_show_birth(rein_thread *thread, int child)
@@ -665,6 +781,7 @@ static void log_event(rein_thread *thread, const struct os_event *event)
         [OS_EVENT_VFORK_DONE] = "vfork done",
         [OS_EVENT_EXEC] = "exec",
         [OS_EVENT_EXITING] = "exiting",
+        [OS_EVENT_SECCOMP] = "seccomp",
         [OS_EVENT_SYSCALL] = "system call",
         [OS_EVENT_EXITED] = "exited",
         [OS_EVENT_LOST] = "lost",
@@ -742,19 +859,24 @@ void event_handle(rein_monitor *monitor, const struct os_event *event)
         thread_leave_group_stop(thread);
     switch (event->kind) {
     case OS_EVENT_SIGNAL:
+        thread->in_call = false; /* out of it, as in the three below */
         handle_signal(thread, event);
         break;
     case OS_EVENT_TRAP:
+        thread->in_call = false;
         handle_trap(thread, event);
         break;
     case OS_EVENT_STEPPED:
+        thread->in_call = false;
         handle_stepped(thread, event);
         break;
     case OS_EVENT_WATCHED:
+        thread->in_call = false;
         handle_watched(thread, event);
         break;
     case OS_EVENT_INTERRUPTED:
     case OS_EVENT_GROUP_STOP:
+        thread->in_call = false;
         handle_interrupted(thread, event, asked_for);
         break;
     case OS_EVENT_CLONE:
@@ -770,12 +892,9 @@ void event_handle(rein_monitor *monitor, const struct os_event *event)
     case OS_EVENT_EXITING:
         handle_exiting(thread, event);
         break;
-    case OS_EVENT_SYSCALL: /* at the entry of the call whose instruction was to be passed */
-        if (thread->stepping == STEPPING_PASS)
-            breakpoint_pass_stopped(thread, true);
-        thread->stepping = STEPPING_NOT;
-        thread_restore_mask(thread);
-        event_stop_plain(thread);
+    case OS_EVENT_SECCOMP:
+    case OS_EVENT_SYSCALL:
+        handle_syscall(thread, event, asked_for);
         break;
     default:
         break;

@@ -41,6 +41,7 @@ rein_process *process_create(rein_monitor *monitor, int id)
         [REIN_CAUSE_THREAD_CREATE] = REIN_STOP_ALL, [REIN_CAUSE_THREAD_EXIT] = REIN_STOP_ALL,
         [REIN_CAUSE_EXEC] = REIN_STOP_ALL,          [REIN_CAUSE_GROUP_STOP] = REIN_REPORT,
         [REIN_CAUSE_STEP] = REIN_STOP_THREAD,       [REIN_CAUSE_WATCHPOINT] = REIN_STOP_ALL,
+        [REIN_CAUSE_SYSCALL_ENTRY] = REIN_STOP_ALL, [REIN_CAUSE_SYSCALL_EXIT] = REIN_STOP_ALL,
     };
     memcpy(process->policy, seed, sizeof seed);
     list_append(&monitor->processes, &process->link);
@@ -75,6 +76,7 @@ static void process_free(rein_process *process)
 {
     watch_forget(&process->watchpoints);
     breakpoints_free(&process->breakpoints);
+    traced_calls_unref(process->traced_calls);
     process->os->memory_close(&process->memory);
     if (process->event_fd >= 0)
         close(process->event_fd);

@@ -95,6 +95,13 @@ struct rein_thread {
     bool next_is_void;        /* the same of the signal that its next stop is about, if it is one */
     bool deliver_is_void;     /* one of the other kind came since, see thread_drop_contradicted: not to be held back */
     struct held_signal *held; /* those that steps have left pending, delivered by the next continue */
+    bool in_call;             /* the entry of .call was seen, and its exit will be */
+    bool call_traced;         /* it is one of those that are */
+    bool call_disturbed;      /* an interrupt of ours came at its entry, and may end the call */
+    bool stops_at_calls;      /* it was resumed so */
+    bool call_changed; /* by the caller; the program's own is .own_call, when the process had the image .call_image */
+    unsigned call_image;
+    struct rein_syscall call, own_call;
     struct rein_cause cause;
     struct remote_call *remote_call; /* that it makes for the caller, stopped as it is to him; else NULL */
     struct watched watched;
@@ -102,6 +109,14 @@ struct rein_thread {
         trap_waits; /* it was resumed for a trap that it has executed already to come out, and executes nothing before that */
     bool watched_stop; /* at the stop that it is in debug registers may have fired */
 };
+
+/* Stopped at the entry of a system call, which is still to be made: its pc is behind the instruction, but it does not stand
+ * there. */
+static inline bool thread_is_at_entry(const rein_thread *thread)
+{
+    bool at_call = thread->stop == OS_EVENT_SYSCALL || thread->stop == OS_EVENT_SECCOMP;
+    return thread->kernel == KERNEL_STOPPED && at_call && thread->in_call;
+}
 
 /* Stopped in the kernel, and to stay so until more is heard. */
 static inline bool thread_is_kept(const rein_thread *thread)
@@ -122,6 +137,15 @@ enum pass { /* the state of getting threads past breakpoints, see breakpoint.c *
             PASS_NONE,
             PASS_HOLDING,  /* the other threads are being stopped */
             PASS_STEPPING, /* the threads step */
+};
+
+/* See syscall.c. */
+struct traced_calls { /* is not changed; a process and those that it has made share it */
+    _Atomic unsigned references;
+    unsigned flags; /* REIN_SYSCALL_... */
+    bool all;
+    size_t count;
+    uint64_t keys[]; /* those that are, in order */
 };
 
 struct queued_event {
@@ -158,6 +182,7 @@ struct rein_process {
     bool killing;           /* by rein_process_kill: nothing is told any more */
     bool being_taken;       /* attach is not complete: threads that come and go are not told */
     bool starting;          /* spawned, not yet exec'd */
+    bool filtered;          /* has a seccomp filter that needs a tracer: it cannot be let go */
     bool fully_stopped;     /* nobody can run code, and breakpoints are out */
     unsigned in_group_stop; /* how many of its threads are */
     unsigned group_stops;   /* that have been told */
@@ -188,6 +213,7 @@ struct rein_process {
     struct os_memory memory;
     uint64_t call_pc; /* where an instruction that makes a system call was found; 0: not looked for yet */
 
+    struct traced_calls *traced_calls; /* counted; NULL: none are */
     enum rein_policy policy[REIN_CAUSE_COUNT];
     rein_event_callback callback;
     void *callback_arg;
@@ -307,6 +333,18 @@ void event_show_birth(rein_thread *thread, int child);
 void event_handle_again(rein_thread *thread);
 /* A stop for no cause of its own: the thread stops, or runs on as soon as nothing keeps it. */
 void event_stop_plain(rein_thread *thread);
+
+/* syscall.c */
+struct traced_calls *traced_calls_ref(struct traced_calls *calls);
+void traced_calls_unref(struct traced_calls *calls);
+/* Is the thread's .call one of those that are traced? */
+bool syscall_is_traced(const rein_thread *thread);
+/* At the exit of a call that was changed, with the pc there. */
+void syscall_give_back(rein_thread *thread, uint64_t pc);
+/* Before it is let go: from an entry that cannot be left as it is, on to the exit. */
+void syscall_finish(rein_thread *thread);
+/* How a thread is to be resumed: so that it stops at calls, or else so. */
+enum os_resume syscall_resume(const rein_thread *thread, enum os_resume otherwise);
 
 /* birth.c */
 /* The parent's event of having made a thread (*new_thread; NULL when it is a guest's) or a process, whose first stop may be still

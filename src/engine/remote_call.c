@@ -573,6 +573,11 @@ static int check_state(struct request *request)
         result = thread_bad_state(thread, error, what, "it is about to end");
     if (!result && thread->stop == OS_EVENT_VFORK)
         result = thread_bad_state(thread, error, what, "it waits for its vfork child");
+    bool at_exit = thread->stop == OS_EVENT_SYSCALL && !thread->in_call;
+    if (!result && (at_exit || thread->stop == OS_EVENT_SECCOMP))
+        result = thread_bad_state(thread, error, what,
+                                  at_exit ? "it is at the exit of a system call, whose result would be lost"
+                                          : "it is at a filter's stop: at the entry behind that, or elsewhere, it can");
     if (!result && thread_is_kept(thread))
         result = thread_bad_state(thread, error, what, "what has happened to it is not clear yet");
     return result;
@@ -614,12 +619,6 @@ static int find_carrier(rein_thread *thread, struct remote_call *call, struct er
     return 0;
 }
 
-/* Is it about to make a call of its own? Nobody shows a call's end yet; at that it would be as at any event. */
-static bool is_at_entry(const rein_thread *thread)
-{
-    return thread->stop == OS_EVENT_SYSCALL;
-}
-
 /* Notes down how the thread is. */
 static int look(rein_thread *thread, struct remote_call *call, struct error *error)
 {
@@ -637,7 +636,7 @@ static int look(rein_thread *thread, struct remote_call *call, struct error *err
     call->run_count = thread->run_count;
     call->finishes = thread->stop == OS_EVENT_CLONE || thread->stop == OS_EVENT_FORK ||
                      thread->stop == OS_EVENT_VFORK_DONE || thread->stop == OS_EVENT_EXEC;
-    call->back = is_at_entry(thread) ? BACK_TO_ENTRY : BACK_TO_EVENT;
+    call->back = thread_is_at_entry(thread) ? BACK_TO_ENTRY : BACK_TO_EVENT;
     if (thread_is_at_signal(thread) &&
         (thread->deliver || thread->held || thread->state == REIN_STATE_STOPPED_SIGNAL)) {
         call->back = BACK_TO_SIGNAL;

@@ -21,7 +21,7 @@
     [TRANSITION_WATCHPOINT] = TO(STOPPED_WATCHPOINT, HALT), [TRANSITION_SIGNAL] = TO(STOPPED_SIGNAL, HALT),            \
     [TRANSITION_THREAD_CREATE] = TO(STOPPED_THREAD_CREATE, HALT), [TRANSITION_EXITING] = TO(STOPPED_EXITING, HALT),    \
     [TRANSITION_EXEC] = TO(STOPPED_EXEC, HALT), [TRANSITION_FORK] = TO(STOPPED_FORK, HALT),                            \
-    [TRANSITION_GROUP_STOP] = TO(STOPPED_GROUP, HALT)
+    [TRANSITION_GROUP_STOP] = TO(STOPPED_GROUP, HALT), [TRANSITION_SYSCALL] = TO(STOPPED_SYSCALL, HALT)
 
 /* What every state but the terminal ones allows. */
 #define ENDS [TRANSITION_EXIT] = TO(EXITED, END), [TRANSITION_DETACH] = TO(DETACHED, END)
@@ -48,6 +48,7 @@ static const struct state_entry table[REIN_STATE_COUNT][TRANSITION_COUNT] = {
     [REIN_STATE_STOPPED_FORK] = {GOES_ON},
     [REIN_STATE_STOPPED_GROUP] = {GOES_ON},
     [REIN_STATE_STOPPED_STEP] = {GOES_ON},
+    [REIN_STATE_STOPPED_SYSCALL] = {GOES_ON},
     [REIN_STATE_EXITING] = {ENDS},
     [REIN_STATE_EXITED] = {{0}},
     [REIN_STATE_DETACHED] = {{0}},
@@ -78,6 +79,7 @@ const char *state_transition_name(enum transition transition)
         [TRANSITION_FORK] = "fork",
         [TRANSITION_GROUP_STOP] = "group-stop",
         [TRANSITION_STEP_DONE] = "step done",
+        [TRANSITION_SYSCALL] = "system call",
         [TRANSITION_EXIT] = "exit",
         [TRANSITION_DETACH] = "detach",
     };
@@ -100,6 +102,7 @@ const char *rein_state_name(enum rein_state state)
         [REIN_STATE_STOPPED_FORK] = "StoppedFork",
         [REIN_STATE_STOPPED_GROUP] = "StoppedGroup",
         [REIN_STATE_STOPPED_STEP] = "StoppedStep",
+        [REIN_STATE_STOPPED_SYSCALL] = "StoppedSyscall",
         [REIN_STATE_EXITING] = "Exiting",
         [REIN_STATE_EXITED] = "Exited",
         [REIN_STATE_DETACHED] = "Detached",
@@ -114,7 +117,7 @@ bool rein_state_is_running(enum rein_state state)
 
 bool rein_state_is_stopped(enum rein_state state)
 {
-    return state >= REIN_STATE_STOPPED && state <= REIN_STATE_STOPPED_STEP;
+    return state >= REIN_STATE_STOPPED && state <= REIN_STATE_STOPPED_SYSCALL;
 }
 
 bool rein_state_is_zombie(enum rein_state state)

@@ -19,6 +19,7 @@ enum transition {
     TRANSITION_FORK,
     TRANSITION_GROUP_STOP,
     TRANSITION_STEP_DONE,
+    TRANSITION_SYSCALL,
     TRANSITION_EXIT,   /* is gone */
     TRANSITION_DETACH, /* is let go */
     TRANSITION_COUNT

@@ -261,6 +261,8 @@ int thread_resume(rein_thread *thread, enum os_resume how, int signal)
         return result;
     }
     thread->run_count++;
+    thread->stops_at_calls = how == OS_RESUME_TO_SYSCALL;
+    thread->in_call = thread->in_call && thread->stops_at_calls; /* else its exit is not seen */
     if (thread->stop == OS_EVENT_GROUP_STOP && how != OS_RESUME_LISTEN)
         thread->out_of_group_stop = true;
     bool dying = thread->stop == OS_EVENT_EXITING;
@@ -397,7 +399,7 @@ void thread_run(rein_thread *thread)
         breakpoint_forget_shown(thread, signal);
         /* Back into the group-stop, before it executes anything; if that has ended meanwhile, it runs on. */
         bool returns = thread->out_of_group_stop && !thread->process->os->interrupt(thread->id);
-        thread_resume(thread, OS_RESUME_RUN, signal);
+        thread_resume(thread, syscall_resume(thread, OS_RESUME_RUN), signal);
         if (returns)
             note_interrupted(thread);
     }

@@ -32,7 +32,8 @@ enum os_event_kind {
     OS_EVENT_VFORK_DONE,  /* .child */
     OS_EVENT_EXEC,        /* .former_id: the id that the thread had; its id is now the process's */
     OS_EVENT_EXITING,     /* .exit: about to die; the last stop */
-    OS_EVENT_SYSCALL,     /* entry of a system call, after os_resume(OS_RESUME_TO_SYSCALL); from there, its end */
+    OS_EVENT_SECCOMP,     /* at a call that the filter stops at, as at its entry; .foreign_filter */
+    OS_EVENT_SYSCALL,     /* entry or exit of a system call, after OS_RESUME_TO_SYSCALL; get_syscall tells which */
     /* Not stops. */
     OS_EVENT_EXITED, /* .exit: gone; its id may be used again from now on */
     OS_EVENT_LOST,   /* the kernel knows of no such tracee (any more) */
@@ -43,17 +44,18 @@ struct os_event {
     int id; /* the thread */
     int child;
     int former_id;
-    bool watched;     /* STEPPED, WATCHED: debug registers may have fired, see take_watch_hits */
+    bool watched;        /* STEPPED, WATCHED: debug registers may have fired, see take_watch_hits */
+    bool foreign_filter; /* SECCOMP by a filter of the program's own, which knows of no tracer */
     bool no_delivery; /* STEPPED into a signal's handler: at this stop no signal can be put in the place of the trap */
     struct rein_exit exit;
     struct rein_signal signal; /* for SIGNAL, TRAP, STEPPED: whole; for GROUP_STOP: number only */
 };
 
 enum os_resume {
-    OS_RESUME_RUN,  /* run; signal is delivered if the stop was SIGNAL, TRAP or STEPPED */
-    OS_RESUME_STEP, /* run one instruction */
-    OS_RESUME_TO_SYSCALL, /* run until the entry of the next system call, from there to its end (a stop before it is a stop) */
-    OS_RESUME_LISTEN, /* stay in the group-stop, but tell when it ends; only from GROUP_STOP */
+    OS_RESUME_RUN,        /* run; signal is delivered if the stop was SIGNAL, TRAP or STEPPED */
+    OS_RESUME_STEP,       /* run one instruction */
+    OS_RESUME_TO_SYSCALL, /* run until the next entry or exit of a system call (a stop before it is a stop) */
+    OS_RESUME_LISTEN,     /* stay in the group-stop, but tell when it ends; only from GROUP_STOP */
 };
 
 enum os_thread_status { /* what the system shows of a thread without tracing it */
@@ -86,11 +88,14 @@ enum os_spawn_step { /* where it failed; the texts are os_spawn_step_text's */
                      OS_SPAWN_STEP_GROUP,
                      OS_SPAWN_STEP_SESSION,
                      OS_SPAWN_STEP_DESCRIPTORS,
+                     OS_SPAWN_STEP_FILTER,
                      OS_SPAWN_STEP_CREDENTIALS,
                      OS_SPAWN_STEP_CHDIR,
                      OS_SPAWN_STEP_ASLR,
                      OS_SPAWN_STEP_EXEC,
 };
+enum os_syscall_stage { OS_SYSCALL_ENTRY, OS_SYSCALL_EXIT };
+
 struct os_spawned { /* a child between os spawn and exec; plain data, close with spawn_close */
     int pid;
     int error_fd; /* not used */
@@ -216,6 +221,16 @@ struct os_backend {
     /* Do they fire on this machine? Tries it on a child of its own, of which nobody hears, and waits for that no longer than
      * seconds: 1, 0, or -errno when it could not be found out. copy_memory as in os_spawn. */
     int (*try_watch)(bool copy_memory);
+    /* Of a thread in a SYSCALL or SECCOMP stop. in_call: the entry of the call was seen before; then number and arguments are not filled in
+     * for the exit, which needs them no more, and a kernel that does not tell the stage is understood. */
+    int (*get_syscall)(int id, bool in_call, enum os_syscall_stage *stage, struct rein_syscall *call);
+    /* At an entry: number and arguments; number -1: the call is not made, and gives .result. */
+    int (*set_syscall)(int id, const struct rein_syscall *call);
+    /* At an exit. */
+    int (*set_syscall_result)(int id, const struct rein_syscall *call);
+    /* At the exit of one that was set: number and arguments as the program had them, so that it finds its registers as they were, and
+     * makes its own call again if it is to be made again. */
+    int (*set_own_syscall)(int id, const struct rein_syscall *call);
 
     /* -- looking at threads and processes; any thread may call these -- */
     /* May call back more than once for a thread. -ESRCH: no such process; -EAGAIN: so many have come and gone meanwhile that

@@ -14,6 +14,8 @@ const char *os_spawn_step_text(enum os_spawn_step step)
         return "making its session";
     case OS_SPAWN_STEP_DESCRIPTORS:
         return "setting up its descriptors";
+    case OS_SPAWN_STEP_FILTER:
+        return "installing its seccomp filter";
     case OS_SPAWN_STEP_CREDENTIALS:
         return "setting its user, group and groups";
     case OS_SPAWN_STEP_CHDIR:

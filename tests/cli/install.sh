@@ -5,11 +5,11 @@ set -euo pipefail
 . "$(dirname "$0")/support.sh"
 
 install_here
-for pattern in bin/rein include/rein/rein.h 'librein\.so' 'librein\.so\.0' 'librein\.a' pkgconfig/rein.pc \
+for pattern in bin/rein include/rein/rein.h include/rein/seccomp.h 'librein-seccomp\.so' pkgconfig/rein-seccomp.pc 'librein\.so' 'librein\.so\.0' 'librein\.a' pkgconfig/rein.pc \
     man1/rein.1 man1/rein-trace.1 man1/rein-notes.1 man3/rein.3 man7/rein-notes.7 bash-completion/completions/rein zsh/site-functions/_rein; do
     find root | grep -q "/$pattern\(\.gz\)\?$" || { echo "not installed: $pattern"; exit 1; }
 done
-[ "$(find root -name '*.h' | wc -l)" = 1 ]
+[ "$(find root -name '*.h' | wc -l)" = 2 ]
 
 # Names of functions inside the library, taken for the program's own.
 mapfile -t names < <(nm "$REIN_BUILD/src/librein-internal.a" | sed -n 's/.* T \(monitor_\|thread_\|process_\)/\1/p' | sort -u)

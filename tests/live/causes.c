@@ -230,7 +230,8 @@ static void C1_policies(void **state)
         [REIN_CAUSE_EXEC] = REIN_STOP_ALL,          [REIN_CAUSE_FORK] = REIN_IGNORE,
         [REIN_CAUSE_VFORK] = REIN_IGNORE,           [REIN_CAUSE_VFORK_DONE] = REIN_IGNORE,
         [REIN_CAUSE_GROUP_STOP] = REIN_REPORT,      [REIN_CAUSE_STEP] = REIN_STOP_THREAD,
-        [REIN_CAUSE_WATCHPOINT] = REIN_STOP_ALL,
+        [REIN_CAUSE_WATCHPOINT] = REIN_STOP_ALL,    [REIN_CAUSE_SYSCALL_ENTRY] = REIN_STOP_ALL,
+        [REIN_CAUSE_SYSCALL_EXIT] = REIN_STOP_ALL,
     };
     struct fixture *fixture = spawn("spin", "1", NULL);
     rein_process *process = fixture->process;

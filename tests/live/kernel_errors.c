@@ -13,6 +13,7 @@
  * REAL LIMITS: descriptors, processes, memory, another user. */
 #include "support.h"
 
+#include <linux/audit.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -46,6 +47,11 @@ enum {
     X(set_signal_mask, (int id, uint64_t mask), (id, mask))                                                            \
     X(trap_is_pending, (int id), (id))                                                                                 \
     X(restart_interrupted_call, (int id, struct arch_registers *registers), (id, registers))                           \
+    X(get_syscall, (int id, bool in_call, enum os_syscall_stage *stage, struct rein_syscall *call),                    \
+      (id, in_call, stage, call))                                                                                      \
+    X(set_syscall, (int id, const struct rein_syscall *call), (id, call))                                              \
+    X(set_syscall_result, (int id, const struct rein_syscall *call), (id, call))                                       \
+    X(set_own_syscall, (int id, const struct rein_syscall *call), (id, call))                                          \
     X(for_each_thread, (int pid, os_id_callback callback, void *arg), (pid, callback, arg))                            \
     X(for_each_child_of, (int pid, os_id_callback callback, void *arg), (pid, callback, arg))                          \
     X(thread_status, (int pid, int id, enum os_thread_status *status), (pid, id, status))                              \
@@ -500,6 +506,30 @@ static void make_call(rein_thread *thread)
     rein(rein_thread_syscall(thread, SYS_gettid, nothing, &options, &result));
 }
 
+/* To what they are already. */
+static void change_calls(rein_process *process)
+{
+    const struct rein_syscall_id id = {AUDIT_ARCH_X86_64, SYS_getppid};
+    rein(rein_process_trace_syscalls(process, REIN_SYSCALL_ENTRIES | REIN_SYSCALL_EXITS, &id, 1));
+    for (int exits = 0; exits < 2; exits++) {
+        struct rein_cause cause;
+        rein(rein_process_set_policy(process, REIN_CAUSE_SYSCALL_ENTRY, exits ? REIN_IGNORE : REIN_STOP_ALL));
+        rein(rein_process_set_policy(process, REIN_CAUSE_SYSCALL_EXIT, exits ? REIN_STOP_ALL : REIN_IGNORE));
+        continue_and_wait(process);
+        rein_thread *thread = take_event(process);
+        if (thread && !rein(rein_thread_cause(thread, &cause))) {
+            if (cause.kind == REIN_CAUSE_SYSCALL_ENTRY)
+                rein(rein_thread_set_syscall(thread, &cause.syscall));
+            else if (cause.kind == REIN_CAUSE_SYSCALL_EXIT)
+                rein(rein_thread_set_syscall_result(thread, cause.syscall.result));
+            rein_cause_clear(&cause);
+        }
+        rein_thread_unref(thread);
+    }
+    rein(rein_process_set_policy(process, REIN_CAUSE_COUNT, REIN_IGNORE));
+    rein(rein_process_trace_syscalls(process, 0, NULL, 0));
+}
+
 static void tell_all(rein_process *process, rein_thread *thread, const struct places *at)
 {
     look_at(process, thread, at->hot, at->scratch);
@@ -527,6 +557,7 @@ static void tell_all(rein_process *process, rein_thread *thread, const struct pl
     continue_and_wait(process);
     rein_thread_unref(hit);
     remove_at(process, at->hot);
+    change_calls(process);
 }
 
 /* Attach, everything, detach. */
@@ -638,6 +669,10 @@ static const struct plan plans[] = {
     {FAULT_set_signal_mask, {EPERM, ESRCH, EIO}, true, true, HARM_IF_LASTING},
     {FAULT_trap_is_pending, {EPERM, ESRCH}, true, true, HARM_IF_LASTING},
     {FAULT_restart_interrupted_call, {EPERM, ESRCH}, true, true, NO_HARM},
+    {FAULT_get_syscall, {EPERM, ESRCH, EIO}, true, true, NO_HARM},
+    {FAULT_set_syscall, {EPERM, ESRCH, EIO}, true, true, NO_HARM},
+    {FAULT_set_syscall_result, {EPERM, ESRCH, EIO}, true, true, NO_HARM},
+    {FAULT_set_own_syscall, {EPERM, ESRCH, EIO}, true, true, NO_HARM},
     {FAULT_for_each_thread, {EMFILE, ESRCH, ENOMEM}, true, true, NO_HARM},
     {FAULT_for_each_child_of, {EMFILE, ESRCH}, true, true, NO_HARM},
     {FAULT_thread_status, {EMFILE, ESRCH}, true, true, NO_HARM},

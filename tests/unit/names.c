@@ -56,6 +56,8 @@ static void C1_names(void **state)
         [REIN_CAUSE_GROUP_STOP] = "group-stop",
         [REIN_CAUSE_STEP] = "step",
         [REIN_CAUSE_PROCESS_EXIT] = "process exit",
+        [REIN_CAUSE_SYSCALL_ENTRY] = "system call entry",
+        [REIN_CAUSE_SYSCALL_EXIT] = "system call exit",
     };
     for (int kind = 0; kind < REIN_CAUSE_COUNT; kind++)
         assert_string_equal(rein_cause_name((enum rein_cause_kind)kind), names[kind]);
@@ -123,6 +125,12 @@ static void C2_texts(void **state)
         cause = (struct rein_cause){.kind = plain[i].kind};
         assert_text(&cause, plain[i].text);
     }
+    cause = (struct rein_cause){.kind = REIN_CAUSE_SYSCALL_ENTRY, .syscall.number = 257};
+    assert_text(&cause, "system call 257");
+    cause = (struct rein_cause){.kind = REIN_CAUSE_SYSCALL_EXIT, .syscall = {.number = 257, .result = 3}};
+    assert_text(&cause, "system call 257 returned 3");
+    cause.syscall = (struct rein_syscall){.number = -1, .result = -38, .error = 38};
+    assert_text(&cause, "system call -1 failed with error 38");
     cause = (struct rein_cause){.kind = REIN_CAUSE_GROUP_STOP, .signal.number = SIGTSTP};
     assert_text(&cause, "group-stop by SIGTSTP");
 }
@@ -185,6 +193,7 @@ static void M3_states(void **state)
         [REIN_STATE_STOPPED_FORK] = {"StoppedFork", 's'},
         [REIN_STATE_STOPPED_GROUP] = {"StoppedGroup", 's'},
         [REIN_STATE_STOPPED_STEP] = {"StoppedStep", 's'},
+        [REIN_STATE_STOPPED_SYSCALL] = {"StoppedSyscall", 's'},
         [REIN_STATE_EXITING] = {"Exiting", 'z'},
         [REIN_STATE_EXITED] = {"Exited", 't'},
         [REIN_STATE_DETACHED] = {"Detached", 't'},

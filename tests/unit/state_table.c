@@ -30,6 +30,7 @@ static const struct {
     {REIN_STATE_STOPPED_FORK, STOPPED, "StoppedFork"},
     {REIN_STATE_STOPPED_GROUP, STOPPED, "StoppedGroup"},
     {REIN_STATE_STOPPED_STEP, STOPPED, "StoppedStep"},
+    {REIN_STATE_STOPPED_SYSCALL, STOPPED, "StoppedSyscall"},
     {REIN_STATE_EXITING, ZOMBIE, "Exiting"},
     {REIN_STATE_EXITED, TERMINAL, "Exited"},
     {REIN_STATE_DETACHED, TERMINAL, "Detached"},
@@ -51,6 +52,7 @@ static const struct {
     {TRANSITION_FORK, REIN_STATE_STOPPED_FORK},
     {TRANSITION_GROUP_STOP, REIN_STATE_STOPPED_GROUP},
     {TRANSITION_STEP_DONE, REIN_STATE_STOPPED_STEP},
+    {TRANSITION_SYSCALL, REIN_STATE_STOPPED_SYSCALL},
 };
 
 static enum rein_state rest_of(enum transition transition)

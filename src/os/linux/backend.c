@@ -39,6 +39,10 @@ const struct os_backend os_backend = {
     .trap_is_pending = linux_trap_is_pending,
     .restart_interrupted_call = linux_restart_interrupted_call,
     .call_is_made_again = linux_call_is_made_again,
+    .get_syscall = linux_get_syscall,
+    .set_syscall = linux_set_syscall,
+    .set_syscall_result = linux_set_syscall_result,
+    .set_own_syscall = linux_set_own_syscall,
 
     .check_call = linux_check_call,
     .call_numbers = linux_call_numbers,

@@ -11,6 +11,8 @@
 
 /* ---- ptrace.c: one wrapper a request, and what a wait status means ---- */
 int linux_seize(int id);
+/* Also for the stops of a seccomp filter; and it ends with us, for it cannot live without a tracer. */
+int linux_seize_filtered(int id);
 int linux_interrupt(int id);
 int linux_resume(int id, enum os_resume how, int signal);
 int linux_detach(int id, int signal);
@@ -27,6 +29,7 @@ uint64_t linux_sequence_word(int id);
 
 int linux_set_watches(int id, const uint64_t words[ARCH_WATCH_WORDS]);
 int linux_take_watch_hits(int id, uint32_t *slots);
+int linux_get_syscall(int id, bool in_call, enum os_syscall_stage *stage, struct rein_syscall *call);
 
 /* Turns what waitpid(id, &status, __WALL) gave into an event: 1. 0 when there is no event in it, because the thread was
  * killed in this very stop: wait for it again, without resuming it. Any kind of status is understood. */
@@ -56,6 +59,15 @@ int linux_check_call(int pid, int id, const struct arch_registers *registers, co
                      bool filtered, char *text, size_t size);
 extern const uint64_t linux_call_numbers[OS_CALL_COUNT];
 int linux_take_descriptor(int pid, int id, int descriptor);
+
+/* ---- syscall.c: system calls by the registers ---- */
+int linux_set_syscall(int id, const struct rein_syscall *call);
+int linux_set_syscall_result(int id, const struct rein_syscall *call);
+int linux_set_own_syscall(int id, const struct rein_syscall *call);
+/* As get_syscall, for kernels before 5.3. */
+int linux_guess_syscall(int id, bool in_call, enum os_syscall_stage *stage, struct rein_syscall *call);
+/* Number and arguments at an exit; call->arch is known. */
+int linux_syscall_at_exit(int id, struct rein_syscall *call);
 
 /* ---- wait.c ---- */
 int linux_waiter_create(enum rein_monitor_kind kind, bool (*is_tracee)(int id, void *arg),

@@ -10,7 +10,7 @@
  *   its stack; blocks all signals
  *   clone                                          waits at the gate, a futex in the area
  *   PTRACE_SEIZE, with all options
- *   opens the gate; puts its signals back          session, group, descriptors, user, directory, ASLR, signals
+ *   opens the gate; puts its signals back          session, group, descriptors, filter, user, directory, ASLR, signals
  *                                                  execve; or writes to the area which step failed, and exits
  *   learns EXEC or EXITED as events; asks
  *   spawn_error, and unmaps the area
@@ -28,7 +28,9 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
 #include <linux/futex.h>
+#include <linux/seccomp.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -65,6 +67,7 @@ struct launch {
     unsigned uid, gid;
     unsigned *groups;
     size_t group_count;
+    struct sock_fprog filter; /* .len 0: none */
     raw_signals mask, ignored;
 };
 
@@ -218,6 +221,24 @@ IN_CHILD static void set_descriptors(struct launch *launch)
     close_from(launch, launch->fd_count);
 }
 
+/* While there are the most privileges. SPEC_ALLOW (Linux 4.17): it is no sandbox, and must not cost the mitigations of one,
+ * which kernels before 5.16 switch on for it. */
+IN_CHILD static void set_filter(struct launch *launch)
+{
+    launch->step = OS_SPAWN_STEP_FILTER;
+    if (launch->filter.len == 0)
+        return;
+    unsigned long flags = SECCOMP_FILTER_FLAG_SPEC_ALLOW;
+    long result = raw(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &launch->filter);
+    if (result == -EACCES) { /* without CAP_SYS_ADMIN */
+        check(launch, raw(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
+        result = raw(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &launch->filter);
+    }
+    if (result == -EINVAL)
+        result = raw(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &launch->filter);
+    check(launch, result);
+}
+
 IN_CHILD static void set_credentials(struct launch *launch)
 {
     launch->step = OS_SPAWN_STEP_CREDENTIALS;
@@ -277,6 +298,7 @@ IN_CHILD static void run_child(void *arg)
     wait_at_gate(launch);
     join_group(launch);
     set_descriptors(launch);
+    set_filter(launch);
     set_credentials(launch);
     launch->step = OS_SPAWN_STEP_CHDIR;
     if (launch->dir != NULL)
@@ -416,7 +438,8 @@ static struct launch *make_area(const struct os_spawn *what, size_t *size, void 
 
     size_t need = sizeof(struct launch) + paths_size(what->path, directories) + vector_size(what->argv) +
                   vector_size(envv) + (what->dir != NULL ? strlen(what->dir) + 1 : 0) + what->fd_count * sizeof(int) +
-                  group_count * sizeof(unsigned) + 64 /* for the alignments */;
+                  group_count * sizeof(unsigned) + options->filter_count * sizeof(struct sock_filter) +
+                  64 /* for the alignments */;
     *size = (need + STACK_SIZE + page - 1) / page * page;
 
     char *start = mmap(NULL, *size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -434,6 +457,9 @@ static struct launch *make_area(const struct os_spawn *what, size_t *size, void 
     launch->fd_count = (int)what->fd_count;
     launch->groups = put(&area, options->groups, group_count * sizeof(unsigned), _Alignof(unsigned));
     launch->group_count = group_count;
+    launch->filter.len = (unsigned short)options->filter_count;
+    launch->filter.filter =
+        put(&area, options->filter, options->filter_count * sizeof(struct sock_filter), _Alignof(struct sock_filter));
     launch->flags = options->flags;
     launch->process_group = options->process_group;
     launch->host_group = what->process_group;
@@ -444,7 +470,8 @@ static struct launch *make_area(const struct os_spawn *what, size_t *size, void 
     *stack = start + *size;
 
     if (launch->paths == NULL || launch->argv == NULL || launch->envv == NULL || launch->groups == NULL ||
-        (what->dir != NULL && launch->dir == NULL) || (what->fds != NULL && launch->fds == NULL)) {
+        launch->filter.filter == NULL || (what->dir != NULL && launch->dir == NULL) ||
+        (what->fds != NULL && launch->fds == NULL)) {
         munmap(start, *size);
         errno = EAGAIN;
         return NULL;
@@ -491,7 +518,7 @@ int linux_spawn(const struct os_spawn *what, struct os_spawned *child, enum os_s
     }
 
     *step = OS_SPAWN_STEP_SEIZE;
-    int result = linux_seize((int)pid);
+    int result = what->options->filter_count > 0 ? linux_seize_filtered((int)pid) : linux_seize((int)pid);
     if (result != 0) {
         kill((pid_t)pid, SIGKILL);
         while (waitpid((pid_t)pid, NULL, __WALL) < 0 && errno == EINTR)

@@ -327,6 +327,19 @@ static int try_watch(bool copy_memory)
     return -ENOSYS;
 }
 
+static int get_syscall(int id, bool in_call, enum os_syscall_stage *stage, struct rein_syscall *call)
+{
+    (void)id, (void)in_call, (void)call;
+    *stage = OS_SYSCALL_ENTRY;
+    return -ENOSYS;
+}
+
+static int set_syscall(int id, const struct rein_syscall *call)
+{
+    (void)id, (void)call;
+    return -ENOSYS;
+}
+
 /* ---- Looking ---- */
 
 static int for_each(int pid, os_id_callback callback, void *arg)
@@ -551,6 +564,10 @@ const struct os_backend os_backend = {
     .sequence_word = sequence_word,
     .for_each_code = for_each_code,
     .take_descriptor = take_descriptor,
+    .get_syscall = get_syscall,
+    .set_syscall = set_syscall,
+    .set_syscall_result = set_syscall,
+    .set_own_syscall = set_syscall,
 
     .for_each_thread = for_each,
     .for_each_child_of = for_each,
