@@ -26,7 +26,7 @@ static int redirect(rein_thread *thread, const char *path)
 int main(int argc, char **argv)
 {
     rein_process *process;
-    rein_thread *thread;
+    rein_thread *thread = NULL;
     int pid = argc == 3 ? atoi(argv[1]) : 0;
     if (argc != 3 || rein_attach(NULL, pid, NULL, &process) != 0) {
         fprintf(stderr, "%s\n", argc != 3 ? "usage: redirect_output PID FILE" : rein_error_message());
@@ -35,6 +35,7 @@ int main(int argc, char **argv)
     int status = rein_process_thread(process, pid, &thread) != 0 || redirect(thread, argv[2]) != 0;
     if (status)
         fprintf(stderr, "%s\n", rein_error_message());
+    rein_thread_unref(thread);
     rein_process_detach(process, 0);
     rein_process_unref(process);
     return status;

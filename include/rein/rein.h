@@ -722,11 +722,12 @@ REIN_API int rein_thread_write(rein_thread *thread, rein_word address, const voi
  * looked for in the vdso first (REIN_NOT_SUPPORTED); nanosleep, clock_nanosleep, poll and waiting by futex in a thread that
  * sleeps with a time limit itself, since the kernel keeps the rest of one such time for each thread (REIN_BAD_STATE); any, in a
  * thread that is about to get a signal in epoll_pwait or another of its kind but ppoll, pselect and sigsuspend
- * (REIN_BAD_STATE). What a call changes in the thread's registers (arch_prctl) and signal mask (rt_sigprocmask) is undone. */
+ * (REIN_BAD_STATE); a thread at the exit of a traced call, or at a filter's stop (REIN_BAD_STATE; at the entry it
+ * can). What a call changes in the thread's registers (arch_prctl) and signal mask (rt_sigprocmask) is undone. */
 enum {
-    REIN_SYSCALL_FILTERED =
-        1 << 0, /* also in a thread with a seccomp filter, which may kill the process for the call, or
-                                       send it SIGSYS; without it, that is REIN_NOT_PERMITTED, as strict mode always is */
+    /* Also in a thread with a seccomp filter, which may kill the process for the call, or send it SIGSYS; without it, that is
+     * REIN_NOT_PERMITTED, as strict mode always is. */
+    REIN_SYSCALL_FILTERED = 1 << 0,
 };
 struct rein_syscall_options {
     size_t size;

@@ -2,6 +2,7 @@
  * signals come, limits pass, threads are killed, and the host lets go or dies; the programs find nothing of it. REIN_ROUNDS
  * makes it more calls (a thousand for each; 2,000 when unset). Programs: long_calls, signals_seen, signals_storm, rt_signals,
  * timer_10khz, spin, blocking_syscall, step_targets, exec_leader, fork_loop, vfork_loop, restartable. */
+#include <linux/audit.h>
 #include <linux/seccomp.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -1089,6 +1090,50 @@ static void I3_bad_state(void **state)
     assert_ends_traced(fixture, 0);
 }
 
+/* I1, I3, C1: beside the program's own calls, traced: at the entry of one another can be made, and that one is made after it, as
+ * it was; at an exit none can, for the result would be lost. */
+static void I1_I3_beside_traced_calls(void **state)
+{
+    (void)state;
+    struct fixture *fixture = spawn("syscalls", "threads", "2", "200", NULL);
+    rein_process *process = fixture->process;
+    const struct rein_syscall_id id = {AUDIT_ARCH_X86_64, SYS_getppid};
+    assert_ok(rein_process_trace_syscalls(process, REIN_SYSCALL_ENTRIES | REIN_SYSCALL_EXITS, &id, 1));
+    set_policy(process, REIN_IGNORE);
+    assert_ok(rein_process_set_policy(process, REIN_CAUSE_SYSCALL_ENTRY, REIN_STOP_ALL));
+    assert_ok(rein_process_set_policy(process, REIN_CAUSE_SYSCALL_EXIT, REIN_STOP_ALL));
+    int entries = 0, exits = 0;
+    while (entries < 50 || exits < 50) {
+        int64_t result = 0;
+        struct rein_cause cause;
+        rein_thread *thread;
+        assert_ok(rein_process_continue(process));
+        assert_ok(rein_process_wait(process, LIMIT_MS));
+        struct rein_event event;
+        assert_ok(rein_process_next_event(process, LIMIT_MS, &event));
+        thread = event.thread;
+        struct look before = look_at(thread);
+        if (event.cause.kind == REIN_CAUSE_SYSCALL_ENTRY) {
+            entries++;
+            assert_ok(try_call(thread, SYS_gettid, nothing, LIMIT_MS, &result));
+            assert_int_equal(result, rein_thread_id(thread));
+        } else {
+            exits++;
+            assert_int_equal(event.cause.syscall.result,
+                             monitor_kind() == REIN_MONITOR_PROCESS ? rein_monitor_id(monitor) : getpid());
+            assert_error_says(try_call(thread, SYS_gettid, nothing, LIMIT_MS, &result), REIN_BAD_STATE, "exit");
+        }
+        assert_as_before(thread, &before);
+        assert_ok(rein_thread_cause(thread, &cause));
+        assert_int_equal(cause.kind, event.cause.kind);
+        rein_cause_clear(&cause);
+        rein_event_clear(&event);
+    }
+    assert_ok(rein_process_trace_syscalls(process, 0, NULL, 0));
+    assert_ok(rein_process_continue(process));
+    assert_ends_traced(fixture, 0);
+}
+
 /* A child of the test that sets up seccomp and sleeps. */
 static int start_confined(unsigned mode)
 {
@@ -1274,6 +1319,7 @@ int main(void)
         live_test(I2_M10_host_killed_in_the_middle),
         live_test(I3_bad_input),
         live_test(I3_bad_state),
+        live_test(I1_I3_beside_traced_calls),
         live_test(I3_seccomp),
         live_test(I1_memory),
         live_test(I1_descriptors),
