@@ -790,7 +790,8 @@ struct rein_breakpoint_options {
     }
 
 /* Adds a breakpoint at pc. breakpoint may be NULL; else it is a counted handle. REIN_BREAKPOINT_EXISTS, REIN_BAD_STATE
- * (a thread runs), REIN_BAD_ADDRESS (pc is not in accessible memory). A thread that stands at pc, stopped, is
+ * (a thread runs; or one has not stopped since an attach whose time limit has passed: stop the process first, for that thread may be
+ * making one that would die of the breakpoint), REIN_BAD_ADDRESS (pc is not in accessible memory). A thread that stands at pc, stopped, is
  * taken to have been shown it: it goes past when it continues. */
 REIN_API int rein_process_add_breakpoint(rein_process *process, rein_word pc,
                                          const struct rein_breakpoint_options *options, rein_breakpoint **breakpoint);

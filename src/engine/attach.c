@@ -508,6 +508,7 @@ static void give_up_attach(struct request *request)
     if (attach->failed || process->condition != PROCESS_HELD)
         return; /* it is ending anyway */
     if (!(attach->options->flags & REIN_ATTACH_STRICT)) {
+        process->has_sharers = true; /* its children have not been looked at */
         finish_attach(attach, 0);
         return;
     }

@@ -719,9 +719,16 @@ static int add(struct request *request)
 {
     rein_process *process = request->process;
     const struct rein_breakpoint_options *options = request->options;
-    int result = check_stopped(request, "cannot add breakpoint");
+    static const char what[] = "cannot add breakpoint";
+    int result = check_stopped(request, what);
     if (result)
         return result;
+    const rein_thread *fresh = process->fresh ? process_fresh_thread(process) : NULL;
+    if (fresh)
+        return thread_bad_state(
+            fresh, &request->error, what,
+            "it has not stopped once since it was attached to, and may be making a process, which would "
+            "die of the breakpoint; stop it first");
     if (breakpoint_find(process, request->address))
         return error_set(&request->error, REIN_BREAKPOINT_EXISTS, "breakpoint already exists at PC 0x%llx",
                          (unsigned long long)request->address);

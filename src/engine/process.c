@@ -192,6 +192,17 @@ rein_thread *process_running_thread(rein_process *process)
     return NULL;
 }
 
+rein_thread *process_fresh_thread(rein_process *process)
+{
+    LIST_FOR_EACH(item, &process->threads)
+    {
+        rein_thread *thread = LIST_ENTRY(item, rein_thread, link);
+        if (thread->fresh && !thread->stuck && thread->kernel == KERNEL_RUNS)
+            return thread;
+    }
+    return NULL;
+}
+
 rein_thread *process_living_thread(rein_process *process)
 {
     rein_thread *guest = NULL; /* may have left the memory by an exec that is not told yet */

@@ -239,6 +239,8 @@ int process_check(rein_process *process, struct error *error);
 bool process_is_stopped(const rein_process *process);
 /* A thread that runs, for messages; NULL: none. */
 rein_thread *process_running_thread(rein_process *process);
+/* One that has not stopped since it was seized; NULL: none. */
+rein_thread *process_fresh_thread(rein_process *process);
 /* Names the threads that could not be stopped: REIN_CANNOT_STOP, or 0 when there are none. */
 int process_explain_stuck(rein_process *process, struct error *error);
 void process_stop(rein_process *process);

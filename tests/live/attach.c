@@ -322,6 +322,38 @@ static void P8_P4_strict(void **state)
     assert_ends(fixture, 0);
 }
 
+/* P8, P2, C1: the time limit passes before a vfork parent has been found to be one, and before its child was looked for: no
+ * breakpoint may be put in until it has, for the child would die of it. Then the child's hit counts. */
+static void P8_P2_C1_limit_before_a_vfork_parent_is_known(void **state)
+{
+    (void)state;
+    for (int round = 0; round < 3; round++) {
+        struct fixture *fixture = start_ready("uninterruptible", "2", NULL);
+        struct rein_attach_options options = REIN_ATTACH_OPTIONS_INIT;
+        struct rein_breakpoint_options counting = REIN_BREAKPOINT_OPTIONS_INIT;
+        rein_word pc = address_of(fixture, "hot");
+        rein_process *process;
+        counting.flags = REIN_BREAKPOINT_WHILE_RUNNING;
+        counting.callback = go_on;
+        options.timeout_ms = 1;
+        assert_ok(rein_attach(monitor, fixture->pid, &options, &process));
+        assert_error_says(rein_process_add_breakpoint(process, pc, &counting, NULL), REIN_BAD_STATE, "stop it first");
+        assert_error(rein_process_stop(process, LIMIT_MS), REIN_CANNOT_STOP);
+        unsigned long before, after;
+        assert_ok(rein_process_read(process, said_address(fixture, "count"), &before, sizeof before, NULL));
+        rein_breakpoint *breakpoint = count_at(process, pc);
+        assert_ok(rein_process_continue(process));
+        set_policy(process, REIN_IGNORE);
+        tell(fixture); /* the child calls hot, and must not die of it */
+        assert_error(rein_process_wait(process, LIMIT_MS), REIN_EXITED);
+        after = said_count(fixture, "hot");
+        /* Of the two others each may have been inside hot, and not have counted yet. */
+        assert_in_range(rein_breakpoint_hits(breakpoint), after - before - 2, after - before);
+        assert_ends(fixture, 0);
+        rein_process_unref(process);
+    }
+}
+
 /* P8: the calls it was waiting in see nothing of it. */
 static void P8_no_EINTR(void **state)
 {
@@ -689,6 +721,7 @@ int main(void)
         live_test(P8_M12_exec_in_the_middle),
         live_test(P8_M12_exec_after_giving_up),
         live_test(P8_P4_strict),
+        live_test(P8_P2_C1_limit_before_a_vfork_parent_is_known),
         live_test(P8_no_EINTR),
         live_test(P8_no_such_process),
         live_test(P8_itself),
