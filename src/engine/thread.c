@@ -333,14 +333,12 @@ static void drop_held(rein_thread *thread, uint64_t arrived)
     }
 }
 
-/* Signals of those that contradict one held back, which have come to the process and were not seen yet: pending, or taken by a
- * thread that has stopped with them. */
-static uint64_t arrived_since(const rein_thread *thread)
+/* Of those signals, which have come to the process and were not seen yet: pending, or taken by a thread that has stopped with
+ * them. */
+static uint64_t not_seen_yet(const rein_thread *thread, uint64_t wanted)
 {
     const struct os_backend *os = thread->process->os;
-    uint64_t arrived = 0, wanted = 0;
-    for (const struct held_signal *held = thread->held; held; held = held->next)
-        wanted |= contradicted_by(held->signal.number);
+    uint64_t arrived = 0;
     if (!wanted)
         return 0;
     if (os->pending_signals(thread->id, &arrived))
@@ -352,6 +350,15 @@ static uint64_t arrived_since(const rein_thread *thread)
         arrived |= signal > 0 && signal <= 64 ? UINT64_C(1) << (signal - 1) : 0;
     }
     return arrived & wanted;
+}
+
+/* The same of those that contradict one held back. */
+static uint64_t arrived_since(const rein_thread *thread)
+{
+    uint64_t wanted = 0;
+    for (const struct held_signal *held = thread->held; held; held = held->next)
+        wanted |= contradicted_by(held->signal.number);
+    return not_seen_yet(thread, wanted);
 }
 
 /* A stop signal, if there is one: to queue it takes a SIGCONT away that comes in that moment. One that a thread is resumed with is
@@ -442,10 +449,10 @@ void thread_drop_contradicted(rein_thread *thread, int signal)
 /* The kernel itself would know, but only of the stop in which the signal was first seen. */
 void thread_drop_if_void(rein_thread *thread)
 {
-    uint64_t pending = 0, ends = contradicted_by(thread->deliver);
+    uint64_t ends = contradicted_by(thread->deliver);
     if (!(ends & UINT64_C(1) << (SIGCONT - 1)))
         return;
-    if (!thread->process->os->pending_signals(thread->id, &pending) && (pending & ends))
+    if (not_seen_yet(thread, ends))
         thread->deliver_is_void = true;
     if (thread->deliver_is_void)
         thread->deliver = 0;
