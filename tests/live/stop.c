@@ -480,11 +480,13 @@ struct caller {
     char message[200];
 };
 
+enum { CALLS_MIN = 20 }; /* of each, also on a busy machine */
+
 static void *stop_or_continue(void *arg)
 {
     struct caller *caller = arg;
     unsigned random = (unsigned)caller->seed;
-    while (!atomic_load(caller->done)) {
+    while (!atomic_load(caller->done) || caller->calls < CALLS_MIN) {
         random = random * 1103515245 + 12345;
         int result, choice = (int)(random >> 16) % 4;
         if (choice == 0)
@@ -521,11 +523,11 @@ static void P4_P5_M1_from_several_threads(void **state)
     }
     sleep_ms(1000);
     atomic_store(&done, true);
-    for (int i = 0; i < 6; i++) {
+    for (int i = 0; i < 6; i++)
         pthread_join(ids[i], NULL);
+    for (int i = 0; i < 6; i++) {
         if (callers[i].unexpected)
             fail_msg("%s: %s", rein_error_name(callers[i].unexpected), callers[i].message);
-        assert_true(callers[i].calls > 10);
     }
     assert_ok(rein_process_stop(process, LIMIT_MS));
     assert_all(process, true);
