@@ -143,7 +143,7 @@ static void settle(rein_monitor *monitor)
             process_advance(process);
         bool over = process->condition == PROCESS_EXITED || process->condition == PROCESS_DETACHED;
         if (over)
-            atomic_store(&process->over, true); /* before the caller hears of it, and gives up its handle */
+            process_note_over(process); /* before the caller hears of it, and gives up its handle */
         LIST_FOR_EACH(item, &process->waiting)
         {
             struct request *request = LIST_ENTRY(item, struct request, waiting);

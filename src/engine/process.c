@@ -122,11 +122,18 @@ static void keep_events(rein_process *process)
     list_remove(&LIST_ENTRY(item, struct queued_event, link)->order);
 }
 
+void process_note_over(rein_process *process)
+{
+    if (atomic_load(&process->over))
+        return;
+    keep_events(process);
+    atomic_store(&process->over, true);
+}
+
 void process_leave_monitor(rein_process *process)
 {
     list_remove(&process->link);
-    keep_events(process);
-    atomic_store(&process->over, true);
+    process_note_over(process);
     drop_what_nobody_takes(process);
     if (process->breakpoints.table.count + process->breakpoints.ghosts.count) {
         process->over_at = monitor_now();
@@ -377,15 +384,24 @@ int rein_monitor_next_event(rein_monitor *monitor, int timeout_ms, struct rein_e
     return monitor_submit(monitor, &request, timeout_ms);
 }
 
+/* First all are taken out of the order, then the events are each process's own, to be dropped by whoever gives up its last
+ * handle, in any thread. */
 void process_forget_order(rein_monitor *monitor)
 {
-    struct list *head = &monitor->events;
+    struct list *head = &monitor->events, kept;
+    list_init(&kept);
     while (!list_empty(head)) {
         struct list *item = head->next;
-        rein_process *process = process_ref(LIST_ENTRY(item, struct queued_event, order)->event.thread->process);
+        rein_process *process = LIST_ENTRY(item, struct queued_event, order)->event.thread->process;
         head->next = item->next; /* forward only: the monitor may have been killed in the middle of a change */
         item->next->previous = head;
         list_init(item);
+        if (atomic_load(&process->events_are_kept) && list_empty(&process->changed))
+            list_append(&kept, &process_ref(process)->changed);
+    }
+    while (!list_empty(&kept)) {
+        rein_process *process = LIST_ENTRY(kept.next, rein_process, changed);
+        list_remove(&process->changed);
         atomic_store(&process->events_are_kept, false);
         drop_what_nobody_takes(process);
         process_unref(process);

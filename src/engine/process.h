@@ -227,7 +227,9 @@ struct rein_process {
 /* process.c */
 rein_process *process_ref(rein_process *process);
 void process_unref(rein_process *process);
-/* It is over, and all who waited have their answer: the monitor gives it up. */
+/* It is over: from here on its events may be dropped by the caller who gives up the last handle. */
+void process_note_over(rein_process *process);
+/* All who waited have their answer: the monitor gives it up. */
 void process_leave_monitor(rein_process *process);
 rein_process *process_create(rein_monitor *monitor, int id);
 /* The process of that id that the monitor holds; NULL: none. */

@@ -610,6 +610,61 @@ static void C1_M10_follow_and_close(void **state)
     }
 }
 
+struct ender {
+    rein_word pc; /* of hot, where addresses are always the same */
+    const char *wrong;
+};
+
+static const char *end_one(const struct ender *ender)
+{
+    char name[] = "spin", threads[] = "4", calls[] = "150", *argv[] = {name, threads, calls, NULL};
+    struct rein_spawn_options options = REIN_SPAWN_OPTIONS_INIT;
+    rein_process *process;
+    options.flags = REIN_SPAWN_NO_ASLR | REIN_SPAWN_NULL_STDIO;
+    if (rein_spawn(monitor, fixture_path("spin"), argv, NULL, NULL, NULL, 0, &options, &process) != 0)
+        return "it cannot be started";
+    const char *wrong = NULL;
+    if (rein_process_set_policy(process, REIN_CAUSE_COUNT, REIN_REPORT) != 0 ||
+        rein_process_add_breakpoint(process, ender->pc, NULL, NULL) != 0 || rein_process_continue(process) != 0)
+        wrong = "it cannot be followed";
+    else if (rein_process_wait(process, LIMIT_MS) != REIN_EXITED)
+        wrong = "it does not end";
+    rein_process_unref(process); /* with hundreds of events that nobody has taken */
+    return wrong;
+}
+
+static void *end_and_give_up(void *arg)
+{
+    struct ender *ender = arg;
+    for (int round = 0; round < 40 && !ender->wrong; round++)
+        ender->wrong = end_one(ender);
+    return NULL;
+}
+
+/* C1, M10, spin: the last handle of a process that has just ended is given up, with its events, while others have theirs. */
+static void C1_M10_events_that_nobody_takes(void **state)
+{
+    (void)state;
+    skip_if_lent();
+    struct rein_spawn_options options = REIN_SPAWN_OPTIONS_INIT;
+    char name[] = "spin", *argv[] = {name, NULL};
+    options.flags = REIN_SPAWN_NO_ASLR;
+    struct fixture *fixture = spawn_with(monitor, &options, "spin", argv);
+    struct ender enders[3];
+    pthread_t threads[3];
+    for (size_t i = 0; i < 3; i++) {
+        enders[i] = (struct ender){address_of(fixture, "hot"), NULL};
+        assert_int_equal(pthread_create(&threads[i], NULL, end_and_give_up, &enders[i]), 0);
+    }
+    for (size_t i = 0; i < 3; i++)
+        pthread_join(threads[i], NULL);
+    for (size_t i = 0; i < 3; i++) {
+        if (enders[i].wrong)
+            fail_msg("%s", enders[i].wrong);
+    }
+    assert_ok(rein_process_kill(fixture->process));
+}
+
 /* C1, E1: what cannot be. */
 static void C1_follow_bad_input(void **state)
 {
@@ -657,6 +712,7 @@ int main(void)
         live_test(C1_follow_into_a_namespace),
         live_test(C1_M9_follow_killed),
         live_test(C1_M10_follow_and_close),
+        live_test(C1_M10_events_that_nobody_takes),
         live_test(C1_follow_bad_input),
     };
     return live_main(tests);
