@@ -1,5 +1,5 @@
-/* Names, numbers, values. What a number means depends on the architecture that the call was made for; the kernel's name of x32
- * is amd64's with a bit in the number, which libseccomp has as an architecture of its own. */
+/* Names, numbers, values. What a number means depends on the architecture that the call was made for; the kernel's name
+ * of x32 is amd64's with a bit in the number, which libseccomp has as an architecture of its own. */
 #include "calls.h"
 
 #include <errno.h>

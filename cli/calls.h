@@ -1,5 +1,5 @@
-/* System calls as `rein trace -e syscall=` shows them: which are wanted, their names and values, and those that threads are in.
- * Names and numbers are libseccomp's. */
+/* System calls as `rein trace -e syscall=` shows them: which are wanted, their names and values, and those that threads
+ * are in. Names and numbers are libseccomp's. */
 #ifndef REIN_CLI_CALLS_H
 #define REIN_CLI_CALLS_H
 

@@ -1,4 +1,5 @@
-/* What is known of a system call by its name: how many arguments it takes, which of them are strings, and what it is about. */
+/* What is known of a system call by its name: how many arguments it takes, which of them are strings, and what it is
+ * about. */
 #ifndef REIN_CLI_SIGNATURES_H
 #define REIN_CLI_SIGNATURES_H
 

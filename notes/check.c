@@ -2,8 +2,8 @@
  *
  *   the command -- fork --> keeper -- fork --> demonstration -- fork --> what it traces
  *
- * The keeper takes in whatever loses its parent (PR_SET_CHILD_SUBREAPER), so that it can end it all, when the demonstration is
- * over or its time is. Everyone dies with his parent, should the command itself be killed. */
+ * The keeper takes in whatever loses its parent (PR_SET_CHILD_SUBREAPER), so that it can end it all, when the
+ * demonstration is over or its time is. Everyone dies with his parent, should the command itself be killed. */
 #include "demo.h"
 
 #include <dirent.h>

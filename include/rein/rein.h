@@ -1,10 +1,10 @@
 /* rein - take hold of running Linux processes. SPDX-License-Identifier: BSD-3-Clause
  *
  * This header is the manual. It is grouped by task: errors, the monitor, taking hold of a process and letting
- * it go, causes and events, policy and callbacks, running and stopping, threads, registers (two sections), memory, calls made in a
- * tracee, breakpoints, watchpoints.
- * The terms are those of ptrace(2) and gdb: a *tracee* is a thread that is traced; it is *stopped* when the
- * kernel holds it in a ptrace-stop; *all-stop* means that one thread's stop stops the whole process.
+ * it go, causes and events, policy and callbacks, running and stopping, threads, registers (two sections), memory,
+ * calls made in a tracee, breakpoints, watchpoints. The terms are those of ptrace(2) and gdb: a *tracee* is a thread
+ * that is traced; it is *stopped* when the kernel holds it in a ptrace-stop; *all-stop* means that one thread's stop
+ * stops the whole process.
  *
  * THE MODEL. A rein_monitor makes all ptrace calls. A rein_process is a process that the monitor holds; it has
  * rein_threads and rein_breakpoints. Any thread of the host program may call any function at any time: the call is
@@ -388,8 +388,8 @@ struct rein_event {
 /* Takes the oldest event that the process has waiting. Reported events and those that stopped only their thread wait until
  * taken; those that stopped the whole process wait until the next rein_process_continue, and are not handed
  * out before the whole process has stopped. (Exits that came to a process that was stopped already, for it was killed, after
- * the last call that waited for it had returned, wait for another such call first.) REIN_TIMEOUT when none came in time, REIN_EXITED and REIN_DETACHED after the
- * last one, REIN_CANCELLED. */
+ * the last call that waited for it had returned, wait for another such call first.) REIN_TIMEOUT when none came in
+ * time, REIN_EXITED and REIN_DETACHED after the last one, REIN_CANCELLED. */
 REIN_API int rein_process_next_event(rein_process *process, int timeout_ms, struct rein_event *event);
 REIN_API void rein_event_clear(struct rein_event *event);
 
@@ -574,11 +574,11 @@ REIN_API int rein_thread_wait(rein_thread *thread, int timeout_ms);
 REIN_API int rein_thread_set_signal(rein_thread *thread, int number);
 
 /* ---- Registers -------------------------------------------------------------------------------------------------
- * A snapshot of a stopped thread's registers. Reading it never fails for lack of the thread. A set writes through to the thread,
- * which must still be in the same stop: after it has run on a set is REIN_BAD_STATE and changes nothing, neither
- * there nor in the snapshot. Registers have an index, in this order on amd64: rax rbx rcx rdx rsi rdi rbp rsp r8
- * r9 r10 r11 r12 r13 r14 r15 rip eflags cs ss ds es fs gs orig_rax fs_base gs_base. Others, wider ones among them, follow:
- * see the next section. */
+ * A snapshot of a stopped thread's registers. Reading it never fails for lack of the thread. A set writes through to
+ * the thread, which must still be in the same stop: after it has run on a set is REIN_BAD_STATE and changes nothing,
+ * neither there nor in the snapshot. Registers have an index, in this order on amd64: rax rbx rcx rdx rsi rdi rbp rsp
+ * r8 r9 r10 r11 r12 r13 r14 r15 rip eflags cs ss ds es fs gs orig_rax fs_base gs_base. Others, wider ones among them,
+ * follow: see the next section. */
 REIN_API int rein_thread_registers(rein_thread *thread, rein_registers **registers);
 REIN_API void rein_registers_free(rein_registers *registers);
 
@@ -684,9 +684,9 @@ REIN_API int rein_registers_present(rein_registers *registers, int index, bool *
 /* Reads a register of any kind to buffer, which has size bytes; its width is in *length, if not NULL, also when the buffer is
  * too small for it (REIN_INVALID_ARGUMENT). REIN_NO_REGISTER when it is not present; else as above. */
 REIN_API int rein_registers_read(rein_registers *registers, int index, void *buffer, size_t size, size_t *length);
-/* Writes a register of any kind through to the thread, as rein_registers_set does; no other register changes. size must be its
- * width. What the processor has no bits for is dropped. REIN_SYSTEM when the kernel refuses the value, or has not
- * kept it: a reserved bit of mxcsr is set; a thread that has not used AMX yet has no tiles to write; Linux 5.14 to
+/* Writes a register of any kind through to the thread, as rein_registers_set does; no other register changes. size must
+ * be its width. What the processor has no bits for is dropped. REIN_SYSTEM when the kernel refuses the value, or has
+ * not kept it: a reserved bit of mxcsr is set; a thread that has not used AMX yet has no tiles to write; Linux 5.14 to
  * 6.1 do not take pkru. Else as rein_registers_read, with nothing changed. */
 REIN_API int rein_registers_write(rein_registers *registers, int index, const void *data, size_t size);
 
@@ -714,16 +714,17 @@ REIN_API int rein_thread_write(rein_thread *thread, rein_word address, const voi
  *
  * It can be made in every state that is stopped, except StoppedExiting, and a vfork parent whose child has not left yet:
  * REIN_BAD_STATE. A thread that is stopped in fork, clone or execve (StoppedFork, StoppedThreadCreate, StoppedExec, and as
- * rein_spawn leaves it) finishes that first: rax, which was not the result yet, is. Until the call is done, calls that need the thread stopped return REIN_BAD_STATE, and a
- * continue of the process has it run on afterwards. A detach, the end of the monitor, and the host's death interrupt it.
+ * rein_spawn leaves it) finishes that first: rax, which was not the result yet, is. Until the call is done, calls that
+ * need the thread stopped return REIN_BAD_STATE, and a continue of the process has it run on afterwards. A detach, the
+ * end of the monitor, and the host's death interrupt it.
  *
  * What cannot be made: exit, exit_group, execve, execveat, clone, clone3, fork, vfork, rt_sigreturn, restart_syscall
  * (REIN_INVALID_ARGUMENT); any, in a thread that runs 32-bit code, or in a process without the instruction for it, which is
  * looked for in the vdso first (REIN_NOT_SUPPORTED); nanosleep, clock_nanosleep, poll and waiting by futex in a thread that
- * sleeps with a time limit itself, since the kernel keeps the rest of one such time for each thread (REIN_BAD_STATE); any, in a
- * thread that is about to get a signal in epoll_pwait or another of its kind but ppoll, pselect and sigsuspend
- * (REIN_BAD_STATE); a thread at the exit of a traced call, or at a filter's stop (REIN_BAD_STATE; at the entry it
- * can). What a call changes in the thread's registers (arch_prctl) and signal mask (rt_sigprocmask) is undone. */
+ * sleeps with a time limit itself, since the kernel keeps the rest of one such time for each thread (REIN_BAD_STATE);
+ * any, in a thread that is about to get a signal in epoll_pwait or another of its kind but ppoll, pselect and
+ * sigsuspend (REIN_BAD_STATE); a thread at the exit of a traced call, or at a filter's stop (REIN_BAD_STATE; at the
+ * entry it can). What a call changes in the thread's registers (arch_prctl) and signal mask (rt_sigprocmask) is undone. */
 enum {
     /* Also in a thread with a seccomp filter, which may kill the process for the call, or send it SIGSYS; without it, that is
      * REIN_NOT_PERMITTED, as strict mode always is. */
@@ -761,8 +762,8 @@ REIN_API int rein_thread_open(rein_thread *thread, const char *path, int flags, 
 REIN_API int rein_thread_close(rein_thread *thread, int descriptor, const struct rein_syscall_options *options);
 
 /* A new descriptor of the host's, close-on-exec, for what the process has open as descriptor: both share its position and
- * flags. The process is not stopped for it (pidfd_getfd, Linux 5.6: REIN_NOT_SUPPORTED before). REIN_SYSTEM: the process has no
- * such descriptor (EBADF), the host has too many. */
+ * flags. The process is not stopped for it (pidfd_getfd, Linux 5.6: REIN_NOT_SUPPORTED before). REIN_SYSTEM: the
+ * process has no such descriptor (EBADF), the host has too many. */
 REIN_API int rein_process_take_descriptor(rein_process *process, int descriptor, int *taken);
 
 /* ---- Breakpoints -----------------------------------------------------------------------------------------------
@@ -790,9 +791,9 @@ struct rein_breakpoint_options {
     }
 
 /* Adds a breakpoint at pc. breakpoint may be NULL; else it is a counted handle. REIN_BREAKPOINT_EXISTS, REIN_BAD_STATE
- * (a thread runs; or one has not stopped since an attach whose time limit has passed: stop the process first, for that thread may be
- * making one that would die of the breakpoint), REIN_BAD_ADDRESS (pc is not in accessible memory). A thread that stands at pc, stopped, is
- * taken to have been shown it: it goes past when it continues. */
+ * (a thread runs; or one has not stopped since an attach whose time limit has passed: stop the process first, for that
+ * thread may be making one that would die of the breakpoint), REIN_BAD_ADDRESS (pc is not in accessible memory). A
+ * thread that stands at pc, stopped, is taken to have been shown it: it goes past when it continues. */
 REIN_API int rein_process_add_breakpoint(rein_process *process, rein_word pc,
                                          const struct rein_breakpoint_options *options, rein_breakpoint **breakpoint);
 /* Removes the breakpoint at pc. A thread that sits on it, or has hit it and was not reported yet, goes on as if it had
@@ -838,8 +839,9 @@ REIN_API uint64_t rein_breakpoint_hits(const rein_breakpoint *breakpoint);
  * of SIGTRAP at its next access; so it is, too, with REIN_MONITOR_THREAD and REIN_MONITOR_LENT when the host dies.
  *
  * A program cannot set its debug registers itself, but by perf_event_open(2): such events are the program's own, and
- * take slots away: REIN_NO_SLOT, or, when a new thread finds none left, a line in the log, and that thread is not watched. A SIGTRAP that neither a watchpoint nor a step has made is the program's signal. As after a
- * breakpoint's hit, a program that blocks or ignores SIGTRAP finds it unblocked and reset.
+ * take slots away: REIN_NO_SLOT, or, when a new thread finds none left, a line in the log, and that thread is not
+ * watched. A SIGTRAP that neither a watchpoint nor a step has made is the program's signal. As after a breakpoint's
+ * hit, a program that blocks or ignores SIGTRAP finds it unblocked and reset.
  *
  * Some virtual machines take debug registers and never fire. With the first watchpoint of a monitor rein tries it, on
  * a child of the monitor's, of which the host hears nothing (some milliseconds, at most five seconds): REIN_NEVER_FIRES. */
@@ -866,14 +868,16 @@ struct rein_watchpoint_options {
 /* Watches size bytes at address. watchpoint may be NULL; else it is a counted handle. With REIN_WATCH_WHILE_RUNNING every
  * running thread is stopped for a moment, in the kernel only, and the call returns when all are watched (in a callback it
  * only begins). Errors: REIN_NO_SLOT (how many debug registers there are, are in use and would be needed is in the message;
- * or that others have them), REIN_NEVER_FIRES, REIN_BAD_ADDRESS (there is no memory, or none of the program's), REIN_BAD_STATE
- * (a thread runs), REIN_NO_THREAD, REIN_INVALID_ARGUMENT (the size is 0, or not 1 for execution, or above 8 for
+ * or that others have them), REIN_NEVER_FIRES, REIN_BAD_ADDRESS (there is no memory, or none of the program's),
+ * REIN_BAD_STATE (a thread runs), REIN_NO_THREAD, REIN_INVALID_ARGUMENT (the size is 0, or not 1 for execution, or
+ * above 8 for
  * REIN_WATCH_CHANGES). */
 REIN_API int rein_process_add_watchpoint(rein_process *process, rein_word address, size_t size,
                                          enum rein_watch_kind kind, const struct rein_watchpoint_options *options,
                                          rein_watchpoint **watchpoint);
 /* Removes it: from now on there is no hit, also of a thread that has made one which was not seen yet. flags:
- * REIN_WATCH_WHILE_RUNNING as above. REIN_NO_WATCHPOINT (it is not one of that process, or removed already), REIN_BAD_STATE. */
+ * REIN_WATCH_WHILE_RUNNING as above. REIN_NO_WATCHPOINT (it is not one of that process, or removed already),
+ * REIN_BAD_STATE. */
 REIN_API int rein_process_remove_watchpoint(rein_process *process, rein_watchpoint *watchpoint, unsigned flags);
 /* A new array of counted references, the oldest first; give it back with rein_watchpoint_list_free. */
 REIN_API int rein_process_watchpoints(rein_process *process, rein_watchpoint ***watchpoints, size_t *count);
@@ -932,10 +936,10 @@ REIN_API int rein_process_trace_syscalls(rein_process *process, unsigned flags, 
  *
  * A FILTER STAYS, in the process and in all that it makes, to the end, and without a tracer the calls that it stops fail with
  * ENOSYS. So such a process cannot be let go unharmed. Therefore: what it makes is followed (REIN_FOLLOW_BOTH), and neither
- * this can be changed, nor can it be detached (REIN_BAD_STATE); when the monitor is closed, or ends in any other way, they are
- * all killed. What cannot be followed (see enum rein_follow) is not killed, and finds ENOSYS. Without CAP_SYS_ADMIN the kernel
- * accepts a filter only with no_new_privs (prctl(2)), which is then set: set-user-id programs that it executes run without
- * privileges, as they do under an unprivileged tracer anyhow. */
+ * this can be changed, nor can it be detached (REIN_BAD_STATE); when the monitor is closed, or ends in any other way,
+ * they are all killed. What cannot be followed (see enum rein_follow) is not killed, and finds ENOSYS. Without
+ * CAP_SYS_ADMIN the kernel accepts a filter only with no_new_privs (prctl(2)), which is then set: set-user-id programs
+ * that it executes run without privileges, as they do under an unprivileged tracer anyhow. */
 #define REIN_FILTER_DATA 0x7265
 
 /* The three below are for a thread that is stopped at a call, or in a callback for one; REIN_BAD_STATE elsewhere. Its
@@ -944,8 +948,8 @@ REIN_API int rein_process_trace_syscalls(rein_process *process, unsigned flags, 
  * thread that is let go at an entry that was changed makes the changed call, or is interrupted in it. */
 /* At an entry: another number, other arguments; the rest of *call is not looked at. */
 REIN_API int rein_thread_set_syscall(rein_thread *thread, const struct rein_syscall *call);
-/* At an entry: the call is not made, and gives this result: -errno for a failure, as at an exit. The exit comes as ever. A seccomp
- * filter of the program's own is shown call number -1 in its place, of which it may disapprove. */
+/* At an entry: the call is not made, and gives this result: -errno for a failure, as at an exit. The exit comes as
+ * ever. A seccomp filter of the program's own is shown call number -1 in its place, of which it may disapprove. */
 REIN_API int rein_thread_skip_syscall(rein_thread *thread, int64_t result);
 /* At an exit: the program gets this result. */
 REIN_API int rein_thread_set_syscall_result(rein_thread *thread, int64_t result);

@@ -119,7 +119,8 @@ struct arch {
     void (*get_call)(const struct arch_registers *registers, struct arch_call *call);
     /* At the entry of a call: the kernel is not to make it. */
     void (*drop_call)(struct arch_registers *registers);
-    /* Interrupted in a call, or at the entry of one: the thread goes back to the instruction, and makes it again by itself. */
+    /* Interrupted in a call, or at the entry of one: the thread goes back to the instruction, and makes it again by
+     * itself. */
     void (*remake_call)(struct arch_registers *registers);
     int64_t (*call_result)(const struct arch_registers *registers); /* at the end of a call */
     /* Debug registers: how many there are in each of two pools, and which pool a kind is taken from (amd64 has one for all,

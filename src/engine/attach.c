@@ -6,7 +6,8 @@
  *
  * LETTING GO: everybody is stopped once more, each brought to where it can be left (event.c), the breakpoints are
  * taken out, and each is let go with the signal it was to get. Who cannot be stopped (in the kernel) runs no code of
- * the program before it stops; it lingers in the tables and is let go then. A leader that is a zombie can only be waited for. */
+ * the program before it stops; it lingers in the tables and is let go then. A leader that is a zombie can only be
+ * waited for. */
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -266,8 +267,8 @@ static int explain_refusal(struct attach *attach, int id, int error, int tracer)
     return error_set(&attach->request.error, code, "process %d cannot be attached to: %s", process->id, why);
 }
 
-/* A leader that we trace, or have let go dying, ends without a word when a thread that we do not trace yet calls exec and takes its
- * id: that one is there then. */
+/* A leader that we trace, or have let go dying, ends without a word when a thread that we do not trace yet calls exec
+ * and takes its id: that one is there then. */
 static bool is_successor(const rein_thread *thread)
 {
     const struct os_backend *os = thread->process->os;
@@ -368,8 +369,8 @@ static int seize_one(int id, void *arg)
     return 0;
 }
 
-/* A child by vfork that was made before we came and still shares the memory: it would die of our breakpoints. One that refuses (it
- * has just become a set-user-id program, say) no longer shares anything. */
+/* A child by vfork that was made before we came and still shares the memory: it would die of our breakpoints. One that
+ * refuses (it has just become a set-user-id program, say) no longer shares anything. */
 static int seize_guest(int id, void *arg)
 {
     struct attach *attach = arg;

@@ -12,11 +12,11 @@
  *     it may be meant to be traced by its parent (gdb starts programs so); with the first breakpoint it becomes a guest after
  *     all.
  *
- * FOLLOWING. A child that is followed is a process of the monitor from its first stop. It is *unborn* until its parent's event
- * has been shown, with the child's handle in it, so that a callback can see to it before it runs. Of one whose parent was
- * killed before it could tell nobody would ever hear: it is let go.
- * A guest that is followed has a process, too, but that has no thread yet: as_guest is in the parent's, for so breakpoints are
- * taken out for both, and hits are counted once. When it has memory of its own it moves over (birth_leave_guest). */
+ * FOLLOWING. A child that is followed is a process of the monitor from its first stop. It is *unborn* until its
+ * parent's event has been shown, with the child's handle in it, so that a callback can see to it before it runs. Of one
+ * whose parent was killed before it could tell nobody would ever hear: it is let go. A guest that is followed has a
+ * process, too, but that has no thread yet: as_guest is in the parent's, for so breakpoints are taken out for both, and
+ * hits are counted once. When it has memory of its own it moves over (birth_leave_guest). */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

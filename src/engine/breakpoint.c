@@ -11,7 +11,8 @@
  *
  * GETTING PAST ONE is the seam for faster ways; here it is the classic one:
  *
- *     PASS_NONE ── somebody must pass ──▶ PASS_HOLDING ── nobody else runs code ──▶ PASS_STEPPING ── all stepped ──▶ PASS_NONE
+ * PASS_NONE ── somebody must pass ──▶ PASS_HOLDING ── nobody else runs code ──▶ PASS_STEPPING ── all stepped ──▶
+ * PASS_NONE
  *
  *   - HOLDING: the others are interrupted, in the kernel only: to the caller they run on. One that cannot stop because it
  *     is in the kernel (vfork, uninterruptible sleep) runs no code before it takes its interrupt, so it counts as held.
@@ -581,9 +582,9 @@ static void forget_shown_before_step(rein_thread *thread)
         thread->shown_count--;
 }
 
-/* The kernel hides the trap flag that it sets for a step, but loses count around popf: when it is stepped, and when the step is
- * interrupted before it is executed (enable_single_step in arch/x86/kernel/step.c says so itself). The flag then stays
- * set, and the program would die of a SIGTRAP that nobody expects. */
+/* The kernel hides the trap flag that it sets for a step, but loses count around popf: when it is stepped, and when the
+ * step is interrupted before it is executed (enable_single_step in arch/x86/kernel/step.c says so itself). The flag
+ * then stays set, and the program would die of a SIGTRAP that nobody expects. */
 void breakpoint_step_done(rein_thread *thread, struct arch_registers *registers, bool executed)
 {
     rein_process *process = thread->process;

@@ -66,8 +66,8 @@ void breakpoints_note_write(rein_process *process, uint64_t address, const unsig
 void breakpoint_pass_advance(rein_process *process);
 /* A thread that was stepping past one has stopped, or is gone; arrived: it has executed the instruction. */
 void breakpoint_pass_stopped(rein_thread *thread, bool arrived);
-/* The thread runs on without being stepped past the breakpoint that it was shown, if any: with a signal it may come back to it, by
- * the handler's return; else what was shown is of no meaning any more. */
+/* The thread runs on without being stepped past the breakpoint that it was shown, if any: with a signal it may come
+ * back to it, by the handler's return; else what was shown is of no meaning any more. */
 void breakpoint_forget_shown(rein_thread *thread, int signal);
 /* The thread, with that stack pointer, is about to execute the instruction there: a hit. */
 void breakpoint_count(rein_thread *thread, rein_breakpoint *breakpoint, uint64_t sp);

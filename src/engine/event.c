@@ -77,8 +77,8 @@ static void set_cause(rein_thread *thread, const struct rein_cause *cause)
     thread->cause = copy;
 }
 
-/* The thread has stopped, for one cause or several. Each is decided on by itself, and the strongest decision holds. What is shown
- * ends a step, whatever becomes of it; but not a call that goes on. */
+/* The thread has stopped, for one cause or several. Each is decided on by itself, and the strongest decision holds.
+ * What is shown ends a step, whatever becomes of it; but not a call that goes on. */
 static void show_all(rein_thread *thread, enum transition transition, const struct rein_cause *causes, unsigned count,
                      rein_breakpoint *breakpoint)
 {
@@ -190,7 +190,8 @@ static void handle_hit(rein_thread *thread, rein_breakpoint *breakpoint, uint64_
     rein_breakpoint_unref(breakpoint);
 }
 
-/* The registers, or what the stop is about, could not be read or set: the thread stays where it is, until more is heard of it or the process is let go. */
+/* The registers, or what the stop is about, could not be read or set: the thread stays where it is, until more is heard
+ * of it or the process is let go. */
 static void leave_unhandled(rein_thread *thread, int result)
 {
     thread->unhandled = true;
@@ -407,8 +408,8 @@ static void note_restart(rein_thread *thread, struct arch_registers *registers)
 
 /* A group-stop is told once, by the first of its threads to stop. They come to it, and leave it, each at its time: one may be
  * in the next already while we hear of another's leaving the last. So each counts those that it has been in; who is
- * ahead of what was told brings news. (One that was not in some, stopped for us then, falls behind, and catches up when nobody
- * is in one.) */
+ * ahead of what was told brings news. (One that was not in some, stopped for us then, falls behind, and catches up when
+ * nobody is in one.) */
 static bool enter_group_stop(rein_thread *thread, bool asked_for)
 {
     rein_process *process = thread->process;
@@ -486,8 +487,8 @@ static void handle_entry(rein_thread *thread, const struct rein_syscall *call, b
         syscall_finish(thread);
 }
 
-/* An interrupt of ours ends a call, and the exit is the stop that it makes: what is seen to at another stop for an interrupt, is
- * so here. true: the call is to be made again. */
+/* An interrupt of ours ends a call, and the exit is the stop that it makes: what is seen to at another stop for an
+ * interrupt, is so here. true: the call is to be made again. */
 static bool is_interrupted(rein_thread *thread, struct arch_registers *registers, bool by_us)
 {
     enum { EINTR_SHOWN = 4, RESTART_NO_HANDLER = 514 };
@@ -686,8 +687,8 @@ static rein_thread *make_unknown_caller(rein_thread *leader)
     return thread;
 }
 
-/* A new program (M12). The thread that called exec has the process's id now; all others are gone, the leader, whose id was taken,
- * without a word from the kernel. */
+/* A new program (M12). The thread that called exec has the process's id now; all others are gone, the leader, whose id
+ * was taken, without a word from the kernel. */
 static void handle_exec(rein_monitor *monitor, const struct os_event *event)
 {
     rein_thread *thread = table_find(&monitor->threads, (uint64_t)event->former_id);

@@ -175,8 +175,8 @@ static bool run_inbox(rein_monitor *monitor)
         struct request *request = oldest;
         oldest = request->next; /* it is the caller's again once it is finished */
         request_start(request);
-        /* After a failure nothing has changed: it was refused. What there is belongs to the monitor, which may still be letting go,
-         * or is broken, if it was killed. */
+        /* After a failure nothing has changed: it was refused. What there is belongs to the monitor, which may still be
+         * letting go, or is broken, if it was killed. */
         if (atomic_load(&monitor->condition) != MONITOR_FAILED)
             settle(monitor);
     }
@@ -352,8 +352,8 @@ static void take_event(rein_monitor *monitor, const struct os_event *event)
     settle(monitor);
 }
 
-/* The kernel knows no such tracee any more. By an exec a thread takes the leader's id, and that is told when the new program is
- * in place, which can take long. Else it was taken from us, by a wait of the host's perhaps. */
+/* The kernel knows no such tracee any more. By an exec a thread takes the leader's id, and that is told when the new
+ * program is in place, which can take long. Else it was taken from us, by a wait of the host's perhaps. */
 static bool is_lost(rein_monitor *monitor, rein_thread *thread)
 {
     int pid = thread->process->id, tracer;
@@ -431,8 +431,8 @@ static void look_at_awaited(rein_monitor *monitor, rein_thread *thread)
         thread->interrupt_refused = monitor->os->interrupt(thread->id) != 0;
     if (thread->kernel != KERNEL_RUNS || monitor->os->thread_status(thread->process->id, thread->id, &status))
         return;
-    /* One that has just been seized may be making a thread or a process, of which we shall not be told. That does not take long, but
-     * on a busy machine. */
+    /* One that has just been seized may be making a thread or a process, of which we shall not be told. That does not
+     * take long, but on a busy machine. */
     int64_t patience = !thread->fresh                                                  ? 0
                        : monitor->os->is_making_child(thread->process->id, thread->id) ? MAKING_CHILD_MS
                                                                                        : FRESH_STUCK_MS;
@@ -567,10 +567,10 @@ static bool has_duties(rein_monitor *monitor, int64_t give_up_at)
         if (LIST_ENTRY(item, struct birth, link)->what == BIRTH_EXPECTED && monitor_now() < give_up_at)
             return true;
     }
-    /* Who steps, and is in the kernel just now, would be left to make its step when there is nobody to take the trap from it, and die
-     * of that. (The kernel ends single-stepping in PTRACE_DETACH only, not at the tracer's end: ptrace_disable().) And who sleeps
-     * uninterruptibly may be forking: the child has copies of the breakpoints, and nobody to take them out. Nor does it clear
-     * debug registers then. Who makes a call for us would go on from there. */
+    /* Who steps, and is in the kernel just now, would be left to make its step when there is nobody to take the trap
+     * from it, and die of that. (The kernel ends single-stepping in PTRACE_DETACH only, not at the tracer's end:
+     * ptrace_disable().) And who sleeps uninterruptibly may be forking: the child has copies of the breakpoints, and
+     * nobody to take them out. Nor does it clear debug registers then. Who makes a call for us would go on from there. */
     bool any = false;
     TABLE_FOR_EACH(slot, &monitor->threads)
     {

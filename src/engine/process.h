@@ -251,8 +251,8 @@ void process_stop(rein_process *process);
 void process_advance(rein_process *process);
 /* Has its waiting requests asked again in a moment. */
 void process_retry(rein_process *process);
-/* late: the thread was stopped, or exiting, already: SIGKILL alone does that, at any moment, so also between the caller's last
- * look and his continue, which must not forget what he had no chance to see. */
+/* late: the thread was stopped, or exiting, already: SIGKILL alone does that, at any moment, so also between the
+ * caller's last look and his continue, which must not forget what he had no chance to see. */
 void process_tell(rein_process *process, rein_thread *thread, const struct rein_cause *cause, bool stops_all,
                   bool late);
 void process_forget_stop_events(rein_process *process);
@@ -302,7 +302,8 @@ void thread_restore_mask(rein_thread *thread);
 /* Copies, counting references. */
 void thread_copy_cause(const rein_thread *thread, struct rein_cause *cause);
 
-/* The signal to resume or let go a thread with: the one that is to be delivered, or the oldest that a step has left pending. */
+/* The signal to resume or let go a thread with: the one that is to be delivered, or the oldest that a step has left
+ * pending. */
 int thread_take_signal(rein_thread *thread);
 /* The thread has stopped with a signal: those held back that it makes void are dropped, in all threads. */
 void thread_drop_contradicted(rein_thread *thread, int signal);
@@ -351,8 +352,8 @@ void syscall_finish(rein_thread *thread);
 enum os_resume syscall_resume(const rein_thread *thread, enum os_resume otherwise);
 
 /* birth.c */
-/* The parent's event of having made a thread (*new_thread; NULL when it is a guest's) or a process, whose first stop may be still
- * to come. */
+/* The parent's event of having made a thread (*new_thread; NULL when it is a guest's) or a process, whose first stop
+ * may be still to come. */
 enum birth_of { BIRTH_OF_THREAD, BIRTH_OF_PROCESS, BIRTH_AWAITED };
 enum birth_of birth_told(rein_thread *parent, const struct os_event *event, rein_thread **new_thread);
 /* The first stop of one that no table knows. */
@@ -388,8 +389,8 @@ void attach_let_go(rein_process *process, int signal);
 void attach_let_go_advance(rein_process *process);
 /* The last step of that: everybody is let go who is stopped, and the others linger. */
 void attach_give_up(rein_process *process);
-/* Lets go whoever is stopped in the kernel. If the kernel does not (-ESRCH: it has been killed, and is gone by that), it at least
- * runs on, and is let go by the monitor's end. */
+/* Lets go whoever is stopped in the kernel. If the kernel does not (-ESRCH: it has been killed, and is gone by that),
+ * it at least runs on, and is let go by the monitor's end. */
 int attach_release(rein_monitor *monitor, int id, int signal, enum os_resume else_how);
 /* The same for a thread of ours, or moves it over if it is a guest that is followed. */
 void attach_detach_thread(rein_thread *thread);

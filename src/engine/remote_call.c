@@ -1,20 +1,21 @@
 /* System calls made in a tracee: a stopped thread executes one for the caller, and is afterwards as it was.
  *
  * The thread is sent to an instruction that makes system calls, wherever its memory has one; no memory is changed, so that
- * the other threads may run. It stops at the entry of the call and at its end (OS_RESUME_TO_SYSCALL), and so executes that one
- * instruction and nothing behind it. To the caller it is stopped all the time: what happens here is between the engine and the
- * kernel, an event at a time, and nobody waits for it but the request.
+ * the other threads may run. It stops at the entry of the call and at its end (OS_RESUME_TO_SYSCALL), and so executes
+ * that one instruction and nothing behind it. To the caller it is stopped all the time: what happens here is between
+ * the engine and the kernel, an event at a time, and nobody waits for it but the request.
  *
  *     in a call that told an event, or at the entry of one ──▶ LEAVES ─┐
  *     anywhere else ────────────────────────────────────────────────▶ ENTERS ──▶ MAKES ──▶ RETURNS ──▶ as before
  *                                          interrupted, made again:     ▲──────────┘   └─▶ REENTERS ─┘
  *
- * Coming back is the half that is easily got wrong. At the end of a call the kernel does not look if an interrupted call is to
- * be made again, so a thread whose registers are put back there, and that runs on, finds one of the kernel's own -ERESTART
- * numbers as the result of its read or sleep. So it is brought to a stop of the kind in which it was:
+ * Coming back is the half that is easily got wrong. At the end of a call the kernel does not look if an interrupted
+ * call is to be made again, so a thread whose registers are put back there, and that runs on, finds one of the kernel's
+ * own -ERESTART numbers as the result of its read or sleep. So it is brought to a stop of the kind in which it was:
  *   - an event's: it is interrupted before it runs on, and traps on its way out, where the kernel looks.
  *   - a signal's, where the signal can be exchanged: another signal is sent to it, the carrier, and in that one's stop
- *     exchanged for the first, siginfo and all. The first is nowhere in between, so that nothing can merge with it or overtake it.
+ * exchanged for the first, siginfo and all. The first is nowhere in between, so that nothing can merge with it or
+ * overtake it.
  *   - a signal's in sigsuspend, ppoll or pselect, which change the signal mask for their time, in a way that no
  *     tracer can restore: the call is made once more, and the carrier interrupts that.
  *   - at the entry of a call: it enters the call once more.
@@ -22,8 +23,8 @@
  * Meanwhile all signals are blocked that can be: they stay pending, as they were sent. SIGSTOP cannot be blocked; a fault's
  * signal must not be, for a fault that comes then kills. These are kept back (SIGSTOP), or blocked as soon as they show.
  *
- * A thread may be in a restartable sequence (rseq(2)): the kernel clears the word that says so when it sees it elsewhere. It is
- * put back, lest the sequence goes on as if nobody had come in between. */
+ * A thread may be in a restartable sequence (rseq(2)): the kernel clears the word that says so when it sees it
+ * elsewhere. It is put back, lest the sequence goes on as if nobody had come in between. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -80,7 +81,8 @@ struct asked_call {
 
 /* ---- The instruction ---- */
 
-/* Nobody puts a trap there while it is executed, then; one that is added just now shows as a trap, and another is looked for. */
+/* Nobody puts a trap there while it is executed, then; one that is added just now shows as a trap, and another is
+ * looked for. */
 static bool has_breakpoint(rein_process *process, uint64_t pc)
 {
     for (size_t i = 0; i < process->os->arch->syscall_size; i++) {
@@ -309,8 +311,8 @@ static void put_signal_back(rein_thread *thread)
         arrive(thread);
 }
 
-/* From the stop of a signal that the instruction has caused, so that no call can be made: its memory has changed, or a filter of the
- * program's own (PR_SET_SYSCALL_USER_DISPATCH) wants none from there. That signal is dropped. */
+/* From the stop of a signal that the instruction has caused, so that no call can be made: its memory has changed, or a
+ * filter of the program's own (PR_SET_SYSCALL_USER_DISPATCH) wants none from there. That signal is dropped. */
 static void come_back_from_fault(rein_thread *thread, int signal)
 {
     struct remote_call *call = thread->remote_call;
@@ -598,8 +600,8 @@ static int first_of(uint64_t signals)
     return 0;
 }
 
-/* What brings the thread back to its signal's stop: best one that comes before all others. Not a trap, which is another kind of
- * stop, nor what does something when it is sent. */
+/* What brings the thread back to its signal's stop: best one that comes before all others. Not a trap, which is another
+ * kind of stop, nor what does something when it is sent. */
 static int find_carrier(rein_thread *thread, struct remote_call *call, struct error *error)
 {
     const struct os_backend *os = thread->process->os;

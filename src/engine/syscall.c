@@ -3,8 +3,8 @@
  * HOW A THREAD IS RESUMED. While calls are traced each thread runs "to the next entry or exit" (OS_RESUME_TO_SYSCALL), be
  * the call one that is asked for or not: the kernel knows no choice. The others are resumed at once.
  *
- * Unless the process has a seccomp filter that stops it at the calls it is to stop at: then threads run freely to these, and to
- * the exit from there.
+ * Unless the process has a seccomp filter that stops it at the calls it is to stop at: then threads run freely to
+ * these, and to the exit from there.
  *
  * IN A CALL. The kernel tells at the stop whether it is an entry or an exit, so nothing depends on counting. in_call only
  * keeps what was seen at the entry for the exit, which does not tell it: from the entry's stop until the exit's, through what
@@ -52,8 +52,8 @@ enum os_resume syscall_resume(const rein_thread *thread, enum os_resume otherwis
 {
     const struct traced_calls *calls = thread->process->traced_calls;
     bool wanted = calls && !thread->guest;
-    /* The filter stops it at the next; only for this call's exit, or from the entry on to the filter's stop of the same call, which is
-     * passed over. */
+    /* The filter stops it at the next; only for this call's exit, or from the entry on to the filter's stop of the same
+     * call, which is passed over. */
     if (wanted && thread->process->filtered)
         wanted = thread->in_call && thread->call_traced &&
                  (calls->flags & REIN_SYSCALL_EXITS || thread->stop == OS_EVENT_SYSCALL);
@@ -180,8 +180,8 @@ static int change_entry(struct request *request, const struct rein_syscall *made
     return show_change(request, error, shown);
 }
 
-/* A program counts on its registers being as they were, but for the result's; and if the call is made again, it is the program's
- * own. One that goes on elsewhere (rt_sigreturn), or in another program, has set them all. */
+/* A program counts on its registers being as they were, but for the result's; and if the call is made again, it is the
+ * program's own. One that goes on elsewhere (rt_sigreturn), or in another program, has set them all. */
 void syscall_give_back(rein_thread *thread, uint64_t pc)
 {
     if (thread->call_changed && thread->call_image == thread->process->image && pc == thread->own_call.pc)

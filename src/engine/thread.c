@@ -130,8 +130,8 @@ bool thread_change(rein_thread *thread, enum transition transition)
     return true;
 }
 
-/* Of who is left over, dying, the end is near. It is asked for by id, for it may not be told: when a thread that is not traced
- * (we are just attaching, or it was made so) calls exec, the leader is gone without a word. */
+/* Of who is left over, dying, the end is near. It is asked for by id, for it may not be told: when a thread that is not
+ * traced (we are just attaching, or it was made so) calls exec, the leader is gone without a word. */
 static void expect_last(rein_process *process)
 {
     if (process->thread_count != 1 || process->zombies != 1)
@@ -361,8 +361,9 @@ static uint64_t arrived_since(const rein_thread *thread)
     return not_seen_yet(thread, wanted);
 }
 
-/* A stop signal, if there is one: to queue it takes a SIGCONT away that comes in that moment. One that a thread is resumed with is
- * void if SIGCONT has come since the thread stopped, by the kernel's own care (JOBCTL_STOP_DEQUEUED in kernel/signal.c). */
+/* A stop signal, if there is one: to queue it takes a SIGCONT away that comes in that moment. One that a thread is
+ * resumed with is void if SIGCONT has come since the thread stopped, by the kernel's own care (JOBCTL_STOP_DEQUEUED in
+ * kernel/signal.c). */
 static struct held_signal **first_to_deliver(rein_thread *thread)
 {
     for (struct held_signal **at = &thread->held; *at; at = &(*at)->next) {
@@ -422,9 +423,9 @@ void thread_continue(rein_thread *thread)
     thread_change(thread, TRANSITION_CONTINUE);
 }
 
-/* What the kernel does to pending signals is done to those that steps hold back, and to those that the next step would. Threads
- * take their signals at the same time, and what is seen first need not have come first: a stop that waits to be seen
- * when SIGCONT is, came before it. */
+/* What the kernel does to pending signals is done to those that steps hold back, and to those that the next step would.
+ * Threads take their signals at the same time, and what is seen first need not have come first: a stop that waits to be
+ * seen when SIGCONT is, came before it. */
 void thread_drop_contradicted(rein_thread *thread, int signal)
 {
     thread->deliver_is_void = thread->next_is_void && contradicted_by(signal);

@@ -2,19 +2,22 @@
  *
  * They are each thread's own, and can be set only while it is stopped. So a change of the list is a tick of the process's
  * clock, and whoever is resumed with an older clock has its registers made right first (watch_arm, in thread_resume, which
- * every way to run goes through): who was stopped, who is just born, who comes out of the kernel late. If threads run when the
- * list changes, all are interrupted, in the kernel only, so that they come through there; adding waits for them.
+ * every way to run goes through): who was stopped, who is just born, who comes out of the kernel late. If threads run
+ * when the list changes, all are interrupted, in the kernel only, so that they come through there; adding waits for
+ * them.
  *
  * Nobody may be let go with a register that is on: the kernel leaves it on, and the trap, with no tracer to take it,
  * would be the program's death. attach_detach_thread clears them, in every way that a thread is let go.
  *
- * Exact counting. A data access has been made when it traps, the trap is a signal of its own (force_sig) and waits at the next
- * stop, wherever that comes (bring_out_trap in event.c): so each is seen once. An execution traps in front of the
- * instruction, and RF in the flags, kept by the kernel through signals' frames, lets the thread past. Where the instruction is
- * come to again without RF though it was hit - a breakpoint there is passed, a system call is made again - RF is set here.
+ * Exact counting. A data access has been made when it traps, the trap is a signal of its own (force_sig) and waits at
+ * the next stop, wherever that comes (bring_out_trap in event.c): so each is seen once. An execution traps in front of
+ * the instruction, and RF in the flags, kept by the kernel through signals' frames, lets the thread past. Where the
+ * instruction is come to again without RF though it was hit - a breakpoint there is passed, a system call is made again
+ * - RF is set here.
  *
  * The registers that a trap came from are told by the kernel once, by their numbers. What was in them stays known (struct
- * watched) until they are written again; so a watchpoint that was removed in between is no mystery, and its trap is dropped. */
+ * watched) until they are written again; so a watchpoint that was removed in between is no mystery, and its trap is
+ * dropped. */
 #include "engine/watch.h"
 
 #include <errno.h>

@@ -61,8 +61,8 @@ static inline bool watch_is_armed(const struct watched *watched)
 {
     return watched->count != 0;
 }
-/* Is the instruction at pc one that an execute watchpoint stops the thread at? It is to be executed without that, for the stop
- * that the thread is in comes after the hit: changes its registers. false: it is not. */
+/* Is the instruction at pc one that an execute watchpoint stops the thread at? It is to be executed without that, for
+ * the stop that the thread is in comes after the hit: changes its registers. false: it is not. */
 bool watch_pass(const rein_thread *thread, uint64_t pc, struct arch_registers *registers);
 
 /* What has fired at the stop that a thread is in. */

@@ -166,8 +166,8 @@ struct os_backend {
     int (*detach)(int id, int signal); /* must be stopped */
     int (*get_registers)(int id, struct arch_registers *registers);
     int (*set_registers)(int id, const struct arch_registers *registers);
-    /* Any other set. How many bytes the kernel has given, 0 when it has none for this thread; as many as were asked for: there
-     * may be more. Only what get has given whole can be set, and only whole. */
+    /* Any other set. How many bytes the kernel has given, 0 when it has none for this thread; as many as were asked
+     * for: there may be more. Only what get has given whole can be set, and only whole. */
     int (*get_register_set)(int id, enum arch_set set, void *bytes, size_t size);
     int (*set_register_set)(int id, enum arch_set set, const void *bytes, size_t size);
     int (*set_signal)(int id, const struct rein_signal *signal); /* exchanges the siginfo of a SIGNAL stop */
@@ -221,15 +221,16 @@ struct os_backend {
     /* Do they fire on this machine? Tries it on a child of its own, of which nobody hears, and waits for that no longer than
      * seconds: 1, 0, or -errno when it could not be found out. copy_memory as in os_spawn. */
     int (*try_watch)(bool copy_memory);
-    /* Of a thread in a SYSCALL or SECCOMP stop. in_call: the entry of the call was seen before; then number and arguments are not filled in
-     * for the exit, which needs them no more, and a kernel that does not tell the stage is understood. */
+    /* Of a thread in a SYSCALL or SECCOMP stop. in_call: the entry of the call was seen before; then number and
+     * arguments are not filled in for the exit, which needs them no more, and a kernel that does not tell the stage is
+     * understood. */
     int (*get_syscall)(int id, bool in_call, enum os_syscall_stage *stage, struct rein_syscall *call);
     /* At an entry: number and arguments; number -1: the call is not made, and gives .result. */
     int (*set_syscall)(int id, const struct rein_syscall *call);
     /* At an exit. */
     int (*set_syscall_result)(int id, const struct rein_syscall *call);
-    /* At the exit of one that was set: number and arguments as the program had them, so that it finds its registers as they were, and
-     * makes its own call again if it is to be made again. */
+    /* At the exit of one that was set: number and arguments as the program had them, so that it finds its registers as
+     * they were, and makes its own call again if it is to be made again. */
     int (*set_own_syscall)(int id, const struct rein_syscall *call);
 
     /* -- looking at threads and processes; any thread may call these -- */

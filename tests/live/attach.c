@@ -670,8 +670,8 @@ static void P8_M12_exec_in_the_middle(void **state)
     assert_ends(fixture, 0);
 }
 
-/* P8 M12: the same, where most attaches give up in the middle of an exec: the next takes all the same everybody, also who has taken
- * the id of a leader that was let go dying. */
+/* P8 M12: the same, where most attaches give up in the middle of an exec: the next takes all the same everybody, also
+ * who has taken the id of a leader that was let go dying. */
 static void P8_M12_exec_after_giving_up(void **state)
 {
     (void)state;

@@ -224,8 +224,8 @@ static void P7_a_vfork_parent(void **state)
         assert_ends(fixture, 0);
 }
 
-/* P7 M10: a vfork parent that was to step, and the end of its monitor before it could: it does not step then, with nobody there to
- * take the trap from it. */
+/* P7 M10: a vfork parent that was to step, and the end of its monitor before it could: it does not step then, with
+ * nobody there to take the trap from it. */
 static void P7_M10_a_vfork_parent_that_steps(void **state)
 {
     (void)state;

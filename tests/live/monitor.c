@@ -774,8 +774,8 @@ static void M5_P7_the_host_is_killed(void **state)
     assert_ends(fixture, 0);
 }
 
-/* M8 kills a monitor in the midst of its work, and what it was about to hand over is lost with it, now and then (doc/status.md).
- * Only for LeakSanitizer, and only for this program. */
+/* M8 kills a monitor in the midst of its work, and what it was about to hand over is lost with it, now and then
+ * (doc/status.md). Only for LeakSanitizer, and only for this program. */
 const char *__lsan_default_suppressions(void);
 const char *__lsan_default_suppressions(void)
 {

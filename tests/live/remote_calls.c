@@ -94,8 +94,8 @@ static struct look look_at(rein_thread *thread)
 #define assert_as_before(thread, before) check_as_before((thread), (before), true, __LINE__)
 #define RAX 0
 
-/* mask: also what is blocked; else it is a thread whose call has a mask of its own, which it goes back to when the call is made
- * again. Signals that come meanwhile are no change of rein's. */
+/* mask: also what is blocked; else it is a thread whose call has a mask of its own, which it goes back to when the call
+ * is made again. Signals that come meanwhile are no change of rein's. */
 static void check_as_before(rein_thread *thread, const struct look *before, bool mask, int line)
 {
     struct look after = look_at(thread);
@@ -264,7 +264,8 @@ static void I3_sleeping_in_sleepers(void **state)
 
 /* ---- Storms ---- */
 
-/* Threads that work are stopped, one or another, and make a call; until the program has ended or has been called often enough. */
+/* Threads that work are stopped, one or another, and make a call; until the program has ended or has been called often
+ * enough. */
 static int call_at_random(rein_process *process, int times)
 {
     int made = 0;
@@ -653,7 +654,8 @@ static void I1_at_the_entry_of_a_call(void **state)
     assert_int_equal(rein_breakpoint_hits(breakpoint), 30);
 }
 
-/* I1: in a restartable sequence (rseq(2)): it must begin anew, as after any stop, though the kernel has seen the thread elsewhere. */
+/* I1: in a restartable sequence (rseq(2)): it must begin anew, as after any stop, though the kernel has seen the thread
+ * elsewhere. */
 static void I1_in_a_restartable_sequence(void **state)
 {
     (void)state;
@@ -1090,8 +1092,8 @@ static void I3_bad_state(void **state)
     assert_ends_traced(fixture, 0);
 }
 
-/* I1, I3, C1: beside the program's own calls, traced: at the entry of one another can be made, and that one is made after it, as
- * it was; at an exit none can, for the result would be lost. */
+/* I1, I3, C1: beside the program's own calls, traced: at the entry of one another can be made, and that one is made
+ * after it, as it was; at an exit none can, for the result would be lost. */
 static void I1_I3_beside_traced_calls(void **state)
 {
     (void)state;

@@ -232,8 +232,8 @@ static int slow_status(int pid, int id, enum os_thread_status *status)
     return result;
 }
 
-/* C1 P7: a process is let go while a thread is in the middle of a fork, and taken again before the child is born: that has copies
- * of the breakpoints of the first time. */
+/* C1 P7: a process is let go while a thread is in the middle of a fork, and taken again before the child is born: that
+ * has copies of the breakpoints of the first time. */
 static void C1_P7_fork_across_a_detach(void **state)
 {
     (void)state;
@@ -289,8 +289,8 @@ static void step_into_signal(rein_thread *thread, int number)
     assert_state(thread, REIN_STATE_STOPPED_SIGNAL);
 }
 
-/* M7 T2: two signals that steps have left pending, the second a stop; SIGCONT comes in the moment when they are delivered, and
- * makes that void. */
+/* M7 T2: two signals that steps have left pending, the second a stop; SIGCONT comes in the moment when they are
+ * delivered, and makes that void. */
 static void M7_T2_continued_while_a_held_stop_is_delivered(void **state)
 {
     (void)state;

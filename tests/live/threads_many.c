@@ -1,5 +1,5 @@
-/* P1, P4, P5, P7, P8, M4: many threads. Attach, stop, continue and detach cost linear time with 3,000 of them; an event costs the
- * same however many are traced; attaching succeeds, and holds everybody, while threads are made all the time.
+/* P1, P4, P5, P7, P8, M4: many threads. Attach, stop, continue and detach cost linear time with 3,000 of them; an event
+ * costs the same however many are traced; attaching succeeds, and holds everybody, while threads are made all the time.
  * REIN_ROUNDS is how often that is tried (100 when unset). Programs: sleepers, many_threads, spin. */
 #include "apart.h"
 

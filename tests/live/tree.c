@@ -536,8 +536,8 @@ static void drain(void)
     assert_error(result, REIN_NO_PROCESS);
 }
 
-/* C1, M9, fork_loop, vfork_loop: the root is killed at any moment; every process that was followed comes to its end, or was let
- * go, and nobody waits for ever. */
+/* C1, M9, fork_loop, vfork_loop: the root is killed at any moment; every process that was followed comes to its end, or
+ * was let go, and nobody waits for ever. */
 static void C1_M9_follow_killed(void **state)
 {
     (void)state;

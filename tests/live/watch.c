@@ -1,5 +1,5 @@
-/* N3, C1, M10: watchpoints. Each kind and size, exact counts whatever the threads do, and nobody left with a debug register on:
- * removed, let go, killed hosts, exec, fork. Program: watched, whose own counts are the measure.
+/* N3, C1, M10: watchpoints. Each kind and size, exact counts whatever the threads do, and nobody left with a debug
+ * register on: removed, let go, killed hosts, exec, fork. Program: watched, whose own counts are the measure.
  *
  * Some machines accept debug registers and never fire (the header says more). There the tests that need a hit are skipped;
  * script/watch-in-vm runs them on an emulated machine where they do. */
@@ -29,8 +29,8 @@ static void skip_unless_it_fires(void)
     }
 }
 
-/* qemu 7.2 (script/watch-in-vm) tells one register only where several fire for the same access, and never comes out of a single-step of
- * an instruction whose access one fires for. */
+/* qemu 7.2 (script/watch-in-vm) tells one register only where several fire for the same access, and never comes out of
+ * a single-step of an instruction whose access one fires for. */
 static bool is_emulated(void)
 {
     return getenv("REIN_EMULATED") != NULL;
@@ -522,8 +522,8 @@ static void N3_kernel_writes_do_not_fire(void **state)
     assert_word(told.last[0].value, 78);
 }
 
-/* A forked child has no debug registers; a vfork child shares the memory, and is not watched either, whether it is held for the
- * sake of breakpoints or not. */
+/* A forked child has no debug registers; a vfork child shares the memory, and is not watched either, whether it is held
+ * for the sake of breakpoints or not. */
 static void N3_fork_and_vfork(void **state)
 {
     (void)state;

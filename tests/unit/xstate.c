@@ -1,6 +1,6 @@
-/* R6: where x87, vector, mask, tile and other registers are in a block of the kernel's, on blocks made up here: every register
- * is read and written in every state of its components, and nothing else of the block changes. The whole tag word is
- * compared with what the processor itself says. */
+/* R6: where x87, vector, mask, tile and other registers are in a block of the kernel's, on blocks made up here: every
+ * register is read and written in every state of its components, and nothing else of the block changes. The whole tag
+ * word is compared with what the processor itself says. */
 #include <cpuid.h>
 #include <setjmp.h>
 #include <stdarg.h>

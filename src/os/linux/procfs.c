@@ -214,9 +214,10 @@ static int for_each_number(const char *directory, os_id_callback callback, void 
     return result;
 }
 
-/* All of them, zombies too; a leader that has left before the others stays in the list as long as there are any. When one goes
- * while the list is read, the kernel ends it there (next_tid() in fs/proc/base.c), and others that are at work are missing,
- * once in ten thousand times where threads come and go (measured). So it is read until its length is that of the process. */
+/* All of them, zombies too; a leader that has left before the others stays in the list as long as there are any. When
+ * one goes while the list is read, the kernel ends it there (next_tid() in fs/proc/base.c), and others that are at work
+ * are missing, once in ten thousand times where threads come and go (measured). So it is read until its length is that
+ * of the process. */
 int linux_for_each_thread(int pid, os_id_callback callback, void *arg)
 {
     struct path path = process_path(pid, "task");
@@ -827,7 +828,8 @@ static int find_vfork_child(int pid, int id)
     return for_each_child_of_thread(id, &children) > 0 ? search.child : 0;
 }
 
-/* By the number of the call, which the kernel tells of who sleeps; a 32-bit program's numbers are others, and not known here. */
+/* By the number of the call, which the kernel tells of who sleeps; a 32-bit program's numbers are others, and not known
+ * here. */
 bool linux_is_making_child(int pid, int id)
 {
     static const uint64_t calls[] = {

@@ -266,8 +266,8 @@ int linux_take_watch_hits(int id, uint32_t *slots)
 
 /* ---- System calls ---- */
 
-/* Linux 5.3: the kernel itself says whether it is an entry or an exit, and by whose numbers the call is made. A thread that was
- * killed in this stop is in its last one by now, which is about no call. */
+/* Linux 5.3: the kernel itself says whether it is an entry or an exit, and by whose numbers the call is made. A thread
+ * that was killed in this stop is in its last one by now, which is about no call. */
 int linux_get_syscall(int id, bool in_call, enum os_syscall_stage *stage, struct rein_syscall *call)
 {
     struct __ptrace_syscall_info info;

@@ -90,9 +90,9 @@ RAW_INLINE long raw_syscall(long number, long a, long b, long c, long d, long e,
 /* raw(SYS_wait4, id, &status, options, 0): arguments that are left out are 0. */
 #define raw(...) RAW_SYSCALL_(__VA_ARGS__, 0, 0, 0, 0, 0, 0, 0)
 
-/* Marks what a child runs that may share our memory, thread-local storage included. It calls no function of the C library, and
- * none that a compiler's sanitizer has added to: they keep a state for each thread there. (no_sanitize alone leaves some of
- * clang's thread sanitizer in.) */
+/* Marks what a child runs that may share our memory, thread-local storage included. It calls no function of the C
+ * library, and none that a compiler's sanitizer has added to: they keep a state for each thread there. (no_sanitize
+ * alone leaves some of clang's thread sanitizer in.) */
 #if defined(__clang__) && __has_attribute(disable_sanitizer_instrumentation)
 #define IN_CHILD                                                                                                       \
     __attribute__((noinline, no_instrument_function, disable_sanitizer_instrumentation,                                \

@@ -19,9 +19,9 @@
  * host's table. It holds copies of all that was passed: nothing of the caller's must last until the exec.
  *
  * The child shares the memory until the exec, as vfork's does: to copy the page tables of a large host takes
- * milliseconds. Not when it is to change its user: that makes the *memory* undumpable (prctl(2), PR_SET_DUMPABLE), and the host
- * with it. It never shares descriptors, directory or signal handlers with us. CLONE_UNTRACED: a tracer of the host's
- * is not to catch it. */
+ * milliseconds. Not when it is to change its user: that makes the *memory* undumpable (prctl(2), PR_SET_DUMPABLE), and
+ * the host with it. It never shares descriptors, directory or signal handlers with us. CLONE_UNTRACED: a tracer of the
+ * host's is not to catch it. */
 #include "os/linux/linux.h"
 #include "os/linux/raw.h"
 

@@ -1,6 +1,7 @@
-/* System calls by the registers: what a call is about where the kernel does not tell (before Linux 5.3), and changing it. Which
- * register holds what depends on how the call was made (the convention of its architecture) and on how the kernel shows
- * the registers: a 64-bit program's int $0x80 is made by the convention of i386, with registers shown as amd64's. */
+/* System calls by the registers: what a call is about where the kernel does not tell (before Linux 5.3), and changing
+ * it. Which register holds what depends on how the call was made (the convention of its architecture) and on how the
+ * kernel shows the registers: a 64-bit program's int $0x80 is made by the convention of i386, with registers shown as
+ * amd64's. */
 #include "os/linux/linux.h"
 
 #include <errno.h>
@@ -184,8 +185,8 @@ static uint32_t guess_arch(int id, const struct arch_registers *registers)
     return code[1] == 0x80 ? AUDIT_ARCH_I386 : AUDIT_ARCH_X86_64;
 }
 
-/* -ENOSYS is in the result's register at each entry. It may be the result of an exit, too: so it only counts where no entry was
- * seen before. */
+/* -ENOSYS is in the result's register at each entry. It may be the result of an exit, too: so it only counts where no
+ * entry was seen before. */
 int linux_guess_syscall(int id, bool in_call, enum os_syscall_stage *stage, struct rein_syscall *call)
 {
     struct arch_registers registers;

@@ -1,9 +1,9 @@
-/* Do debug registers fire on this machine? Some hypervisors take what is written to them, give it back when it is read, and never
- * fire; nothing but a try tells.
+/* Do debug registers fire on this machine? Some hypervisors take what is written to them, give it back when it is read,
+ * and never fire; nothing but a try tells.
  *
  * A child writes to a word that is watched, and ends. If it is stopped by that, they fire. It shares our memory, as a program
- * does that is to be started (spawn.c), and calls nothing but the kernel. Its exit signal is 0: no wait of the host's sees it,
- * and no SIGCHLD comes of its end. Should the monitor die meanwhile, it ends by itself. */
+ * does that is to be started (spawn.c), and calls nothing but the kernel. Its exit signal is 0: no wait of the host's
+ * sees it, and no SIGCHLD comes of its end. Should the monitor die meanwhile, it ends by itself. */
 #include "os/linux/linux.h"
 #include "os/linux/raw.h"
 
