@@ -261,8 +261,8 @@ static void receive_guest(rein_process *process, int id, enum os_event_kind kind
     event_handle(process->monitor, &first);
 }
 
-/* Out of a child's memory, what its parent has put into it; or, if id is given, any process that had this id a moment ago: it
- * may have been let go, and taken again, while the child was in the making. */
+/* Out of a new process's memory, what those have put in who ended a moment ago. id, if not 0: only who had that id. It may have
+ * been let go, and taken again, while the child was in the making. */
 static void clean_of_recent(rein_monitor *monitor, int child, int id)
 {
     LIST_FOR_EACH(item, &monitor->recent)

@@ -126,7 +126,8 @@ int linux_syscall_at_exit(int id, struct rein_syscall *call)
     return result == -ENOSYS ? 0 : result;
 }
 
-int linux_set_syscall(int id, const struct rein_syscall *call)
+/* Sets the registers of a call: number and arguments, if it is to be changed itself, and the result's, if there is one. */
+static int change_registers(int id, const struct rein_syscall *call, bool itself, const int64_t *its_result)
 {
     struct arch_registers registers;
     const struct convention *convention = NULL;
@@ -134,36 +135,31 @@ int linux_set_syscall(int id, const struct rein_syscall *call)
 
     if (result != 0)
         return result;
-    set_register(convention, &registers, convention->number, (uint64_t)call->number);
-    set_args(convention, &registers, call->args);
-    /* A call that is not made leaves the register as it is at the entry, where the kernel has put -ENOSYS into it. */
-    set_register(convention, &registers, convention->result, (uint64_t)(call->number == -1 ? call->result : -ENOSYS));
+    if (itself) {
+        set_register(convention, &registers, convention->number, (uint64_t)call->number);
+        set_args(convention, &registers, call->args);
+    }
+    if (its_result != NULL)
+        set_register(convention, &registers, convention->result, (uint64_t)*its_result);
     return linux_set_registers(id, &registers);
+}
+
+int linux_set_syscall(int id, const struct rein_syscall *call)
+{
+    /* A call that is not made leaves the register as it is at the entry, where the kernel has put -ENOSYS into it. */
+    const int64_t at_entry = call->number == -1 ? call->result : -ENOSYS;
+
+    return change_registers(id, call, true, &at_entry);
 }
 
 int linux_set_syscall_result(int id, const struct rein_syscall *call)
 {
-    struct arch_registers registers;
-    const struct convention *convention = NULL;
-    int result = get_block(id, call->arch, &registers, &convention);
-
-    if (result != 0)
-        return result;
-    set_register(convention, &registers, convention->result, (uint64_t)call->result);
-    return linux_set_registers(id, &registers);
+    return change_registers(id, call, false, &call->result);
 }
 
 int linux_set_own_syscall(int id, const struct rein_syscall *call)
 {
-    struct arch_registers registers;
-    const struct convention *convention = NULL;
-    int result = get_block(id, call->arch, &registers, &convention);
-
-    if (result != 0)
-        return result;
-    set_register(convention, &registers, convention->number, (uint64_t)call->number);
-    set_args(convention, &registers, call->args);
-    return linux_set_registers(id, &registers);
+    return change_registers(id, call, true, NULL);
 }
 
 /* The program's kind tells the call's kind, but for the int $0x80 of a 64-bit program, which is only told by the instruction
