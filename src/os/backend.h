@@ -175,6 +175,8 @@ struct os_backend {
     int (*queue_signal)(int pid, int id, const struct rein_signal *signal);
     /* Those that wait for the thread or its process, bit N - 1 for signal N. */
     int (*pending_signals)(int id, uint64_t *mask);
+    /* Those that the program has handlers for. */
+    int (*caught_signals)(int id, uint64_t *mask);
     int (*get_signal_mask)(int id, uint64_t *mask);
     int (*set_signal_mask)(int id, uint64_t mask);
     uint64_t fault_signals; /* mask of the signals that an instruction can cause: never block these for a step */

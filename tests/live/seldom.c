@@ -318,6 +318,58 @@ static void M7_T2_continued_while_a_held_stop_is_delivered(void **state)
     tell(fixture);
 }
 
+static struct os_backend noting_backend;
+static atomic_bool resumed_to_stop;
+
+static int note_and_resume(int id, enum os_resume how, int signal)
+{
+    if (signal == SIGTSTP)
+        atomic_store(&resumed_to_stop, true);
+    return os_backend.resume(id, how, signal);
+}
+
+/* A thread is held with SIGTSTP, then SIGCONT comes. Is it resumed with SIGTSTP? The process, let go. */
+static bool is_resumed_to_stop(const char *name, bool seen)
+{
+    struct fixture *fixture = start_ready(name, "1", NULL);
+    rein_monitor *own = NULL;
+    noting_backend = os_backend;
+    noting_backend.resume = note_and_resume;
+    atomic_store(&resumed_to_stop, false);
+    rein_process *process = attach_with(&noting_backend, fixture, &own);
+    /* When all are stopped nobody takes the SIGCONT, and it waits. */
+    assert_ok(rein_process_set_policy(process, REIN_CAUSE_SIGNAL, seen ? REIN_STOP_THREAD : REIN_STOP_ALL));
+    assert_ok(rein_process_continue(process));
+    assert_int_equal(kill(fixture->pid, SIGTSTP), 0);
+    if (!seen)
+        assert_ok(rein_process_wait(process, LIMIT_MS));
+    assert_int_equal(expect_event(process, REIN_CAUSE_SIGNAL)->cause.signal.number, SIGTSTP);
+    assert_int_equal(kill(fixture->pid, SIGCONT), 0);
+    if (seen)
+        assert_int_equal(expect_event(process, REIN_CAUSE_SIGNAL)->cause.signal.number, SIGCONT);
+    set_policy(process, REIN_IGNORE);
+    assert_ok(rein_process_continue(process));
+    assert_ok(rein_process_detach(process, 0));
+    rein_process_unref(process);
+    assert_ok(rein_monitor_close(own));
+    assert_free(fixture->pid);
+    tell(fixture);
+    assert_ends(fixture, 0);
+    return atomic_load(&resumed_to_stop);
+}
+
+/* M7: a stop signal that SIGCONT has made void is not what a thread is resumed with (an exec that kills it in that moment
+ * would bring it back), unless the program has a handler for it. */
+static void M7_void_stop_signal_is_not_delivered(void **state)
+{
+    (void)state;
+    skip_if_lent();
+    assert_false(is_resumed_to_stop("sleepers", true));
+    assert_false(is_resumed_to_stop("sleepers", false));
+    assert_true(is_resumed_to_stop("signals_seen", true));
+    assert_true(is_resumed_to_stop("signals_seen", false));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -327,6 +379,7 @@ int main(void)
         live_test(M12_exec_is_told_late),
         live_test(C1_P7_fork_across_a_detach),
         live_test(M7_T2_continued_while_a_held_stop_is_delivered),
+        live_test(M7_void_stop_signal_is_not_delivered),
     };
     return live_main(tests);
 }

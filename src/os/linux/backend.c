@@ -31,6 +31,7 @@ const struct os_backend os_backend = {
     .set_signal = linux_set_signal,
     .queue_signal = linux_queue_signal,
     .pending_signals = linux_all_pending_signals,
+    .caught_signals = linux_caught_signals,
     .get_signal_mask = linux_get_signal_mask,
     .set_signal_mask = linux_set_signal_mask,
     /* A fault whose signal is blocked kills (force_sig() in kernel/signal.c). SIGSYS is a seccomp filter's. */

@@ -114,6 +114,7 @@ bool linux_same_memory(int id, int other_id);
 int linux_explain_seize(int pid, int id, int error, char *text, size_t size);
 void linux_explain_stuck(int pid, int id, char *text, size_t size);
 int linux_for_each_code(int id, os_memory_callback callback, void *arg);
+int linux_caught_signals(int id, uint64_t *mask);
 int linux_blocked_signals(int pid, int id, uint64_t *mask);
 /* 0: none, 1: strict, 2: a filter (seccomp(2)); a negative errno. */
 int linux_seccomp_mode(int pid, int id);

@@ -468,15 +468,25 @@ int linux_pending_signals(int id, uint64_t *own, uint64_t *shared)
     return 0;
 }
 
-int linux_blocked_signals(int pid, int id, uint64_t *mask)
+static int read_signals(struct path path, const char *label, uint64_t *mask)
 {
     char status[STATUS_SIZE];
-    ssize_t length = read_file(thread_path(pid, id, "status"), status, sizeof status);
+    ssize_t length = read_file(path, status, sizeof status);
 
     if (length < 0)
         return (int)length;
-    *mask = read_hexadecimal(status_field(status, "SigBlk"));
+    *mask = read_hexadecimal(status_field(status, label));
     return 0;
+}
+
+int linux_blocked_signals(int pid, int id, uint64_t *mask)
+{
+    return read_signals(thread_path(pid, id, "status"), "SigBlk", mask);
+}
+
+int linux_caught_signals(int id, uint64_t *mask)
+{
+    return read_signals(process_path(id, "status"), "SigCgt", mask);
 }
 
 /* Linux 3.8; a kernel without seccomp has no such line. */

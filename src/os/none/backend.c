@@ -231,6 +231,12 @@ static int pending_signals(int id, uint64_t *mask)
     return -ENOSYS;
 }
 
+static int caught_signals(int id, uint64_t *mask)
+{
+    (void)id, (void)mask;
+    return -ENOSYS;
+}
+
 static int get_signal_mask(int id, uint64_t *mask)
 {
     (void)id, (void)mask;
@@ -546,6 +552,7 @@ const struct os_backend os_backend = {
     .set_signal = set_signal,
     .queue_signal = queue_signal,
     .pending_signals = pending_signals,
+    .caught_signals = caught_signals,
     .get_signal_mask = get_signal_mask,
     .set_signal_mask = set_signal_mask,
     .fault_signals = 0,
