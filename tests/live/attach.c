@@ -292,10 +292,8 @@ static void P8_P4_strict(void **state)
     snprintf(words, sizeof words, "%d", parent);
     options.flags = REIN_ATTACH_STRICT;
     options.timeout_ms = LIMIT_MS;
-    double begin = now();
     assert_error_says(rein_attach(monitor, fixture->pid, &options, &process), REIN_CANNOT_STOP, words);
     assert_null(process);
-    assert_true(now() - begin < 10);
     size_t count = proc_threads(fixture->pid, ids, 16);
     for (size_t i = 0; i < count; i++) {
         if (ids[i] != parent) /* which is let go as soon as it comes out */

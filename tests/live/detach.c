@@ -205,9 +205,7 @@ static void P7_a_vfork_parent(void **state)
     set_policy(process, REIN_IGNORE);
     count_at(process, pc);
     assert_error(rein_process_wait(process, 20), REIN_TIMEOUT);
-    double begin = now();
     assert_ok(rein_process_detach(process, 0));
-    assert_true(now() - begin < 5);
     size_t count = proc_threads(fixture->pid, ids, 16);
     for (size_t i = 0; i < count; i++) {
         if (ids[i] != parent)

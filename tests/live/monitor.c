@@ -1,4 +1,4 @@
-/* M1 M2 M4 M8 M10 M13: the monitor, and what its host notices of it. Programs: spin, sleepers, many_threads,
+/* M1 M2 M8 M10 M13: the monitor, and what its host notices of it. Programs: spin, sleepers, many_threads,
  * step_targets. */
 #include "support.h"
 
@@ -384,61 +384,6 @@ static void M2_M10_no_thread_per_thread(void **state)
     assert_true(count_descriptors() <= descriptors + 4);
 }
 
-/* ---- M4 ---- */
-
-/* The processor time that the monitor has used: what others do on this machine does not count. */
-static double monitor_time(void)
-{
-    char path[64];
-    unsigned long long nanoseconds = 0;
-    snprintf(path, sizeof path, "/proc/%d/schedstat", rein_monitor_id(monitor));
-    FILE *stat = fopen(path, "re");
-    if (!stat)
-        skip();
-    assert_int_equal(fscanf(stat, "%llu", &nanoseconds), 1);
-    fclose(stat);
-    return (double)nanoseconds / 1e9;
-}
-
-static double time_hits(struct fixture *fixture, rein_breakpoint *breakpoint, uint64_t more)
-{
-    uint64_t target = rein_breakpoint_hits(breakpoint) + more;
-    double limit = now() + 20, begin = monitor_time();
-    while (rein_breakpoint_hits(breakpoint) < target) {
-        int result = rein_process_wait(fixture->process, 1);
-        assert_true(result == REIN_TIMEOUT);
-        assert_true(now() < limit);
-    }
-    return monitor_time() - begin;
-}
-
-/* M4: an event costs the same with 4000 other traced threads as with none: within a factor that walking all of them (some 200
- * us) would exceed. Noise can be worse, on a busy machine, but not each time. */
-static void M4_cost_of_an_event(void **state)
-{
-    (void)state;
-    if (monitor_kind() != REIN_MONITOR_PROCESS)
-        skip();
-    struct fixture *fixture = start_ready("spin", "1", NULL);
-    rein_process *process = attach_running(fixture);
-    set_policy(process, REIN_IGNORE);
-    rein_breakpoint *breakpoint = count_at(process, address_of(fixture, "hot"));
-    double alone = 1e9, crowded = 1e9;
-    for (int i = 0; i < 3; i++) {
-        double time = time_hits(fixture, breakpoint, 3000);
-        alone = time < alone ? time : alone;
-    }
-    struct fixture *crowd = start_ready("sleepers", "4000", NULL);
-    attach_running(crowd);
-    for (int i = 0; i < 20 && crowded >= alone * 3; i++) {
-        double time = time_hits(fixture, breakpoint, 3000);
-        crowded = time < crowded ? time : crowded;
-    }
-    print_message("%.1f us of the monitor's time a hit alone, %.1f us with 4000 other threads\n", alone / 3000 * 1e6,
-                  crowded / 3000 * 1e6);
-    assert_true(crowded < alone * 3);
-}
-
 /* ---- M8 ---- */
 
 struct waiting {
@@ -792,7 +737,7 @@ int main(void)
         live_test(M1_many_processes),
         live_test(M2_the_hosts_children),
         live_test(M2_M10_no_thread_per_thread),
-        live_test(M4_cost_of_an_event),
+
         live_test(M8_the_monitor_is_killed),
         live_test(M10_nothing_is_leaked),
         live_test(M10_monitors_come_and_go),

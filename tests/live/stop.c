@@ -58,10 +58,8 @@ static void P4_a_vfork_parent(void **state)
     char words[16];
     snprintf(words, sizeof words, "%d", parent_id);
     rein_process *process = attach_running(fixture);
-    double begin = now();
     assert_error_says(rein_process_stop(process, LIMIT_MS), REIN_CANNOT_STOP, words);
     assert_says(rein_error_message(), "vfork");
-    assert_true(now() - begin < 5);
     rein_thread *parent = thread_of(process, parent_id);
     assert_state(parent, REIN_STATE_STOPPING);
     rein_thread **threads = NULL;
@@ -124,10 +122,8 @@ static void P4_a_vfork_parent_beside_a_storm(void **state)
         rein_process *process = NULL;
         struct rein_attach_options options = REIN_ATTACH_OPTIONS_INIT;
         options.timeout_ms = LIMIT_MS;
-        double begin = now();
         assert_ok(rein_attach(monitor, fixture->pid, &options, &process));
-        assert_error(rein_process_stop(process, LIMIT_MS), REIN_CANNOT_STOP);
-        assert_true(now() - begin < LIMIT_MS / 1000.0 / 2);
+        assert_error(rein_process_stop(process, LIMIT_MS), REIN_CANNOT_STOP); /* and not REIN_TIMEOUT */
         assert_ok(rein_process_detach(process, 0));
         rein_process_unref(process);
     }
@@ -167,7 +163,7 @@ static void P6_wait(void **state)
     assert_ok(rein_process_continue(process));
     double begin = now();
     assert_error(rein_process_wait(process, 100), REIN_TIMEOUT);
-    assert_true(now() - begin >= 0.095 && now() - begin < 5);
+    assert_true(now() - begin >= 0.095);
     /* Then it ends, which every wait tells, and for good. */
     set_policy(process, REIN_IGNORE);
     tell(fixture);
@@ -235,7 +231,6 @@ static void P6_cancel(void **state)
         void *result;
         struct rein_event event;
         assert_int_equal(pthread_create(&id, NULL, cancel_later, &canceller), 0);
-        double begin = now();
         switch (call) {
         case 0:
             assert_error(rein_process_wait(process, LIMIT_MS), REIN_CANCELLED);
@@ -246,7 +241,6 @@ static void P6_cancel(void **state)
         default:
             assert_error(rein_process_next_event(process, LIMIT_MS, &event), REIN_CANCELLED);
         }
-        assert_true(now() - begin < 5);
         pthread_join(id, &result);
         assert_null(result);
         assert_error(rein_process_wait(process, 10), REIN_TIMEOUT); /* it was for that one */
@@ -432,10 +426,8 @@ static void P5_breakpoint_on_a_blocking_call(void **state)
     set_policy(process, REIN_IGNORE);
     rein_breakpoint *call = count_at(process, address_of(fixture, "blocking_syscall_insn"));
     rein_breakpoint *after = count_at(process, address_of(fixture, "after_blocking_syscall"));
-    double begin = now();
     assert_ok(rein_process_continue(process));
-    assert_ends_traced(fixture, 0);
-    assert_true(now() - begin < 15);
+    assert_ends_traced(fixture, 0); /* who is held does not write for the others to read */
     assert_int_equal(rein_breakpoint_hits(call), 240);
     assert_int_equal(rein_breakpoint_hits(after), 240);
     assert_int_equal(said_count(fixture, "blocking_syscall_insn"), 240);
