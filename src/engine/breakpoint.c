@@ -677,6 +677,7 @@ void breakpoint_pass_advance(rein_process *process)
     LIST_FOR_EACH(item, &process->ready)
     {
         rein_thread *thread = LIST_ENTRY(item, rein_thread, ready);
+        thread_drop_void_stop(thread);
         if (thread->state == REIN_STATE_EXITING)
             thread_run(thread);
     }

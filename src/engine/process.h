@@ -308,6 +308,12 @@ int thread_take_signal(rein_thread *thread);
 /* The thread has stopped with a signal: those held back that it makes void are dropped, in all threads. */
 void thread_drop_contradicted(rein_thread *thread, int signal);
 
+/* Before it is resumed: it is not to get a stop signal that SIGCONT has ended before it began, unless the program has a
+ * handler for that. The kernel would see to it, but not when the thread is being killed by another's exec: then it puts
+ * what the thread was resumed with into the process's queue once more (ptrace_signal() in kernel/signal.c), behind the
+ * SIGCONT, and the new program stops. */
+void thread_drop_void_stop(rein_thread *thread);
+
 /* 0 when the request's thread can be worked with, else REIN_NO_THREAD, ... in error. */
 int thread_check_request(const struct request *request, struct error *error);
 /* REIN_BAD_STATE if it makes a call. */

@@ -373,24 +373,10 @@ static struct held_signal **first_to_deliver(rein_thread *thread)
     return &thread->held;
 }
 
-/* Is the signal to be delivered a stop that SIGCONT has ended before it began? The kernel knows that too, but not when the
- * thread is being killed by another's exec: then it puts what the thread was resumed with into the process's queue once
- * more (ptrace_signal() in kernel/signal.c), behind the SIGCONT, and the new program stops. A handler runs all the same. */
-static bool is_void_stop(const rein_thread *thread)
-{
-    const uint64_t continues = UINT64_C(1) << (SIGCONT - 1);
-    uint64_t caught = 0;
-    if (contradicted_by(thread->deliver) != continues || thread->signal_chosen)
-        return false;
-    if (!thread->deliver_is_void && !not_seen_yet(thread, continues))
-        return false;
-    return !thread->process->os->caught_signals(thread->id, &caught) && !(caught >> (thread->deliver - 1) & 1);
-}
-
 int thread_take_signal(rein_thread *thread)
 {
     const struct os_backend *os = thread->process->os;
-    int signal = thread_is_at_signal(thread) && !is_void_stop(thread) ? thread->deliver : 0;
+    int signal = thread_is_at_signal(thread) ? thread->deliver : 0;
     if (thread->held)
         drop_held(thread, arrived_since(thread)); /* to send one would take the other, which is newer, away */
     struct held_signal **at = first_to_deliver(thread), *held = *at;
@@ -471,6 +457,20 @@ void thread_drop_if_void(rein_thread *thread)
         thread->deliver_is_void = true;
     if (thread->deliver_is_void)
         thread->deliver = 0;
+}
+
+void thread_drop_void_stop(rein_thread *thread)
+{
+    const uint64_t continues = UINT64_C(1) << (SIGCONT - 1);
+    uint64_t caught = 0;
+    if (contradicted_by(thread->deliver) != continues || thread->signal_chosen)
+        return;
+    if (!thread->deliver_is_void && !not_seen_yet(thread, continues))
+        return;
+    if (thread->process->os->caught_signals(thread->id, &caught) || caught >> (thread->deliver - 1) & 1)
+        return;
+    LOG(&thread->process->monitor->log, REIN_LOG_TRACE, "Thread %d: signal %d is void", thread->id, thread->deliver);
+    thread->deliver = 0;
 }
 
 void thread_restore_mask(rein_thread *thread)
