@@ -2,7 +2,7 @@
  * ends are told, one that is lost because its thread was killed in that moment, and one that is told long after its thread
  * has got the leader's id (on a busy machine, or with much memory to be given back); a fork that takes so long that its
  * process is let go, and taken again, meanwhile; and SIGCONT at the worst moment. Programs: sleepers, exec_thread,
- * fork_loop, checked_work. */
+ * fork_loop, checked_work, signals_seen, spin. */
 #include "support.h"
 
 #include "engine/process.h"
@@ -370,6 +370,46 @@ static void M7_void_stop_signal_is_not_delivered(void **state)
     assert_true(is_resumed_to_stop("signals_seen", false));
 }
 
+static struct os_backend pending_backend;
+
+static int pending_and_more(int id, uint64_t *mask)
+{
+    int result = os_backend.pending_signals(id, mask);
+    *mask |= UINT64_C(1) << (SIGCONT - 1);
+    return result;
+}
+
+/* M7 P2: SIGSTOP comes in front of the step past a breakpoint, and is void: the breakpoint is passed, not hit again. */
+static void M7_P2_void_stop_at_a_breakpoint(void **state)
+{
+    (void)state;
+    skip_if_lent();
+    struct fixture *fixture = start_waiting("spin", "1", "1000", NULL);
+    rein_monitor *own = NULL;
+    pending_backend = os_backend;
+    pending_backend.pending_signals = pending_and_more;
+    rein_process *process = attach_with(&pending_backend, fixture, &own);
+    rein_breakpoint *breakpoint = add_breakpoint(process, address_of(fixture, "hot"));
+    set_policy(process, REIN_IGNORE);
+    assert_ok(rein_process_set_policy(process, REIN_CAUSE_BREAKPOINT, REIN_STOP_THREAD));
+    assert_ok(rein_process_continue(process));
+    tell(fixture);
+    for (int i = 0; i < 20; i++) {
+        rein_thread *thread = expect_event(process, REIN_CAUSE_BREAKPOINT)->thread;
+        assert_int_equal(rein_breakpoint_hits(breakpoint), i + 1);
+        assert_int_equal(syscall(SYS_tgkill, fixture->pid, rein_thread_id(thread), SIGSTOP), 0);
+        assert_ok(rein_thread_continue(thread));
+    }
+    set_policy(process, REIN_IGNORE);
+    assert_ok(rein_process_continue(process));
+    assert_error(rein_process_wait(process, LIMIT_MS), REIN_EXITED);
+    assert_ends(fixture, 0);
+    assert_int_equal(said_count(fixture, "hot"), 1000);
+    assert_int_equal(rein_breakpoint_hits(breakpoint), 1000);
+    rein_process_unref(process);
+    assert_ok(rein_monitor_close(own));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -380,6 +420,7 @@ int main(void)
         live_test(C1_P7_fork_across_a_detach),
         live_test(M7_T2_continued_while_a_held_stop_is_delivered),
         live_test(M7_void_stop_signal_is_not_delivered),
+        live_test(M7_P2_void_stop_at_a_breakpoint),
     };
     return live_main(tests);
 }
