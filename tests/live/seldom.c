@@ -43,6 +43,7 @@ static rein_process *attach_with(const struct os_backend *os, struct fixture *fi
     struct rein_monitor_options options = REIN_MONITOR_OPTIONS_INIT;
     rein_process *process = NULL;
     options.kind = monitor_kind();
+    set_log(&options);
     assert_ok(monitor_create_with(os, &options, false, own));
     assert_ok(rein_attach(*own, fixture->pid, NULL, &process));
     return process;

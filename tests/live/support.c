@@ -107,6 +107,13 @@ static void print_log(enum rein_log_level level, const char *line, void *arg)
     dprintf(2, "%.6f %d %s\n", now(), (int)level, line);
 }
 
+void set_log(struct rein_monitor_options *options)
+{
+    const char *level = getenv("REIN_LOG");
+    options->log_level = level ? (enum rein_log_level)atoi(level) : REIN_LOG_NONE;
+    options->log = level ? print_log : NULL;
+}
+
 static void *do_nothing(void *arg)
 {
     return arg;
@@ -133,10 +140,7 @@ int live_setup(void **state)
     struct rein_monitor_options options = REIN_MONITOR_OPTIONS_INIT;
     options.kind = monitor_kind();
     options.interrupt_signal = SIGRTMIN + 9; /* of no other use here; the monitor process does not need it */
-    if (getenv("REIN_LOG")) {
-        options.log_level = (enum rein_log_level)atoi(getenv("REIN_LOG"));
-        options.log = print_log;
-    }
+    set_log(&options);
     if (rein_monitor_create(&options, &monitor) != 0) {
         print_error("rein_monitor_create: %s\n", rein_error_message());
         return 1;

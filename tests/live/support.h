@@ -48,6 +48,8 @@ void live_choose(void);
 const char *live_name(const char *file);
 
 enum rein_monitor_kind monitor_kind(void);
+/* The log that REIN_LOG asks for, for a test's own monitor. */
+void set_log(struct rein_monitor_options *options);
 /* Leaves out a test that calls rein from several threads, which a lent monitor refuses. */
 void skip_if_lent(void);
 /* Leaves out a test that makes threads in a child of one with threads: ThreadSanitizer mistakes them for the parent's. */
