@@ -624,12 +624,23 @@ static void release(rein_process *process, rein_thread *thread)
     thread_run(thread);
 }
 
-/* Lets all run, unless somebody must pass a breakpoint first: then nobody, for they would only have to be stopped again. */
+/* A stop signal that a step has left pending takes a SIGCONT away that comes in the moment when it is sent. In the place of
+ * another, at a signal's stop, it does not; and a step ends at such a stop. */
+static bool must_reach_signal_stop(rein_thread *thread)
+{
+    const struct os_backend *os = thread->process->os;
+    struct arch_registers registers;
+    return thread->state == REIN_STATE_RUNNING && thread->stop == OS_EVENT_INTERRUPTED && thread_holds_stop(thread) &&
+           !os->get_registers(thread->id, &registers) && os->call_is_made_again(&registers, NULL) != 1;
+}
+
+/* Lets all run, unless somebody must make a step first: then nobody, for they would only have to be stopped again. */
 static bool release_all(rein_process *process)
 {
     LIST_FOR_EACH(item, &process->ready)
     {
-        if (must_pass(LIST_ENTRY(item, rein_thread, ready)))
+        rein_thread *thread = LIST_ENTRY(item, rein_thread, ready);
+        if (must_pass(thread) || must_reach_signal_stop(thread))
             return false;
     }
     LIST_FOR_EACH(item, &process->ready)
@@ -660,9 +671,10 @@ static void start_stepping(rein_process *process)
     {
         rein_thread *thread = LIST_ENTRY(item, rein_thread, ready);
         const rein_breakpoint *breakpoint = must_pass(thread);
-        if (!breakpoint || (passed && breakpoint != passed))
+        if (breakpoint ? passed && breakpoint != passed : !must_reach_signal_stop(thread))
             continue;
-        passed = breakpoint;
+        if (breakpoint)
+            passed = breakpoint;
         process->pass_steppers++;
         if (!start_pass(thread)) {
             process->pass_steppers--;

@@ -361,13 +361,27 @@ static uint64_t arrived_since(const rein_thread *thread)
     return not_seen_yet(thread, wanted);
 }
 
+static bool is_stop_signal(int number)
+{
+    return number != SIGCONT && contradicted_by(number);
+}
+
+bool thread_holds_stop(const rein_thread *thread)
+{
+    for (const struct held_signal *held = thread->held; held; held = held->next) {
+        if (is_stop_signal(held->signal.number))
+            return true;
+    }
+    return false;
+}
+
 /* A stop signal, if there is one: to queue it takes a SIGCONT away that comes in that moment. One that a thread is
  * resumed with is void if SIGCONT has come since the thread stopped, by the kernel's own care (JOBCTL_STOP_DEQUEUED in
  * kernel/signal.c). */
 static struct held_signal **first_to_deliver(rein_thread *thread)
 {
     for (struct held_signal **at = &thread->held; *at; at = &(*at)->next) {
-        if ((*at)->signal.number != SIGCONT && contradicted_by((*at)->signal.number))
+        if (is_stop_signal((*at)->signal.number))
             return at;
     }
     return &thread->held;
@@ -463,7 +477,7 @@ void thread_drop_void_stop(rein_thread *thread)
 {
     const uint64_t continues = UINT64_C(1) << (SIGCONT - 1);
     uint64_t caught = 0;
-    if (contradicted_by(thread->deliver) != continues || thread->signal_chosen)
+    if (!is_stop_signal(thread->deliver) || thread->signal_chosen)
         return;
     if (!thread->deliver_is_void && !not_seen_yet(thread, continues))
         return;

@@ -286,7 +286,12 @@ static void step_into_signal(rein_thread *thread, int number)
 {
     assert_int_equal(syscall(SYS_tgkill, rein_process_id(rein_thread_process(thread)), rein_thread_id(thread), number),
                      0);
-    assert_ok(rein_thread_step(thread, 0, LIMIT_MS));
+    enum rein_state state = REIN_STATE_STOPPED_STEP;
+    for (int steps = 0; state == REIN_STATE_STOPPED_STEP && steps < 1000;
+         steps++) { /* it may be blocked for a moment */
+        assert_ok(rein_thread_step(thread, 0, LIMIT_MS));
+        assert_ok(rein_thread_state(thread, &state));
+    }
     assert_state(thread, REIN_STATE_STOPPED_SIGNAL);
 }
 
@@ -307,6 +312,57 @@ static void M7_T2_continued_while_a_held_stop_is_delivered(void **state)
     step_into_signal(thread, SIGUSR1);
     step_into_signal(thread, SIGTSTP);
     assert_ok(rein_thread_step(thread, 0, LIMIT_MS));
+    assert_ok(rein_process_set_policy(process, REIN_CAUSE_COUNT, REIN_IGNORE));
+    atomic_store(&to_continue, fixture->pid);
+    assert_ok(rein_process_continue(process));
+    for (double limit = now() + 10; atomic_load(&to_continue);)
+        assert_true(now() < limit);
+    assert_ok(rein_process_detach(process, 0));
+    rein_process_unref(process);
+    assert_ok(rein_monitor_close(own));
+    assert_free(fixture->pid);
+    tell(fixture);
+}
+
+static atomic_int step_waits; /* -1: the next step is to; else the thread whose step does */
+
+static int resume_or_wait(int id, enum os_resume how, int signal)
+{
+    int next = -1;
+    if (how == OS_RESUME_STEP && atomic_compare_exchange_strong(&step_waits, &next, id))
+        return 0;
+    return os_backend.resume(id, how, signal);
+}
+
+static int interrupt_first(int id)
+{
+    int waits = id, result = os_backend.interrupt(id);
+    if (atomic_compare_exchange_strong(&step_waits, &waits, 0))
+        os_backend.resume(id, OS_RESUME_STEP, 0);
+    return result;
+}
+
+/* M7 T2: the same, and the thread is not in a stop where signals can be exchanged, but in the middle of a step. */
+static void M7_T2_continued_while_a_held_stop_is_sent(void **state)
+{
+    (void)state;
+    skip_if_lent();
+    struct fixture *fixture = start_ready("checked_work", "1", NULL);
+    rein_monitor *own = NULL;
+    continuing_backend = os_backend;
+    continuing_backend.pending_signals = pending_and_continue;
+    continuing_backend.resume = resume_or_wait;
+    continuing_backend.interrupt = interrupt_first;
+    rein_process *process = attach_with(&continuing_backend, fixture, &own);
+    int ids[2];
+    assert_int_equal(proc_threads(fixture->pid, ids, 2), 2);
+    rein_thread *thread = thread_of(process, ids[0] == fixture->pid ? ids[1] : ids[0]); /* which does not block */
+    step_into_signal(thread, SIGTSTP);
+    atomic_store(&step_waits, -1);
+    assert_error(rein_thread_step(thread, 0, 1), REIN_TIMEOUT);
+    assert_ok(rein_process_stop(process, LIMIT_MS));
+    assert_int_equal(atomic_load(&step_waits), 0);
+    assert_int_equal(thread->stop, OS_EVENT_INTERRUPTED);
     assert_ok(rein_process_set_policy(process, REIN_CAUSE_COUNT, REIN_IGNORE));
     atomic_store(&to_continue, fixture->pid);
     assert_ok(rein_process_continue(process));
@@ -420,6 +476,7 @@ int main(void)
         live_test(M12_exec_is_told_late),
         live_test(C1_P7_fork_across_a_detach),
         live_test(M7_T2_continued_while_a_held_stop_is_delivered),
+        live_test(M7_T2_continued_while_a_held_stop_is_sent),
         live_test(M7_void_stop_signal_is_not_delivered),
         live_test(M7_P2_void_stop_at_a_breakpoint),
     };
