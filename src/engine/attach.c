@@ -230,7 +230,7 @@ struct attach {
     bool busy;       /* the scan under way has met somebody who cannot be seized now */
 };
 
-enum { SEIZE_TRIES = 4, SCAN_ENDS = 1, DOUBTS_MAX = 1000 };
+enum { SEIZE_TRIES = 4, SCAN_ENDS = 1, DOUBTS_MAX = 1000, LAST_LOOKS = 10 };
 
 static bool want_stopped(const struct attach *attach)
 {
@@ -452,7 +452,9 @@ void attach_adopt(rein_process *process)
 {
     static const struct rein_attach_options stopped = REIN_ATTACH_OPTIONS_INIT;
     struct attach attach = {.process = process, .options = &stopped, .adopts = true};
-    process->os->for_each_thread(process->id, seize_one, &attach);
+    int result = process->os->for_each_thread(process->id, seize_one, &attach);
+    /* Who is new may have made others that the look has missed. */
+    process->unscanned = attach.found || attach.busy || result == -EAGAIN;
 }
 
 static void fail_attach(struct attach *attach)
@@ -509,7 +511,15 @@ static void give_up_attach(struct request *request)
     if (attach->failed || process->condition != PROCESS_HELD)
         return; /* it is ending anyway */
     if (!(attach->options->flags & REIN_ATTACH_STRICT)) {
-        process->has_sharers = true; /* its children have not been looked at */
+        /* There may have been no second look yet, for that waits for all to have stopped. */
+        for (int looks = 0; looks < LAST_LOOKS && (!looks || attach->found); looks++) {
+            if (!scan(attach)) {
+                fail_attach(attach);
+                return;
+            }
+        }
+        process->unscanned = attach->found || attach->busy;
+        process->has_sharers = !attach->children_seen;
         finish_attach(attach, 0);
         return;
     }

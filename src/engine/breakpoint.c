@@ -737,12 +737,18 @@ static int add(struct request *request)
     int result = check_stopped(request, what);
     if (result)
         return result;
+    if (process->unscanned)
+        attach_adopt(process);
     const rein_thread *fresh = process->fresh ? process_fresh_thread(process) : NULL;
     if (fresh)
         return thread_bad_state(
             fresh, &request->error, what,
             "it has not stopped once since it was attached to, and may be making a process, which would "
             "die of the breakpoint; stop it first");
+    if (process->unscanned)
+        return error_set(&request->error, REIN_BAD_STATE,
+                         "process %d: %s before all its threads have been found, which would die of it; stop it first",
+                         process->id, what);
     if (breakpoint_find(process, request->address))
         return error_set(&request->error, REIN_BREAKPOINT_EXISTS, "breakpoint already exists at PC 0x%llx",
                          (unsigned long long)request->address);

@@ -525,6 +525,12 @@ static bool stop_ready(struct request *request)
     if (!result) {
         if (!process_is_stopped(process) && !process->as_guest)
             return false;
+        if (process->unscanned)
+            attach_adopt(process);
+        if (process->unscanned) {
+            process_retry(process);
+            return false;
+        }
         result = process_explain_stuck(process, &request->error);
     }
     process_note_heard(process);

@@ -187,6 +187,7 @@ struct rein_process {
     unsigned in_group_stop; /* how many of its threads are */
     unsigned group_stops;   /* that have been told */
     bool stop_wanted;       /* all-stop: no thread is to run */
+    bool unscanned;         /* it may have threads that have not been found: see attach_adopt */
     bool has_sharers;       /* a process that shares its memory may have been let go: see attach_take_sharers */
     bool retry;             /* who waits for it is to be asked again, though nothing changes */
     int detach_signal;
@@ -310,10 +311,11 @@ bool thread_holds_stop(const rein_thread *thread);
 /* The thread has stopped with a signal: those held back that it makes void are dropped, in all threads. */
 void thread_drop_contradicted(rein_thread *thread, int signal);
 
-/* Before it is resumed: it is not to get a stop signal that SIGCONT has ended before it began, unless the program has a
- * handler for that. The kernel would see to it, but not when the thread is being killed by another's exec: then it puts
- * what the thread was resumed with into the process's queue once more (ptrace_signal() in kernel/signal.c), behind the
- * SIGCONT, and the new program stops. */
+/* Before it is resumed: it is not to get a stop signal that a waiting SIGCONT has ended before it began, unless the program has
+ * a handler for that. The kernel would see to it, but not when the thread is being killed by another's exec: then it
+ * puts what the thread was resumed with into the process's queue once more (ptrace_signal() in kernel/signal.c), which
+ * takes the SIGCONT away, and the new program stops. A SIGCONT that another thread has taken is left to the kernel, for
+ * it may be older than the stop signal. */
 void thread_drop_void_stop(rein_thread *thread);
 
 /* 0 when the request's thread can be worked with, else REIN_NO_THREAD, ... in error. */
@@ -387,7 +389,8 @@ void births_free_strays(rein_monitor *monitor, bool all);
 void births_forget_recent(rein_monitor *monitor, bool all);
 
 /* attach.c */
-/* Takes threads that were made with CLONE_UNTRACED, and stops them: nobody has told of these. */
+/* Takes threads that were made with CLONE_UNTRACED, and stops them: nobody has told of these. The same for those that an
+ * attach whose limit has passed has not found. There may be more while the process is `unscanned`. */
 void attach_adopt(rein_process *process);
 /* Before the first breakpoint: processes that share the memory become guests. */
 void attach_take_sharers(rein_process *process);

@@ -476,12 +476,13 @@ void thread_drop_if_void(rein_thread *thread)
 void thread_drop_void_stop(rein_thread *thread)
 {
     const uint64_t continues = UINT64_C(1) << (SIGCONT - 1);
-    uint64_t caught = 0;
+    const struct os_backend *os = thread->process->os;
+    uint64_t pending = 0, caught = 0;
     if (!is_stop_signal(thread->deliver) || thread->signal_chosen)
         return;
-    if (!thread->deliver_is_void && !not_seen_yet(thread, continues))
+    if (os->pending_signals(thread->id, &pending) || !(pending & continues))
         return;
-    if (thread->process->os->caught_signals(thread->id, &caught) || caught >> (thread->deliver - 1) & 1)
+    if (os->caught_signals(thread->id, &caught) || caught >> (thread->deliver - 1) & 1)
         return;
     LOG(&thread->process->monitor->log, REIN_LOG_TRACE, "Thread %d: signal %d is void", thread->id, thread->deliver);
     thread->deliver = 0;

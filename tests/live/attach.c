@@ -80,8 +80,14 @@ static void P8_under_constant_creation(void **state)
             if (!listed) /* past its last stop, and on its way out */
                 await_end(fixture->pid, ids[i]);
         }
-        for (size_t i = 0; i < count; i++)
-            assert_true(rein_state_is_stopped(state_of(threads[i])));
+        for (size_t i = 0; i < count; i++) {
+            enum rein_state is = state_of(threads[i]);
+            /* On a busy machine one may sleep uninterruptibly when attach comes: it stops before it runs any code. */
+            for (double limit = now() + LIMIT_MS / 1000.0; is == REIN_STATE_STOPPING && now() < limit; sleep_ms(1))
+                is = state_of(threads[i]);
+            if (!rein_state_is_stopped(is))
+                fail_msg("round %d: thread %d is %s", round, rein_thread_id(threads[i]), rein_state_name(is));
+        }
         rein_thread_list_free(threads, count);
         if (round % 3 == 0) {
             set_policy(process, REIN_IGNORE);
@@ -346,7 +352,7 @@ static void P8_P2_C1_limit_before_a_vfork_parent_is_known(void **state)
         assert_error(rein_process_wait(process, LIMIT_MS), REIN_EXITED);
         after = said_count(fixture, "hot");
         /* Of the two others each may have been inside hot, and not have counted yet. */
-        assert_in_range(rein_breakpoint_hits(breakpoint), after - before - 2, after - before);
+        assert_in_range(rein_breakpoint_hits(breakpoint) + 2, after - before, after - before + 2);
         assert_ends(fixture, 0);
         rein_process_unref(process);
     }
