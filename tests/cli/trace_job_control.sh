@@ -43,6 +43,15 @@ foreground() {
     until_true 15 has_terminal "$1"
 }
 
+# jobs_say REGEX: waits until the shell, which may not have heard yet, says so of its jobs.
+jobs_say() {
+    local from
+    from=$(stat -c %s terminal.out)
+    terminal_send 'jobs\r'
+    terminal_expect "jobs.*$prompt"
+    tail -c "+$((from + 1))" terminal.out | grep -qE "$1"
+}
+
 # Stopped, continued in the foreground and in the background, ended.
 begin 'sleep 1000'
 terminal_send '\032'
@@ -54,8 +63,7 @@ terminal_send '\032'
 terminal_expect "Stopped.*$prompt"
 has log 'group-stop by SIGTSTP' 2
 run 'bg'
-terminal_send 'jobs\r'
-terminal_expect "Running +.R sleep 1000.*$prompt"
+until_true 15 jobs_say 'Running +.R sleep 1000'
 terminal_send 'fg\r'
 terminal_expect 'sleep 1000'
 foreground sleep
@@ -73,9 +81,7 @@ kill -STOP "$program"
 until_true 10 grep -q 'group-stop by SIGSTOP' log
 rein=$(rein_of_log)
 until_true 10 grep -q 'State:.T' "/proc/$rein/status"
-run ''
-terminal_send 'jobs\r'
-terminal_expect "Stopped.*$prompt"
+until_true 15 jobs_say Stopped
 kill -CONT "$program"
 until_true 10 grep -q 'State:.S' "/proc/$rein/status"
 kill -TSTP "$rein"
@@ -93,9 +99,7 @@ begin 'cat &'
 terminal_expect "$prompt"
 until_true 10 grep -q 'group-stop by SIGTTIN' log
 until_true 10 grep -q 'State:.T' "/proc/$(rein_of_log)/status"
-run ''
-terminal_send 'jobs\r'
-terminal_expect "Stopped\\(?.*$prompt"
+until_true 15 jobs_say Stopped
 terminal_send 'fg\r'
 foreground cat
 terminal_send 'through\r'
