@@ -37,7 +37,7 @@
 #include "engine/process.h"
 
 /* A child that was forked just before another thread's exec may still be born: its parent was killed and cannot tell. */
-enum { GHOSTS_AFTER_EXEC_MS = 1000, CLEAN_TRIES = 3 };
+enum { GHOSTS_AFTER_EXEC_MS = 1000, GHOST_IMAGES_MAX = 8, CLEAN_TRIES = 3 };
 
 void breakpoints_init(struct breakpoints *breakpoints)
 {
@@ -69,8 +69,11 @@ rein_breakpoint *rein_breakpoint_ref(rein_breakpoint *breakpoint)
 
 void rein_breakpoint_unref(rein_breakpoint *breakpoint)
 {
-    if (breakpoint && atomic_fetch_sub_explicit(&breakpoint->references, 1, memory_order_acq_rel) == 1)
+    while (breakpoint && atomic_fetch_sub_explicit(&breakpoint->references, 1, memory_order_acq_rel) == 1) {
+        rein_breakpoint *older = breakpoint->older;
         free(breakpoint);
+        breakpoint = older;
+    }
 }
 
 rein_breakpoint *breakpoint_find(rein_process *process, uint64_t pc)
@@ -179,14 +182,34 @@ int breakpoints_take_out(rein_process *process)
     return result;
 }
 
+/* The one ghost before this is of the same image, or of a long gone one: it is not needed any more. */
+static void forget_older(rein_breakpoint *breakpoint)
+{
+    rein_breakpoint *same = breakpoint->older;
+    if (same && same->image == breakpoint->image) {
+        breakpoint->older = same->older;
+        same->older = NULL;
+        rein_breakpoint_unref(same);
+    }
+    for (unsigned count = 1; breakpoint->older; breakpoint = breakpoint->older) {
+        if (++count > GHOST_IMAGES_MAX) {
+            rein_breakpoint_unref(breakpoint->older);
+            breakpoint->older = NULL;
+            break;
+        }
+    }
+}
+
 /* The caller has made room, or has nothing better to do without. */
 static void become_ghost(rein_process *process, rein_breakpoint *breakpoint)
 {
     rein_breakpoint *older = table_find(&process->breakpoints.ghosts, breakpoint->pc);
-    if (!breakpoint->ever_in || table_set(&process->breakpoints.ghosts, breakpoint->pc, breakpoint))
+    if (!breakpoint->ever_in || table_set(&process->breakpoints.ghosts, breakpoint->pc, breakpoint)) {
         rein_breakpoint_unref(breakpoint);
-    else
-        rein_breakpoint_unref(older);
+    } else {
+        breakpoint->older = older;
+        forget_older(breakpoint);
+    }
 }
 
 /* The new program is in memory a moment before the exec is told: what was put in meanwhile is in that. */
@@ -239,27 +262,32 @@ void breakpoints_drop_ghosts(rein_process *process)
     free_all(&process->breakpoints.ghosts);
 }
 
-static void clean(rein_process *process, const struct table *table, struct os_memory *memory, int id, unsigned image)
+static void clean_one(rein_process *process, const rein_breakpoint *breakpoint, struct os_memory *memory, int id)
 {
     const struct arch *arch = process->os->arch;
+    unsigned char code[ARCH_TRAP_MAX];
+    int64_t size = (int64_t)arch->trap_size;
+    bool clean = false;
+    /* It dies of one that is left. Descriptors or memory that are short now may not be so a moment later. */
+    for (int tries = 0; !clean && tries < CLEAN_TRIES; tries++) {
+        int64_t done = process->os->read(memory, id, breakpoint->pc, code, arch->trap_size);
+        clean = done >= 0 && (done < size || memcmp(code, arch->trap, arch->trap_size) != 0);
+        if (done == size && !clean)
+            clean = process->os->write(memory, id, breakpoint->pc, breakpoint->original, arch->trap_size) == size;
+    }
+    if (!clean)
+        LOG(&process->monitor->log, REIN_LOG_WARNING, "Process %d: breakpoint at 0x%llx cannot be taken out", id,
+            (unsigned long long)breakpoint->pc);
+}
+
+static void clean(rein_process *process, const struct table *table, struct os_memory *memory, int id, unsigned image)
+{
     TABLE_FOR_EACH(slot, table)
     {
-        const rein_breakpoint *breakpoint = slot->value;
-        unsigned char code[ARCH_TRAP_MAX];
-        int64_t size = (int64_t)arch->trap_size;
-        bool clean = false;
-        if ((breakpoint->image != image && image != IMAGE_UNKNOWN) || !breakpoint->ever_in)
-            continue;
-        /* It dies of one that is left. Descriptors or memory that are short now may not be so a moment later. */
-        for (int tries = 0; !clean && tries < CLEAN_TRIES; tries++) {
-            int64_t done = process->os->read(memory, id, breakpoint->pc, code, arch->trap_size);
-            clean = done >= 0 && (done < size || memcmp(code, arch->trap, arch->trap_size) != 0);
-            if (done == size && !clean)
-                clean = process->os->write(memory, id, breakpoint->pc, breakpoint->original, arch->trap_size) == size;
+        for (const rein_breakpoint *breakpoint = slot->value; breakpoint; breakpoint = breakpoint->older) {
+            if ((breakpoint->image == image || image == IMAGE_UNKNOWN) && breakpoint->ever_in)
+                clean_one(process, breakpoint, memory, id);
         }
-        if (!clean)
-            LOG(&process->monitor->log, REIN_LOG_WARNING, "Process %d: breakpoint at 0x%llx cannot be taken out", id,
-                (unsigned long long)breakpoint->pc);
     }
 }
 

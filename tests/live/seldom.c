@@ -421,6 +421,63 @@ static void M7_void_stop_signal_is_not_delivered(void **state)
     assert_true(is_resumed_to_stop("signals_seen"));
 }
 
+struct cleaning {
+    rein_process *process;
+    int id;
+    unsigned image;
+};
+
+static int clean_copy(void *arg)
+{
+    const struct cleaning *cleaning = arg;
+    breakpoints_clean_copy(cleaning->process, cleaning->id, cleaning->image);
+    return 0;
+}
+
+static struct fixture *spawn_executor(void)
+{
+    struct rein_spawn_options options = REIN_SPAWN_OPTIONS_INIT;
+    options.flags = REIN_SPAWN_NO_ASLR; /* the same address in each image */
+    char name[] = "exec_leader", generations[] = "3", threads[] = "1";
+    char *argv[] = {name, generations, threads, NULL};
+    return spawn_with(monitor, &options, "exec_leader", argv);
+}
+
+/* C1 M12: a child is born when its parent has called exec twice, and has had breakpoints at the same place each time. */
+static void C1_M12_copy_of_the_image_before_the_last(void **state)
+{
+    (void)state;
+    struct fixture *fixture = spawn_executor(), *copy = spawn_executor();
+    rein_word hot = address_of(fixture, "hot");
+    assert_word(address_of(copy, "hot"), hot);
+    struct cleaning cleaning = {fixture->process, copy->pid, fixture->process->image};
+    for (int i = 0; i < 2; i++) {
+        add_breakpoint(fixture->process, hot);
+        set_policy(fixture->process, REIN_IGNORE);
+        assert_ok(rein_process_set_policy(fixture->process, REIN_CAUSE_EXEC, REIN_STOP_ALL));
+        run_to_stop(fixture->process);
+    }
+    assert_true(fixture->process->image == cleaning.image + 2);
+    char path[32];
+    unsigned char original, byte = 0;
+    snprintf(path, sizeof path, "/proc/%d/mem", copy->pid);
+    int memory = open(path, O_RDWR | O_CLOEXEC);
+    assert_true(memory >= 0);
+    assert_int_equal(pread(memory, &original, 1, (off_t)hot), 1);
+    assert_int_equal(pwrite(memory, os_backend.arch->trap, os_backend.arch->trap_size, (off_t)hot),
+                     os_backend.arch->trap_size);
+    assert_ok(rein_monitor_call(monitor, clean_copy, &cleaning));
+    assert_int_equal(pread(memory, &byte, 1, (off_t)hot), 1);
+    assert_int_equal(byte, original);
+    close(memory);
+    for (int i = 0; i < 2; i++) {
+        rein_process *process = i ? copy->process : fixture->process;
+        set_policy(process, REIN_IGNORE);
+        assert_ok(rein_process_continue(process));
+        assert_ends_traced(i ? copy : fixture, 0);
+    }
+}
+
 static struct os_backend hiding_backend;
 static atomic_bool hides;
 
@@ -523,6 +580,7 @@ int main(void)
         live_test(M7_void_stop_signal_is_not_delivered),
         live_test(M7_P2_void_stop_at_a_breakpoint),
         live_test(P8_limit_before_all_are_found),
+        live_test(C1_M12_copy_of_the_image_before_the_last),
     };
     return live_main(tests);
 }
