@@ -743,6 +743,8 @@ static void I4_in_a_group_stop(void **state)
             assert_int_equal(kill(fixture->pid, SIGCONT), 0);
         }
         await_state(fixture->pid, said_id(fixture, "read"), 'S');
+        assert_ok(rein_process_stop(process, LIMIT_MS)); /* SIGCONT is to be seen before the next stop signal comes */
+        assert_ok(rein_process_continue(process));
     }
     end_told(fixture);
 }
