@@ -70,6 +70,17 @@ struct arch_call {
     uint64_t number, arguments[6];
 };
 
+/* A function that a thread is to call, and where that leaves it. */
+struct arch_function {
+    uint64_t pc;
+    const struct rein_call_argument *arguments;
+    size_t count;
+    uint64_t stack;     /* what is below it may be overwritten */
+    uint64_t *words;    /* set_function's: what is to be in memory from the new stack pointer on; room for count + 2 */
+    size_t word_count;  /* set_function's */
+    uint64_t sp_behind; /* set_function's: the stack pointer when it has returned */
+};
+
 /* What one debug register watches. The order of the kinds is rein_watch_kind's. */
 enum arch_watch_kind { ARCH_WATCH_EXECUTE, ARCH_WATCH_WRITE, ARCH_WATCH_READ_WRITE, ARCH_WATCH_KINDS };
 struct arch_watch {
@@ -123,6 +134,21 @@ struct arch {
      * itself. */
     void (*remake_call)(struct arch_registers *registers);
     int64_t (*call_result)(const struct arch_registers *registers); /* at the end of a call */
+    /* Interrupted in a call: it is not made again, and has that result. */
+    void (*end_call)(struct arch_registers *registers, int64_t result);
+
+    /* Functions, called by the platform's convention; set_function is NULL where that is not known yet. The thread goes on
+     * with the function's first instruction; vectors is its block of floating-point registers. false: it runs another kind
+     * of code. */
+    bool (*set_function)(struct arch_registers *registers, struct arch_block *vectors, struct arch_function *function);
+    void (*function_result)(const struct arch_registers *registers, const struct arch_block *vectors,
+                            struct rein_call_result *result);
+    enum arch_set function_set; /* which block vectors is */
+    /* What it returns to: no program can have memory there, and the fault leaves the pc there. */
+    uint64_t return_address;
+    enum arch_set
+        return_stack_set; /* who has this one keeps return addresses in a second place; GENERAL: nobody does */
+    size_t red_zone;      /* bytes below the stack pointer that are in use, too */
     /* Debug registers: how many there are in each of two pools, and which pool a kind is taken from (amd64 has one for all,
      * arm64 one for instructions and one for data). */
     unsigned watch_slots[2];

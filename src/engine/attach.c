@@ -35,6 +35,7 @@ int attach_release(rein_monitor *monitor, int id, int signal, enum os_resume els
 void attach_detach_thread(rein_thread *thread)
 {
     rein_process *process = thread->process;
+    function_calls_end_here(thread);
     thread_restore_mask(thread);
     if (thread->leaving)
         breakpoints_clean_copy(process, thread->id, thread->image);
@@ -81,6 +82,7 @@ void attach_let_go(rein_process *process, int signal)
     {
         rein_thread *thread = LIST_ENTRY(item, rein_thread, link);
         remote_call_abort(thread);
+        function_calls_abandon(thread);
         syscall_finish(thread);
         thread_interrupt(thread);
     }
@@ -120,6 +122,7 @@ void attach_let_go_advance(rein_process *process)
         process_retry(process);
         return;
     }
+    function_calls_advance(process);
     if (process->code_runners || process->pass_steppers || process->listeners)
         return;
     LIST_FOR_EACH(item, &process->threads)
@@ -127,7 +130,7 @@ void attach_let_go_advance(rein_process *process)
         const rein_thread *thread = LIST_ENTRY(item, rein_thread, link);
         if (thread->kernel == KERNEL_BORN) /* its first stop is near */
             return;
-        if (thread->remote_call && !thread->stuck) /* it is about to come back */
+        if ((thread->remote_call || thread->calls) && !thread->stuck) /* it is about to come back */
             return;
     }
     if (breakpoints_take_out(process) && process->let_go_tries++ < LET_GO_TRIES)

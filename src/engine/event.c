@@ -166,6 +166,8 @@ static void handle_signal(rein_thread *thread, const struct os_event *event)
     struct arch_registers registers;
     if (thread->stepping != STEPPING_NOT && !thread->process->os->get_registers(thread->id, &registers))
         breakpoint_step_done(thread, &registers, false);
+    if (thread->calls && function_call_returns(thread, event))
+        return;
     thread->deliver = event->signal.number;
     thread->signal_chosen = false;
     thread_drop_contradicted(thread, event->signal.number);
@@ -376,11 +378,13 @@ static bool bring_out_trap(rein_thread *thread, const struct arch_registers *reg
     uint64_t address = arch->get(registers, arch->pc_index) - arch->trap_pc_offset;
     bool possible = thread->stepping != STEPPING_NOT || watch_is_armed(&thread->watched) ||
                     breakpoint_find(process, address) || table_find(&process->breakpoints.ghosts, address);
-    if (!possible)
+    if (!possible && !thread->calls)
         return false;
+    /* A function's fault, its return above all, must not come when the thread is elsewhere. */
+    int (*is_pending)(int id) = thread->calls ? process->os->fault_is_pending : process->os->trap_is_pending;
     int pending = -1;
     for (int tries = 0; pending < 0 && tries < TRAP_TRIES; tries++) /* if it is not seen, the program dies of it */
-        pending = process->os->trap_is_pending(thread->id);
+        pending = is_pending(thread->id);
     if (pending != 1)
         return false;
     thread->trap_waits = true;
@@ -429,7 +433,7 @@ static void handle_interrupted(rein_thread *thread, const struct os_event *event
     rein_process *process = thread->process;
     struct arch_registers registers;
     bool look = process->breakpoints.table.count || process->breakpoints.ghosts.count ||
-                thread->stepping != STEPPING_NOT || watch_is_armed(&thread->watched);
+                thread->stepping != STEPPING_NOT || watch_is_armed(&thread->watched) || thread->calls;
     int result = look || asked_for ? process->os->get_registers(thread->id, &registers) : 0;
     if (result) {
         leave_unhandled(thread, result);
@@ -477,6 +481,11 @@ static void handle_entry(rein_thread *thread, const struct rein_syscall *call, b
     thread->in_call = true;
     thread->call_changed = false;
     thread->call_traced = syscall_is_traced(thread);
+    if (thread->calls) {
+        struct arch_call made = {.number = (uint64_t)call->number};
+        memcpy(made.arguments, call->args, sizeof made.arguments);
+        function_calls_note(thread, &made);
+    }
     thread->call_disturbed = asked_for; /* it came too late for this stop: the call finds it */
     struct rein_cause cause = {.kind = REIN_CAUSE_SYSCALL_ENTRY, .syscall = thread->call};
     if (thread->call_traced && thread->process->traced_calls->flags & REIN_SYSCALL_ENTRIES)
@@ -614,6 +623,7 @@ static void handle_exiting(rein_thread *thread, const struct os_event *event)
         breakpoint_pass_stopped(thread, true);
     thread->stepping = STEPPING_NOT;
     thread->mask_changed = false;
+    function_calls_lost(thread);
     thread->exit_told = true;
     thread->awaits_birth = false;
     show(thread, TRANSITION_EXITING, &cause, NULL);
@@ -744,6 +754,8 @@ static void handle_exec(rein_monitor *monitor, const struct os_event *event)
     }
     thread_rename(thread, event->id);
     thread_set_kernel(thread, KERNEL_STOPPED);
+    remote_call_lost(thread);
+    function_calls_lost(thread);
     thread->shown_count = 0;
     watch_release(thread); /* the kernel has cleared its registers */
     watch_forget(&process->watchpoints);

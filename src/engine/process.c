@@ -624,6 +624,7 @@ void process_advance(rein_process *process)
     if (process->condition == PROCESS_LETTING_GO) {
         attach_let_go_advance(process);
     } else if (process->condition == PROCESS_HELD) {
+        function_calls_advance(process);
         breakpoint_pass_advance(process);
         /* Guests may run on: the breakpoints stay in for them. */
         bool stopped = process_is_stopped(process) && process->pass == PASS_NONE && !process->code_runners;

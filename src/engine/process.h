@@ -40,7 +40,8 @@ struct shown {
 };
 enum { SHOWN_MAX = 4 }; /* handlers in handlers; the oldest is forgotten */
 
-struct remote_call; /* see remote_call.c */
+struct remote_call;   /* see remote_call.c */
+struct function_call; /* see function_call.c */
 
 struct rein_thread {
     _Atomic unsigned references;
@@ -90,7 +91,8 @@ struct rein_thread {
     unsigned char shown_count;
     bool no_delivery; /* no signal can be delivered at the stop that it is in, though it is a step's */
     uint64_t mask;
-    uint64_t run_count;       /* how often it was resumed: tells whether a snapshot of registers is still true */
+    uint64_t runs;            /* how often it was resumed */
+    uint64_t run_count;       /* the stop, or run, that it is in: tells whether a snapshot of registers is still true */
     int deliver;              /* the signal it gets when it runs on */
     bool next_is_void;        /* the same of the signal that its next stop is about, if it is one */
     bool deliver_is_void;     /* one of the other kind came since, see thread_drop_contradicted: not to be held back */
@@ -104,6 +106,8 @@ struct rein_thread {
     struct rein_syscall call, own_call;
     struct rein_cause cause;
     struct remote_call *remote_call; /* that it makes for the caller, stopped as it is to him; else NULL */
+    struct function_call *calls;     /* functions that it is in for the caller, the innermost first */
+    struct function_call *ended;     /* the last one, if nobody has asked for its result yet */
     struct watched watched;
     bool
         trap_waits; /* it was resumed for a trap that it has executed already to come out, and executes nothing before that */
@@ -212,7 +216,8 @@ struct rein_process {
     int64_t exec_at; /* ns, the last one */
     int64_t over_at; /* ns */
     struct os_memory memory;
-    uint64_t call_pc; /* where an instruction that makes a system call was found; 0: not looked for yet */
+    uint64_t call_pc;         /* where an instruction that makes a system call was found; 0: not looked for yet */
+    bool has_abandoned_calls; /* there may be such */
 
     struct traced_calls *traced_calls; /* counted; NULL: none are */
     enum rein_policy policy[REIN_CAUSE_COUNT];
@@ -339,6 +344,29 @@ bool remote_call_event(rein_thread *thread, const struct os_event *event);
 void remote_call_abort(rein_thread *thread);
 /* The thread has ended. */
 void remote_call_lost(rein_thread *thread);
+
+/* function_call.c */
+/* A thread that is in functions for the caller has stopped with a fault: is it that one has returned? Then it is on its way
+ * back. */
+bool function_call_returns(rein_thread *thread, const struct os_event *event);
+/* It is to leave all of them, as soon as it can. */
+void function_calls_abandon(rein_thread *thread);
+/* Are its system calls to be seen to? And one that it makes, or is made to make. */
+bool function_calls_watch(const rein_thread *thread);
+void function_calls_note(rein_thread *thread, const struct arch_call *call);
+/* Those that are to leave begin with that, where they can now. */
+void function_calls_advance(rein_process *process);
+/* Stopped, and to be let go from where it is: as it was before the first of them. */
+void function_calls_end_here(rein_thread *thread);
+/* Its program is gone, or it is. */
+void function_calls_lost(rein_thread *thread);
+/* One of that kind has arrived: those of the other kind are void. */
+void function_calls_contradict(rein_thread *thread, uint64_t void_signals);
+void function_call_free(struct function_call *function);
+
+/* registers.c */
+/* What the stopped thread has now of that set, to be freed; NULL: error is set. */
+struct arch_block *registers_fetch(rein_thread *thread, enum arch_set set, struct error *error);
 
 /* event.c */
 void event_handle(rein_monitor *monitor, const struct os_event *event);

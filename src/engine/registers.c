@@ -316,16 +316,14 @@ int rein_registers_info(const rein_registers *registers, int index, struct rein_
 
 enum { BLOCK_ROOM = 16384, BLOCK_ROOM_MAX = 1 << 20 };
 
-/* On the monitor: what the thread has now of that set; NULL: the error is in the request. The kernel does not say how large
- * it is, but gives no more than there is. */
-static struct arch_block *fetch(struct request *request, enum arch_set set)
+/* The kernel does not say how large it is, but gives no more than there is. */
+struct arch_block *registers_fetch(rein_thread *thread, enum arch_set set, struct error *error)
 {
-    rein_thread *thread = request->thread;
     const struct os_backend *os = thread->process->os;
     for (size_t room = BLOCK_ROOM; room <= BLOCK_ROOM_MAX; room *= 2) {
         struct arch_block *block = calloc(1, sizeof *block + room);
         if (!block) {
-            error_set(&request->error, REIN_NO_MEMORY, "no memory for the registers of thread %d", thread->id);
+            error_set(error, REIN_NO_MEMORY, "no memory for the registers of thread %d", thread->id);
             return NULL;
         }
         block->bytes = (unsigned char *)(block + 1);
@@ -337,12 +335,11 @@ static struct arch_block *fetch(struct request *request, enum arch_set set)
         }
         free(block);
         if (size < 0) {
-            error_set_system(&request->error, REIN_SYSTEM, size, "Thread %d: registers cannot be read", thread->id);
+            error_set_system(error, REIN_SYSTEM, size, "Thread %d: registers cannot be read", thread->id);
             return NULL;
         }
     }
-    error_set(&request->error, REIN_SYSTEM, "Thread %d: its registers take more than %d bytes", thread->id,
-              BLOCK_ROOM_MAX);
+    error_set(error, REIN_SYSTEM, "Thread %d: its registers take more than %d bytes", thread->id, BLOCK_ROOM_MAX);
     return NULL;
 }
 
@@ -352,7 +349,7 @@ static void run_fetch(struct request *request)
     enum arch_set set = (enum arch_set)request->number;
     int result = check_stopped(request, registers, "cannot get more registers for an old snapshot");
     if (!result) {
-        registers->blocks[set] = fetch(request, set);
+        registers->blocks[set] = registers_fetch(request->thread, set, &request->error);
         result = registers->blocks[set] ? 0 : request->error.code;
     }
     request_finish(request, result);
@@ -467,10 +464,10 @@ static int set_and_check(struct request *request, const struct block_change *cha
 {
     rein_registers *snapshot = change->snapshot;
     enum arch_set set = (enum arch_set)snapshot->arch->registers[change->index].set;
-    struct arch_block *block = fetch(request, set), *after = NULL;
+    struct arch_block *block = registers_fetch(request->thread, set, &request->error), *after = NULL;
     int result = block ? set_block(request, change, block) : request->error.code;
     if (block && !result) {
-        after = fetch(request, set);
+        after = registers_fetch(request->thread, set, &request->error);
         result = after ? check_kept(request, change, block, after) : request->error.code;
     }
     if (after) {

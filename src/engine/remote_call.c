@@ -33,43 +33,9 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "engine/process.h"
-
-#define SIGNAL_BIT(number) (UINT64_C(1) << ((number)-1))
+#include "engine/remote_call.h"
 
 enum { FIRST_REAL_TIME = 32 }; /* the kernel's: of these each is queued */
-
-enum phase {
-    PHASE_LEAVES,   /* the call in which it is, on to that one's end */
-    PHASE_ENTERS,   /* on its way to the entry of the call */
-    PHASE_MAKES,    /* from there to its end */
-    PHASE_REENTERS, /* on its way to the entry of the call in which it was */
-    PHASE_RETURNS,  /* on its way to a stop of the kind in which it was */
-};
-
-enum way_back { BACK_TO_EVENT, BACK_TO_SIGNAL, BACK_TO_ENTRY };
-
-struct remote_call {
-    struct request *request; /* who waits for it; NULL: nobody any more */
-    struct arch_call call;
-    enum phase phase;
-    bool aborted; /* to come back as soon as it can */
-    bool made;    /* .result is the call's */
-    int64_t result;
-    uint64_t pc; /* of the instruction */
-
-    /* The thread as it was. */
-    enum way_back back;
-    bool repeats;  /* the call in which it is has another signal mask, and is to be made once more */
-    bool finishes; /* the call in which it is goes on to its end first: so its registers change */
-    int carrier;
-    struct arch_registers registers;
-    struct rein_signal signal;
-    enum os_event_kind stop;
-    bool no_delivery, out_of_group_stop;
-    uint64_t run_count;
-    uint64_t sequence_at, sequence; /* 0: it is in no restartable sequence */
-};
 
 /* A call that somebody waits for. */
 struct asked_call {
@@ -162,7 +128,9 @@ static void end_call(rein_thread *thread)
     thread_set_call(thread, NULL);
     if (call->request)
         answer(thread, call);
-    if (!thread->process->monitor->host_died)
+    if (call->function)
+        function_call_end(thread, call->function);
+    else if (!thread->process->monitor->host_died)
         free(call);
     monitor_note_change(thread->process);
 }
@@ -180,6 +148,8 @@ static void arrive(rein_thread *thread)
 {
     rein_process *process = thread->process;
     struct remote_call *call = thread->remote_call;
+    if (call->function)
+        function_call_restore(thread);
     if (call->sequence)
         process->os->write(&process->memory, thread->id, call->sequence_at, &call->sequence, sizeof call->sequence);
     thread->out_of_group_stop = call->out_of_group_stop;
@@ -206,11 +176,12 @@ static void arrive(rein_thread *thread)
         event_stop_plain(thread);
 }
 
-/* Where it has stopped it will stay: as before as well as that can be there. */
-static void end_here(rein_thread *thread)
+void remote_call_end_here(rein_thread *thread)
 {
     struct remote_call *call = thread->remote_call;
     const struct os_backend *os = thread->process->os;
+    if (call->function)
+        function_call_restore(thread);
     if (call->back == BACK_TO_ENTRY || os->call_is_made_again(&call->registers, NULL) == 1)
         os->arch->remake_call(&call->registers);
     os->set_registers(thread->id, &call->registers);
@@ -224,7 +195,7 @@ static void give_in(rein_thread *thread, int result, const char *what)
 {
     thread_check(thread, result, what);
     if (result != -ESRCH)
-        end_here(thread);
+        remote_call_end_here(thread);
 }
 
 static bool set_registers(rein_thread *thread, const struct arch_registers *registers)
@@ -233,6 +204,11 @@ static bool set_registers(rein_thread *thread, const struct arch_registers *regi
     if (result)
         give_in(thread, result, "cannot have its registers set for a call");
     return !result;
+}
+
+bool remote_call_set_registers(rein_thread *thread, const struct arch_registers *registers)
+{
+    return set_registers(thread, registers);
 }
 
 static bool get_registers(rein_thread *thread, struct arch_registers *registers)
@@ -346,9 +322,16 @@ static void enter(rein_thread *thread)
 /* At the end of the call that it was in, or was just entering and did not make. */
 static void leave(rein_thread *thread)
 {
-    if (thread->remote_call->finishes && !get_registers(thread, &thread->remote_call->registers))
+    struct remote_call *call = thread->remote_call;
+    if (call->finishes && !call->left && !get_registers(thread, &call->registers))
         return;
-    enter(thread);
+    call->left = true;
+    if (call->function && call->aborted)
+        come_back(thread);
+    else if (call->function)
+        function_call_enter(thread);
+    else
+        enter(thread);
 }
 
 /* At the entry. */
@@ -542,6 +525,38 @@ bool remote_call_event(rein_thread *thread, const struct os_event *event)
     return true;
 }
 
+/* In a call that goes on behind the stop. */
+static bool is_in_call(const rein_thread *thread)
+{
+    return thread_is_at_entry(thread) || thread->stop == OS_EVENT_SECCOMP || thread->stop == OS_EVENT_CLONE ||
+           thread->stop == OS_EVENT_FORK || thread->stop == OS_EVENT_VFORK || thread->stop == OS_EVENT_VFORK_DONE;
+}
+
+/* Only at a signal's stop can a signal be put in its place, and only from the end of a call can one be sent to make such a
+ * stop; so elsewhere it enters a call first, which is not made. */
+void remote_call_go_back(rein_thread *thread)
+{
+    struct remote_call *call = thread->remote_call;
+    struct arch_registers registers;
+    bool signal_is_all = call->back == BACK_TO_SIGNAL && !call->repeats;
+    call->aborted = true;
+    if (is_in_call(thread)) {
+        bool at_entry = thread->stop == OS_EVENT_SYSCALL || thread->stop == OS_EVENT_SECCOMP;
+        if (at_entry && !get_registers(thread, &registers))
+            return;
+        if (at_entry)
+            thread->process->os->arch->drop_call(&registers);
+        if (!at_entry || set_registers(thread, &registers))
+            run(thread, PHASE_LEAVES, OS_RESUME_TO_SYSCALL, 0);
+    } else if (!signal_is_all || thread->stop == OS_EVENT_SYSCALL) {
+        come_back(thread);
+    } else if (!thread_is_at_signal(thread)) {
+        enter(thread);
+    } else if (set_registers(thread, &call->registers)) {
+        put_signal_back(thread);
+    }
+}
+
 void remote_call_abort(rein_thread *thread)
 {
     struct remote_call *call = thread->remote_call;
@@ -550,14 +565,14 @@ void remote_call_abort(rein_thread *thread)
     bool first = !call->aborted;
     call->aborted = true;
     if (thread->kernel == KERNEL_STOPPED) /* it is dying, or something has gone wrong */
-        end_here(thread);
+        remote_call_end_here(thread);
     else if (call->phase == PHASE_MAKES && first) /* else it is on its way to a stop, and the call is not made */
         thread_interrupt_call(thread);
 }
 
 /* ---- Beginning ---- */
 
-static int check_state(struct request *request)
+int remote_call_check_state(struct request *request)
 {
     rein_thread *thread = request->thread;
     struct error *error = &request->error;
@@ -621,8 +636,7 @@ static int find_carrier(rein_thread *thread, struct remote_call *call, struct er
     return 0;
 }
 
-/* Notes down how the thread is. */
-static int look(rein_thread *thread, struct remote_call *call, struct error *error)
+int remote_call_look(rein_thread *thread, struct remote_call *call, struct error *error)
 {
     rein_process *process = thread->process;
     const struct os_backend *os = process->os;
@@ -656,7 +670,7 @@ static int look(rein_thread *thread, struct remote_call *call, struct error *err
     return 0;
 }
 
-static int check_call(rein_thread *thread, struct remote_call *call, bool filtered, struct error *error)
+int remote_call_check(rein_thread *thread, struct remote_call *call, bool filtered, struct error *error)
 {
     rein_process *process = thread->process;
     char why[160] = "";
@@ -671,21 +685,14 @@ static int check_call(rein_thread *thread, struct remote_call *call, bool filter
     return 0;
 }
 
-static int begin(rein_thread *thread, struct remote_call *call, bool filtered, struct error *error)
+int remote_call_begin(rein_thread *thread, struct remote_call *call, struct error *error)
 {
     const struct os_backend *os = thread->process->os;
-    int result = look(thread, call, error);
-    if (!result)
-        result = check_call(thread, call, filtered, error);
-    if (result)
-        return result;
-    result = os->set_signal_mask(thread->id, ~os->fault_signals);
+    int result = os->set_signal_mask(thread->id, ~os->fault_signals);
     if (result)
         return failed(thread, result, error);
     thread->mask_changed = true;
     thread_set_call(thread, call);
-    LOG(&thread->process->monitor->log, REIN_LOG_TRACE, "Thread %d: makes system call %llu at 0x%llx", thread->id,
-        (unsigned long long)call->call.number, (unsigned long long)call->pc);
     if (call->finishes) {
         run(thread, PHASE_LEAVES, OS_RESUME_TO_SYSCALL, 0);
     } else if (call->back == BACK_TO_ENTRY) {
@@ -694,8 +701,23 @@ static int begin(rein_thread *thread, struct remote_call *call, bool filtered, s
         if (set_registers(thread, &registers))
             run(thread, PHASE_LEAVES, OS_RESUME_TO_SYSCALL, 0);
     } else {
-        enter(thread);
+        leave(thread);
     }
+    return 0;
+}
+
+static int begin(rein_thread *thread, struct remote_call *call, bool filtered, struct error *error)
+{
+    int result = remote_call_look(thread, call, error);
+    if (!result)
+        result = remote_call_check(thread, call, filtered, error);
+    if (!result)
+        result = remote_call_begin(thread, call, error);
+    if (result)
+        return result;
+    function_calls_note(thread, &call->call);
+    LOG(&thread->process->monitor->log, REIN_LOG_TRACE, "Thread %d: makes system call %llu at 0x%llx", thread->id,
+        (unsigned long long)call->call.number, (unsigned long long)call->pc);
     return 0;
 }
 
@@ -704,7 +726,7 @@ static void run_syscall(struct request *request)
     struct asked_call *asked = LIST_ENTRY(request, struct asked_call, request);
     rein_thread *thread = request->thread;
     rein_process *process = thread->process;
-    int result = check_state(request);
+    int result = remote_call_check_state(request);
     if (!result && atomic_exchange(&process->cancelled, false))
         result = error_set(&request->error, REIN_CANCELLED, "the wait for process %d was cancelled", process->id);
     struct remote_call *call = result ? NULL : calloc(1, sizeof *call);

@@ -82,6 +82,7 @@ void rein_thread_unref(rein_thread *thread)
     if (!thread || atomic_fetch_sub_explicit(&thread->references, 1, memory_order_acq_rel) != 1)
         return;
     free_held(thread);
+    function_call_free(thread->ended);
     watch_release(thread);
     rein_cause_clear(&thread->cause);
     process_unref(thread->process);
@@ -238,6 +239,7 @@ void thread_set_call(rein_thread *thread, struct remote_call *call)
 void thread_note_zombie(rein_thread *thread)
 {
     remote_call_lost(thread);
+    function_calls_lost(thread);
     if (thread->stepping == STEPPING_PASS)
         breakpoint_pass_stopped(thread, true);
     thread->stepping = STEPPING_NOT;
@@ -260,7 +262,7 @@ int thread_resume(rein_thread *thread, enum os_resume how, int signal)
         thread_check(thread, result, "cannot be resumed");
         return result;
     }
-    thread->run_count++;
+    thread->run_count = ++thread->runs;
     thread->stops_at_calls = how == OS_RESUME_TO_SYSCALL;
     thread->in_call = thread->in_call && thread->stops_at_calls; /* else its exit is not seen */
     if (thread->stop == OS_EVENT_GROUP_STOP && how != OS_RESUME_LISTEN)
@@ -411,7 +413,7 @@ void thread_run(rein_thread *thread)
 {
     if (thread->state == REIN_STATE_SINGLE_STEPPING) {
         breakpoint_step(thread);
-    } else if (thread->stop == OS_EVENT_GROUP_STOP) {
+    } else if (thread->stop == OS_EVENT_GROUP_STOP && !thread->calls) {
         /* PTRACE_LISTEN (Linux 3.4): it stays in the group-stop, as it would untraced, and we hear when that ends. */
         if (thread->held)
             thread_take_signal(thread);
@@ -420,7 +422,7 @@ void thread_run(rein_thread *thread)
         int signal = thread_take_signal(thread);
         breakpoint_forget_shown(thread, signal);
         /* Back into the group-stop, before it executes anything; if that has ended meanwhile, it runs on. */
-        bool returns = thread->out_of_group_stop && !thread->process->os->interrupt(thread->id);
+        bool returns = thread->out_of_group_stop && !thread->calls && !thread->process->os->interrupt(thread->id);
         thread_resume(thread, syscall_resume(thread, OS_RESUME_RUN), signal);
         if (returns)
             note_interrupted(thread);
@@ -451,6 +453,7 @@ void thread_drop_contradicted(rein_thread *thread, int signal)
     {
         rein_thread *other = LIST_ENTRY(item, rein_thread, link);
         drop_held(other, arrived);
+        function_calls_contradict(other, contradicted_by(signal));
         if (other == thread)
             continue;
         if ((other->kernel == KERNEL_STOPPED || other->remote_call) && other->deliver &&
@@ -507,6 +510,7 @@ void thread_end(rein_thread *thread, enum transition transition)
 {
     rein_process *process = thread->process;
     remote_call_lost(thread);
+    function_calls_lost(thread);
     thread_leave_group_stop(thread);
     if (!rein_state_is_terminal(thread->state))
         thread_change(thread, transition);

@@ -182,6 +182,7 @@ struct os_backend {
     uint64_t fault_signals; /* mask of the signals that an instruction can cause: never block these for a step */
     /* 1 if a trap made by the kernel for this stopped thread (int3 executed, step done) waits behind its stop. */
     int (*trap_is_pending)(int id);
+    int (*fault_is_pending)(int id); /* the same of all fault_signals */
     /* If the stop has interrupted a call that the kernel would end with EINTR though no signal handler runs, and that was
      * waiting without limit, changes registers so that the kernel makes it again when the thread goes on, unless a
      * handler runs first: 1, else 0. Right at an INTERRUPTED stop, and at a SIGNAL stop whose signal is then dropped or is
@@ -198,6 +199,10 @@ struct os_backend {
     int (*check_call)(int pid, int id, const struct arch_registers *registers, const struct arch_call *call,
                       bool filtered, char *text, size_t size);
     const uint64_t *call_numbers; /* by enum os_call */
+    /* Interrupted in a sleep with a time limit, of which the kernel has written down how much is left? And would making
+     * that call write over it? */
+    bool (*call_has_rest)(const struct arch_registers *registers);
+    bool (*call_takes_rest)(const struct arch_call *call);
     /* The siginfo of a SIGNAL, TRAP or STEPPED stop. */
     int (*get_signal)(int id, struct rein_signal *signal);
     /* The signals that are blocked just now: others than get_signal_mask's in a call that changes them for its time. */

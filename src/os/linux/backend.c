@@ -38,6 +38,7 @@ const struct os_backend os_backend = {
     .fault_signals = SIGNAL_BIT(SIGILL) | SIGNAL_BIT(SIGTRAP) | SIGNAL_BIT(SIGBUS) | SIGNAL_BIT(SIGFPE) |
                      SIGNAL_BIT(SIGSEGV) | SIGNAL_BIT(SIGSYS),
     .trap_is_pending = linux_trap_is_pending,
+    .fault_is_pending = linux_fault_is_pending,
     .restart_interrupted_call = linux_restart_interrupted_call,
     .call_is_made_again = linux_call_is_made_again,
     .get_syscall = linux_get_syscall,
@@ -47,6 +48,8 @@ const struct os_backend os_backend = {
 
     .check_call = linux_check_call,
     .call_numbers = linux_call_numbers,
+    .call_has_rest = linux_call_has_restart_block,
+    .call_takes_rest = linux_call_uses_restart_block,
     .get_signal = linux_get_signal,
     .blocked_signals = linux_blocked_signals,
     .call_can_repeat = linux_call_can_repeat,

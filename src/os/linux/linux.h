@@ -24,6 +24,7 @@ int linux_set_signal(int id, const struct rein_signal *signal);
 int linux_get_signal_mask(int id, uint64_t *mask);
 int linux_set_signal_mask(int id, uint64_t mask);
 int linux_trap_is_pending(int id);
+int linux_fault_is_pending(int id);
 int linux_get_signal(int id, struct rein_signal *signal);
 uint64_t linux_sequence_word(int id);
 
@@ -58,6 +59,8 @@ bool linux_call_has_restart_block(const struct arch_registers *registers);
 int linux_check_call(int pid, int id, const struct arch_registers *registers, const struct arch_call *call,
                      bool filtered, char *text, size_t size);
 extern const uint64_t linux_call_numbers[OS_CALL_COUNT];
+/* Does it write over that? */
+bool linux_call_uses_restart_block(const struct arch_call *call);
 int linux_take_descriptor(int pid, int id, int descriptor);
 
 /* ---- syscall.c: system calls by the registers ---- */

@@ -305,7 +305,7 @@ static bool is_made_by_kernel(const siginfo_t *info)
  * other signal (dequeue_synchronous_signal(), Linux 5.1), but can be queued behind them: all must be looked at. The
  * kernel counts its way from the head to each entry that it hands out, so thousands of them would take long; then
  * the set of pending signals is asked first. */
-int linux_trap_is_pending(int id)
+static int is_pending(int id, uint64_t wanted)
 {
     siginfo_t queue[32];
     struct __ptrace_peeksiginfo_args which = {.off = 0, .flags = 0, .nr = (int)(sizeof queue / sizeof *queue)};
@@ -317,15 +317,24 @@ int linux_trap_is_pending(int id)
         if (count < 0)
             return -errno;
         for (long i = 0; i < count; i++)
-            if (is_made_by_kernel(&queue[i]))
+            if (queue[i].si_code > 0 && wanted & UINT64_C(1) << (queue[i].si_signo - 1))
                 return 1;
         if (count < which.nr)
             return 0;
-        if (which.off == 0 && linux_pending_signals(id, &pending, &shared) == 0 &&
-            !(pending & UINT64_C(1) << (SIGTRAP - 1)))
+        if (which.off == 0 && linux_pending_signals(id, &pending, &shared) == 0 && !(pending & wanted))
             return 0;
         which.off += (uint64_t)count;
     }
+}
+
+int linux_trap_is_pending(int id)
+{
+    return is_pending(id, UINT64_C(1) << (SIGTRAP - 1));
+}
+
+int linux_fault_is_pending(int id)
+{
+    return is_pending(id, os_backend.fault_signals);
 }
 
 /* ---- What a wait status means ---- */

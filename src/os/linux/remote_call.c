@@ -59,7 +59,7 @@ static const char *why_never(uint64_t number)
     }
 }
 
-static bool uses_restart_block(const struct arch_call *call)
+bool linux_call_uses_restart_block(const struct arch_call *call)
 {
     switch (call->number) {
     case SYS_nanosleep:
@@ -101,7 +101,7 @@ int linux_check_call(int pid, int id, const struct arch_registers *registers, co
                  "the same");
         return REIN_NOT_PERMITTED;
     }
-    if (linux_call_has_restart_block(registers) && uses_restart_block(call)) {
+    if (linux_call_has_restart_block(registers) && linux_call_uses_restart_block(call)) {
         snprintf(text, size,
                  "it sleeps with a time limit, and what the kernel has noted of that would be lost; make this call in "
                  "another thread");

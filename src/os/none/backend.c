@@ -279,6 +279,18 @@ static int check_call(int pid, int id, const struct arch_registers *registers, c
     return REIN_NOT_SUPPORTED;
 }
 
+static bool call_has_rest(const struct arch_registers *registers)
+{
+    (void)registers;
+    return false;
+}
+
+static bool call_takes_rest(const struct arch_call *call)
+{
+    (void)call;
+    return false;
+}
+
 static int get_signal(int id, struct rein_signal *signal)
 {
     (void)id, (void)signal;
@@ -557,6 +569,7 @@ const struct os_backend os_backend = {
     .set_signal_mask = set_signal_mask,
     .fault_signals = 0,
     .trap_is_pending = trap_is_pending,
+    .fault_is_pending = trap_is_pending,
     .restart_interrupted_call = restart_interrupted_call,
     .call_is_made_again = call_is_made_again,
     .set_watches = set_watches,
@@ -565,6 +578,8 @@ const struct os_backend os_backend = {
 
     .check_call = check_call,
     .call_numbers = call_numbers,
+    .call_has_rest = call_has_rest,
+    .call_takes_rest = call_takes_rest,
     .get_signal = get_signal,
     .blocked_signals = blocked_signals,
     .call_can_repeat = call_can_repeat,
