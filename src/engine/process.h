@@ -163,6 +163,7 @@ struct rein_process {
     atomic_bool events_are_kept; /* over, and they wait to be taken from the monitor */
     rein_monitor *monitor;       /* counted */
     const struct os_backend *os;
+    _Atomic(const struct arch *) arch; /* its program's; registers have their own, see arch.h */
     int id;
     struct list link;    /* in the monitor */
     struct list changed; /* in the monitor */

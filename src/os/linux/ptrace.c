@@ -33,6 +33,7 @@
 #define NT_X86_SHSTK 0x204
 #endif
 #define FXSAVE_SIZE 512
+#define I386_BLOCK_SIZE 68 /* of general registers; amd64's has 216 */
 
 /* Whether TRAP_BRKPT is the end of a step, not a breakpoint: see kind_of_signal. */
 #if defined(__x86_64__) || defined(__i386__)
@@ -99,13 +100,25 @@ int linux_detach(int id, int signal)
     return ptrace(PTRACE_DETACH, id, NULL, in_pointer((unsigned)signal)) == 0 ? 0 : -errno;
 }
 
+/* The kernel shows a thread's registers as those of the code that it is in, whatever its program is, and whoever asks. */
+static const struct arch *arch_of_block(size_t size)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    return size == I386_BLOCK_SIZE ? &arch_i386 : &arch_amd64;
+#else
+    (void)size;
+    return os_backend.arch;
+#endif
+}
+
 int linux_get_registers(int id, struct arch_registers *registers)
 {
     struct iovec block = {registers->bytes, sizeof registers->bytes};
 
     if (ptrace(PTRACE_GETREGSET, id, in_pointer(NT_PRSTATUS), &block) != 0)
         return -errno;
-    registers->size = block.iov_len; /* 216 for amd64, 68 for a 32-bit program on it */
+    registers->size = block.iov_len;
+    registers->arch = arch_of_block(block.iov_len);
     return 0;
 }
 
