@@ -28,8 +28,8 @@ static void assert_architecture(rein_thread *thread, const char *programs, const
 /* R3: its own registers, in order. */
 static void X2_R3_names_in_order(void **state)
 {
-    static const char *const names[] = {"eax", "ebx",    "ecx", "edx", "esi", "edi", "ebp", "esp",     "eip",
-                                        "eflags", "cs", "ss",  "ds",  "es",  "fs",  "gs",  "orig_eax"};
+    static const char *const names[] = {"eax",    "ebx", "ecx", "edx", "esi", "edi", "ebp", "esp",     "eip",
+                                        "eflags", "cs",  "ss",  "ds",  "es",  "fs",  "gs",  "orig_eax"};
     (void)state;
     struct fixture *fixture = spawn_32("step_targets", "1");
     rein_thread *thread = first_thread(fixture->process);
@@ -67,7 +67,8 @@ static void X2_R1_R5_values(void **state)
     assert_ok(rein_registers_get(registers, eax, &value));
     assert_word(value, 0x1234);
     assert_error_says(rein_registers_set(registers, eax, UINT64_C(0x100000000)), REIN_INVALID_ARGUMENT, "eax");
-    assert_ok(rein_registers_set(registers, eax, 0x80000000)); /* step_3 to step_12 make 0x1235 from what is on the stack */
+    assert_ok(
+        rein_registers_set(registers, eax, 0x80000000)); /* step_3 to step_12 make 0x1235 from what is on the stack */
     assert_word(register_of(thread, "rax"), 0x80000000);
     unsigned char vector[16], back[16];
     for (size_t i = 0; i < sizeof vector; i++)
@@ -217,8 +218,8 @@ static void X2_I1_calls(void **state)
     unsigned char from_file[16], from_memory[16];
     assert_ok(rein_thread_syscall(thread, I386_GETPID, nothing, NULL, &result));
     assert_int_equal(result, fixture->pid);
-    assert_ok(rein_thread_mmap(thread, 0xf0000000, SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED,
-                               -1, 0, NULL, &memory));
+    assert_ok(rein_thread_mmap(thread, 0xf0000000, SIZE, PROT_READ | PROT_WRITE,
+                               MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0, NULL, &memory));
     assert_word(memory, 0xf0000000);
     assert_ok(rein_thread_munmap(thread, memory, SIZE, NULL));
     assert_ok(rein_thread_open(thread, fixture_path("i386/step_targets"), O_RDONLY, 0, NULL, &descriptor));

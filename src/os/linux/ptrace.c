@@ -134,7 +134,7 @@ static int set_narrow_registers(int id, const struct arch_registers *registers)
     enum { EAX = 6, FS = 9, GS = 10, COUNT = I386_BLOCK_SIZE / 4 };
 #define WIDE(name) (offsetof(struct user_regs_struct, name) / 8)
     static const unsigned char places[COUNT] = {
-        WIDE(rbx), WIDE(rcx), WIDE(rdx), WIDE(rsi),      WIDE(rdi), WIDE(rbp), WIDE(rax),    WIDE(ds),  WIDE(es),
+        WIDE(rbx), WIDE(rcx), WIDE(rdx),      WIDE(rsi), WIDE(rdi), WIDE(rbp),    WIDE(rax), WIDE(ds), WIDE(es),
         WIDE(fs),  WIDE(gs),  WIDE(orig_rax), WIDE(rip), WIDE(cs),  WIDE(eflags), WIDE(rsp), WIDE(ss),
     };
 #undef WIDE
