@@ -267,6 +267,10 @@ REIN_API void rein_process_unref(rein_process *process);
 
 /* The process id. */
 REIN_API int rein_process_id(const rein_process *process);
+/* The architecture of the program that it executes: "amd64", or "i386" for a 32-bit program on amd64. By its numbers system
+ * calls are made in it (rein_thread_syscall). An exec may change it, which it has when that is told. A static string; any
+ * time; NULL for NULL. */
+REIN_API const char *rein_process_architecture(const rein_process *process);
 
 /* Lets the process go: every thread is stopped for a moment, the breakpoints are taken out, and all run on as if they had
  * never been traced. A signal that a stopped thread was about to get is delivered; what was in a group-stop is
@@ -305,7 +309,7 @@ enum rein_cause_kind {
                                  while registers and memory can still be read (PTRACE_EVENT_EXIT), except for a
                                  thread that another's exec makes vanish */
     REIN_CAUSE_EXEC,          /* "exec": the thread runs a new program; .former_id is the id it had before. All other
-                                 threads are gone, all breakpoints are forgotten */
+                                 threads are gone, all breakpoints are forgotten; see rein_process_architecture */
     REIN_CAUSE_FORK,       /* "fork": .child is the new process; if it is followed, .new_process is its handle, else it
                                  is not held and carries no breakpoint */
     REIN_CAUSE_VFORK,      /* "vfork": .child shares this memory and runs instead of this thread; .new_process as
@@ -578,24 +582,28 @@ REIN_API int rein_thread_set_signal(rein_thread *thread, int number);
  * A snapshot of a stopped thread's registers. Reading it never fails for lack of the thread. A set writes through to
  * the thread, which must still be in the same stop: after it has run on a set is REIN_BAD_STATE and changes nothing,
  * neither there nor in the snapshot. Registers have an index, in this order on amd64: rax rbx rcx rdx rsi rdi rbp rsp
- * r8 r9 r10 r11 r12 r13 r14 r15 rip eflags cs ss ds es fs gs orig_rax fs_base gs_base. Others, wider ones among them,
- * follow: see the next section. */
+ * r8 r9 r10 r11 r12 r13 r14 r15 rip eflags cs ss ds es fs gs orig_rax fs_base gs_base; on i386: eax ebx ecx edx esi
+ * edi ebp esp eip eflags cs ss ds es fs gs orig_eax. Others, wider ones among them, follow: see the next section. */
 REIN_API int rein_thread_registers(rein_thread *thread, rein_registers **registers);
 REIN_API void rein_registers_free(rein_registers *registers);
 
-/* Of those that fit a word: 27 on amd64. */
+/* Whose registers these are: rein_process_architecture's, unless the program has switched, by a far jump, to code of
+ * another kind (as 64-bit programs can that run 32-bit ones, wine, say). Then they are that code's: it can be stepped and has
+ * breakpoints as ever, but no calls can be made in it. A static string; NULL for NULL. */
+REIN_API const char *rein_registers_architecture(const rein_registers *registers);
+/* Of those that fit a word: 27 on amd64, 17 on i386. */
 REIN_API int rein_registers_count(const rein_registers *registers);
 /* A static string, or NULL when the index is out of range. */
 REIN_API const char *rein_registers_name(const rein_registers *registers, int index);
 /* REIN_NO_REGISTER when there is none of that name. */
 REIN_API int rein_registers_index(const rein_registers *registers, const char *name);
-/* The index of program counter, stack pointer and link register (REIN_NO_LINK_REGISTER on amd64). */
+/* The index of program counter, stack pointer and link register (REIN_NO_LINK_REGISTER on amd64 and i386). */
 REIN_API int rein_registers_pc_index(const rein_registers *registers);
 REIN_API int rein_registers_sp_index(const rein_registers *registers);
 REIN_API int rein_registers_link_index(const rein_registers *registers);
 
 REIN_API int rein_registers_get(const rein_registers *registers, int index, rein_word *value);
-/* REIN_OUT_OF_RANGE; REIN_SYSTEM when the kernel refuses the value (a segment register's, say). Setting the pc of a thread
+/* REIN_OUT_OF_RANGE; REIN_INVALID_ARGUMENT when the value is wider than the register; REIN_SYSTEM when the kernel refuses the value (a segment register's, say). Setting the pc of a thread
  * that is stopped in a system call keeps the kernel from restarting the call at the new place. */
 REIN_API int rein_registers_set(rein_registers *registers, int index, rein_word value);
 /* All at once: count must be rein_registers_count. */
@@ -612,7 +620,8 @@ REIN_API int rein_registers_set_link(rein_registers *registers, rein_word value)
 /* ---- Registers of any size -------------------------------------------------------------------------------------
  * Behind the registers above, which are in every snapshot and fit a word, come all the others that the architecture
  * can have, on amd64: st0-st7 and the x87's fctrl fstat ftag fiseg fioff foseg fooff fop, mxcsr, xmm0-xmm31,
- * ymm0-ymm31, zmm0-zmm31, k0-k7, pkru, tilecfg, tmm0-tmm7, ssp (the shadow stack's pointer). Which of them there are is
+ * ymm0-ymm31, zmm0-zmm31, k0-k7, pkru, tilecfg, tmm0-tmm7, ssp (the shadow stack's pointer); on i386 the same but for
+ * the tiles, ssp, and all numbers from 8 on. Which of them there are is
  * up to the processor, the kernel and the thread: rein_registers_present tells. xmm0, ymm0 and zmm0 are one register
  * in three widths: a write of xmm0 leaves what is above it. A register that the program has not used yet has its
  * initial value. The names and widths are gdb's: the x87's control registers have 4 bytes, of which they fill less, and
@@ -898,8 +907,8 @@ REIN_API uint64_t rein_breakpoint_hits(const rein_breakpoint *breakpoint);
 
 /* ---- Watchpoints -----------------------------------------------------------------------------------------------
  * A watchpoint tells of accesses to a few bytes of memory. It is made of the processor's debug registers: nothing is
- * changed in the program, which runs at full speed until one fires. There are few: 4 on amd64, for each thread; each
- * watches 1, 2, 4 or 8 bytes at a multiple of its size, so a range of another size or at another address takes several.
+ * changed in the program, which runs at full speed until one fires. There are few: 4 on amd64 and i386, for each thread; each
+ * watches 1, 2, 4 or (not on i386) 8 bytes at a multiple of its size, so a range of another size or at another address takes several.
  *
  * A hit is an instruction that accesses at least one of the bytes, and hits counts them exactly, whatever else happens:
  *   REIN_WATCH_WRITE       that writes there, also when what it writes is what was there (see REIN_WATCH_CHANGES)

@@ -1,6 +1,9 @@
 /* What an architecture must offer: its registers by name, its breakpoint instruction, and what the engine has to know
  * of an instruction to step it exactly. One constant struct per architecture; nothing here calls the system.
  *
+ * A machine may run programs of several (amd64 those of i386, too). Which one a program is of is told by its process, and
+ * changes with an exec; which one a thread's registers are of is told by these: a program can switch.
+ *
  * Registers travel as the kernel's own blocks (those of PTRACE_GETREGSET), so that what a set of one register does not
  * mean to change goes back bit for bit. The general ones, which each stop needs, have a fixed place to be in; the others
  * come in blocks of whatever size the kernel has. */
@@ -21,7 +24,10 @@
 #define ARCH_WATCH_SLOTS 4 /* debug registers at most that watch something; arm64 will need 32 */
 #define ARCH_WATCH_WORDS 8 /* of what the kernel takes to set them all; arm64 will need more */
 
+struct arch;
+
 struct arch_registers {
+    const struct arch *arch; /* whose they are: that of the code that the thread is in */
     uint64_t bytes[ARCH_REGISTERS_MAX / 8];
     size_t size; /* as the kernel gave it */
 };
@@ -100,7 +106,7 @@ struct arch {
     size_t trap_size;
     size_t trap_pc_offset; /* how far the pc is behind the breakpoint's address after it: x86 1, arm64 0 */
 
-    /* The general ones. */
+    /* The general ones. A value that is wider than its register is cut. */
     uint64_t (*get)(const struct arch_registers *registers, int index);
     /* Setting the pc also keeps the kernel from restarting an interrupted system call there. */
     void (*set)(struct arch_registers *registers, int index, uint64_t value);
@@ -116,7 +122,7 @@ struct arch {
     /* code: up to ARCH_INSTRUCTION_MAX bytes from the instruction's start. length (may be NULL) gets its length. */
     enum arch_instruction (*classify)(const unsigned char *code, size_t size, size_t *length);
     /* After a single-step of an instruction that pushes flags: the address of the pushed word, and the bit that the
-     * step has put there. */
+     * step has put there, which is one of the lowest 16. */
     uint64_t (*pushed_flags)(const struct arch_registers *registers, uint64_t *step_bit);
     /* Does the program use the single-step flag itself? Asked before the step. */
     bool (*uses_step_flag)(const struct arch_registers *registers);
@@ -134,6 +140,7 @@ struct arch {
      * itself. */
     void (*remake_call)(struct arch_registers *registers);
     int64_t (*call_result)(const struct arch_registers *registers); /* at the end of a call */
+    void (*set_result)(struct arch_registers *registers, int64_t result);
     /* Interrupted in a call: it is not made again, and has that result. */
     void (*end_call)(struct arch_registers *registers, int64_t result);
 
@@ -163,6 +170,16 @@ struct arch {
     void (*pass_watch)(struct arch_registers *registers);
 };
 
-extern const struct arch arch_amd64;
+static inline uint64_t arch_pc(const struct arch_registers *registers)
+{
+    return registers->arch->get(registers, registers->arch->pc_index);
+}
+
+static inline uint64_t arch_sp(const struct arch_registers *registers)
+{
+    return registers->arch->get(registers, registers->arch->sp_index);
+}
+
+extern const struct arch arch_amd64, arch_i386;
 
 #endif

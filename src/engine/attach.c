@@ -470,8 +470,10 @@ static bool finish_attach(struct attach *attach, int result)
 {
     rein_process *process = attach->process;
     process->being_taken = false;
-    if (!result)
+    if (!result) {
+        process->arch = process->os->program_arch(process->id); /* from here on each exec is told */
         *(rein_process **)attach->request.out = rein_process_ref(process);
+    }
     request_finish(&attach->request, result);
     process_unref(process);
     return true;

@@ -59,6 +59,7 @@ static rein_process *create_unborn(rein_process *parent, int id)
     }
     child->being_taken = child->unborn = true;
     child->filtered = parent->filtered;
+    child->arch = parent->arch;
     return child;
 }
 

@@ -97,7 +97,7 @@ static int access_memory(rein_process *process, uint64_t address, void *buffer, 
 /* Does memory hold a trap instruction there? 1, 0, or an error as above. */
 static int holds_trap(rein_process *process, uint64_t address)
 {
-    const struct arch *arch = process->os->arch;
+    const struct arch *arch = process->arch;
     unsigned char code[ARCH_TRAP_MAX];
     int result = access_memory(process, address, code, NULL, arch->trap_size);
     return result ? result : !memcmp(code, arch->trap, arch->trap_size);
@@ -117,7 +117,7 @@ static int explain_access(rein_process *process, uint64_t pc, int result, const 
 
 static int put_in(rein_process *process, rein_breakpoint *breakpoint, struct error *error)
 {
-    const struct arch *arch = process->os->arch;
+    const struct arch *arch = process->arch;
     if (breakpoint->in)
         return 0;
     int result = access_memory(process, breakpoint->pc, breakpoint->original, NULL, arch->trap_size);
@@ -140,7 +140,7 @@ static int take_out(rein_process *process, rein_breakpoint *breakpoint)
     int result = holds_trap(process, breakpoint->pc);
     bool done = result == 1;
     if (done)
-        result = access_memory(process, breakpoint->pc, NULL, breakpoint->original, process->os->arch->trap_size);
+        result = access_memory(process, breakpoint->pc, NULL, breakpoint->original, process->arch->trap_size);
     if (result && (done || result != -EFAULT)) {
         LOG(&process->monitor->log, REIN_LOG_WARNING, "Process %d: breakpoint at 0x%llx cannot be taken out",
             process->id, (unsigned long long)breakpoint->pc);
@@ -215,7 +215,7 @@ static void become_ghost(rein_process *process, rein_breakpoint *breakpoint)
 /* The new program is in memory a moment before the exec is told: what was put in meanwhile is in that. */
 static void take_out_of_new_image(rein_process *process, rein_breakpoint *breakpoint)
 {
-    const struct arch *arch = process->os->arch;
+    const struct arch *arch = process->arch;
     if (breakpoint->in && memcmp(breakpoint->original, arch->trap, arch->trap_size) != 0 &&
         !process->os->memory_is_gone(&process->memory)) /* else all was written to the old one */
         take_out(process, breakpoint);
@@ -264,7 +264,7 @@ void breakpoints_drop_ghosts(rein_process *process)
 
 static void clean_one(rein_process *process, const rein_breakpoint *breakpoint, struct os_memory *memory, int id)
 {
-    const struct arch *arch = process->os->arch;
+    const struct arch *arch = process->arch;
     unsigned char code[ARCH_TRAP_MAX];
     int64_t size = (int64_t)arch->trap_size;
     bool clean = false;
@@ -345,7 +345,7 @@ static void overlay_one(const struct arch *arch, rein_breakpoint *breakpoint, ui
 /* Whichever is less: looking for a breakpoint at each address, or looking at each breakpoint. */
 static void overlay(rein_process *process, uint64_t address, unsigned char *buffer, size_t size, enum overlay what)
 {
-    const struct arch *arch = process->os->arch;
+    const struct arch *arch = process->arch;
     const struct table *table = &process->breakpoints.table;
     if (size + arch->trap_size <= table->count) {
         for (uint64_t at = address - (arch->trap_size - 1); at != address + size; at++) {
@@ -379,7 +379,7 @@ void breakpoints_note_write(rein_process *process, uint64_t address, const unsig
 rein_breakpoint *breakpoint_of_trap(rein_thread *thread, uint64_t pc, uint64_t *address)
 {
     rein_process *process = thread->process;
-    const struct arch *arch = process->os->arch;
+    const struct arch *arch = process->arch;
     *address = pc - arch->trap_pc_offset;
     rein_breakpoint *breakpoint = breakpoint_find(process, *address);
     bool ghost = !breakpoint;
@@ -398,21 +398,17 @@ rein_breakpoint *breakpoint_of_trap(rein_thread *thread, uint64_t pc, uint64_t *
 
 /* ---- Getting past ---- */
 
-static uint64_t get_pc(const rein_process *process, const struct arch_registers *registers)
-{
-    return process->os->arch->get(registers, process->os->arch->pc_index);
-}
-
 /* What the instruction at the thread's pc is, the breakpoints in memory overlooked. */
-static enum arch_instruction classify(rein_thread *thread, uint64_t pc)
+static enum arch_instruction classify(rein_thread *thread, const struct arch_registers *registers)
 {
     rein_process *process = thread->process;
+    uint64_t pc = arch_pc(registers);
     unsigned char code[ARCH_INSTRUCTION_MAX];
     int64_t size = process->os->read(&process->memory, thread->id, pc, code, sizeof code);
     if (size <= 0)
         return ARCH_INSTRUCTION_UNKNOWN;
     breakpoints_hide(process, pc, code, (size_t)size);
-    return process->os->arch->classify(code, (size_t)size, NULL);
+    return registers->arch->classify(code, (size_t)size, NULL);
 }
 
 static void note_shown(rein_thread *thread, uint64_t pc, uint64_t sp)
@@ -434,13 +430,13 @@ void breakpoint_count(rein_thread *thread, rein_breakpoint *breakpoint, uint64_t
 static rein_breakpoint *shown_breakpoint(rein_thread *thread, const struct arch_registers *registers)
 {
     rein_process *process = thread->process;
-    uint64_t pc = get_pc(process, registers);
+    uint64_t pc = arch_pc(registers);
     rein_breakpoint *breakpoint = breakpoint_find(process, pc);
     if (thread->skip && thread->skip_pc == pc)
         return breakpoint;
     if (!breakpoint || !thread->look_for_added || breakpoint->added <= thread->stop_clock)
         return NULL;
-    note_shown(thread, pc, process->os->arch->get(registers, process->os->arch->sp_index));
+    note_shown(thread, pc, arch_sp(registers));
     return breakpoint;
 }
 
@@ -461,16 +457,15 @@ static rein_breakpoint *must_pass(rein_thread *thread)
     if (process->os->get_registers(thread->id, &registers))
         return NULL;
     rein_breakpoint *breakpoint =
-        steps ? breakpoint_find(process, get_pc(process, &registers)) : shown_breakpoint(thread, &registers);
+        steps ? breakpoint_find(process, arch_pc(&registers)) : shown_breakpoint(thread, &registers);
     return breakpoint && steps && !breakpoint->in ? NULL : breakpoint;
 }
 
 /* A step by request from a breakpoint that has not been shown executes its instruction: that is a hit too. */
 static void count_stepped(rein_thread *thread, const struct arch_registers *registers)
 {
-    const struct arch *arch = thread->process->os->arch;
-    uint64_t sp = arch->get(registers, arch->sp_index);
-    rein_breakpoint *breakpoint = breakpoint_find(thread->process, get_pc(thread->process, registers));
+    rein_breakpoint *breakpoint = breakpoint_find(thread->process, arch_pc(registers));
+    uint64_t sp = arch_sp(registers);
     thread->look_for_added = true;
     if (!breakpoint || shown_breakpoint(thread, registers) || breakpoint_was_shown(thread, breakpoint->pc, sp))
         return;
@@ -479,9 +474,8 @@ static void count_stepped(rein_thread *thread, const struct arch_registers *regi
 
 static enum arch_instruction prepare_step(rein_thread *thread, const struct arch_registers *registers)
 {
-    const struct arch *arch = thread->process->os->arch;
-    enum arch_instruction kind = classify(thread, get_pc(thread->process, registers));
-    thread->step_is_programs = arch->uses_step_flag(registers);
+    enum arch_instruction kind = classify(thread, registers);
+    thread->step_is_programs = registers->arch->uses_step_flag(registers);
     thread->step_pushes_flags = kind == ARCH_INSTRUCTION_PUSHES_FLAGS;
     thread->step_pops_flags = kind == ARCH_INSTRUCTION_POPS_FLAGS;
     thread->step_repeats = kind == ARCH_INSTRUCTION_REPEATED;
@@ -498,7 +492,7 @@ static bool start_pass(rein_thread *thread)
         return false;
     if (thread->state == REIN_STATE_SINGLE_STEPPING)
         count_stepped(thread, &registers);
-    rein_breakpoint *breakpoint = breakpoint_find(process, get_pc(process, &registers));
+    rein_breakpoint *breakpoint = breakpoint_find(process, arch_pc(&registers));
     if (breakpoint && breakpoint->in) {
         int result = take_out(process, breakpoint);
         if (result) {
@@ -531,7 +525,7 @@ void breakpoint_forget_shown(rein_thread *thread, int signal)
     if (!thread->skip)
         return;
     if (signal && !thread->process->os->get_registers(thread->id, &registers) &&
-        get_pc(thread->process, &registers) == thread->skip_pc) {
+        arch_pc(&registers) == thread->skip_pc) {
         if (thread->shown_count == SHOWN_MAX)
             memmove(thread->shown, thread->shown + 1, --thread->shown_count * sizeof *thread->shown);
         thread->shown[thread->shown_count++] = (struct shown){thread->skip_pc, thread->skip_sp};
@@ -571,7 +565,6 @@ static void forget_shown_at(rein_thread *thread, uint64_t pc)
 void breakpoint_step(rein_thread *thread)
 {
     rein_process *process = thread->process;
-    const struct arch *arch = process->os->arch;
     struct arch_registers registers;
     int signal = thread->step_deliver ? thread->deliver : 0;
     thread->step_pushes_flags = thread->step_pops_flags = thread->step_repeats = thread->step_is_programs = false;
@@ -580,8 +573,8 @@ void breakpoint_step(rein_thread *thread)
     bool in_call = thread_is_at_entry(thread) || (known && process->os->call_is_made_again(&registers, NULL) == 1);
     bool enters = in_call;
     if (!in_call) {
-        thread->step_from.pc = known ? arch->get(&registers, arch->pc_index) : 0;
-        thread->step_from.sp = known ? arch->get(&registers, arch->sp_index) : 0;
+        thread->step_from.pc = known ? arch_pc(&registers) : 0;
+        thread->step_from.sp = known ? arch_sp(&registers) : 0;
     }
     if (signal) {
         breakpoint_forget_shown(thread, signal);
@@ -616,7 +609,7 @@ static void forget_shown_before_step(rein_thread *thread)
 void breakpoint_step_done(rein_thread *thread, struct arch_registers *registers, bool executed)
 {
     rein_process *process = thread->process;
-    const struct arch *arch = process->os->arch;
+    const struct arch *arch = registers->arch;
     if (executed && thread->stepping == STEPPING_USER)
         forget_shown_before_step(thread);
     if (thread->step_is_programs)
@@ -626,10 +619,11 @@ void breakpoint_step_done(rein_thread *thread, struct arch_registers *registers,
         arch->clear_step_flag(registers);
         process->os->set_registers(thread->id, registers);
     }
-    uint64_t bit, word, address = arch->pushed_flags(registers, &bit);
+    uint64_t bit, address = arch->pushed_flags(registers, &bit);
+    uint16_t word;
     if (thread->step_pushes_flags && executed && !access_memory(process, address, &word, NULL, sizeof word) &&
         (word & bit)) {
-        word &= ~bit;
+        word &= (uint16_t)~bit;
         access_memory(process, address, NULL, &word, sizeof word);
     }
     thread->step_pushes_flags = false;
@@ -781,7 +775,7 @@ static int add(struct request *request)
         return error_set(&request->error, REIN_BREAKPOINT_EXISTS, "breakpoint already exists at PC 0x%llx",
                          (unsigned long long)request->address);
     unsigned char code[ARCH_TRAP_MAX];
-    int access = access_memory(process, request->address, code, NULL, process->os->arch->trap_size);
+    int access = access_memory(process, request->address, code, NULL, process->arch->trap_size);
     if (access && access != -EFAULT)
         return explain_access(process, request->address, access, "put into", &request->error);
     if (access)

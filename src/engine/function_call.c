@@ -29,6 +29,7 @@
 #include "engine/remote_call.h"
 
 struct function_call {
+    const struct arch *arch; /* of the code that the thread runs */
     struct remote_call way;
     struct function_call *outer; /* in which it was called */
     struct arch_function what;
@@ -103,15 +104,16 @@ static struct arch_block *copy_block(const struct arch_block *block)
 }
 
 /* All memory that it needs to its end: when the host is dead there is none to be had. */
-static struct function_call *make(rein_thread *thread, const struct rein_call *call, struct error *error)
+static struct function_call *make(rein_thread *thread, const struct arch *arch, const struct rein_call *call,
+                                  struct error *error)
 {
-    const struct arch *arch = thread->process->os->arch;
     struct function_call *function = calloc(1, sizeof *function);
     if (function) {
+        function->arch = arch;
         function->way.function = function;
         function->what.words = calloc(call->count + 2, sizeof *function->what.words);
         function->arguments = calloc(call->count + 1, sizeof *function->arguments);
-        function->vectors = registers_fetch(thread, arch->function_set, error);
+        function->vectors = registers_fetch(thread, arch, arch->function_set, error);
         function->scratch = function->vectors ? copy_block(function->vectors) : NULL;
     }
     if (function && function->what.words && function->arguments && function->scratch) {
@@ -171,10 +173,9 @@ static void take_books(rein_thread *thread, struct function_call *function)
     thread->in_call = thread->call_changed = thread->mask_changed = false;
 }
 
-static bool set_vectors(rein_thread *thread, const struct arch_block *block)
+static bool set_vectors(rein_thread *thread, const struct arch *arch, const struct arch_block *block)
 {
-    const struct os_backend *os = thread->process->os;
-    int result = os->set_register_set(thread->id, os->arch->function_set, block->bytes, block->size);
+    int result = thread->process->os->set_register_set(thread->id, arch->function_set, block->bytes, block->size);
     thread_check(thread, result, "cannot have its registers set for a call");
     return !result;
 }
@@ -195,11 +196,10 @@ void function_call_enter(rein_thread *thread)
 {
     rein_process *process = thread->process;
     struct function_call *function = thread->remote_call->function;
-    const struct arch *arch = process->os->arch;
     struct arch_registers registers = function->way.registers;
     memcpy(function->scratch->bytes, function->vectors->bytes, function->vectors->size);
-    arch->set_function(&registers, function->scratch, &function->what);
-    if (!remote_call_set_registers(thread, &registers) || !set_vectors(thread, function->scratch))
+    function->arch->set_function(&registers, function->scratch, &function->what);
+    if (!remote_call_set_registers(thread, &registers) || !set_vectors(thread, function->arch, function->scratch))
         return;
     thread_check(thread, process->os->set_signal_mask(thread->id, function->mask & ~SIGNAL_BIT(SIGSEGV)),
                  "cannot have its signal mask set for a call");
@@ -281,9 +281,9 @@ static void go_back(rein_thread *thread)
     thread->calls = function->outer;
     thread->mask = function->mask;
     thread->mask_changed = !os->set_signal_mask(thread->id, ~os->fault_signals);
-    set_vectors(thread, function->vectors);
+    set_vectors(thread, function->arch, function->vectors);
     if (function->lost_rest) /* as when a handler runs, which may do the same */
-        os->arch->end_call(&function->way.registers, -EINTR);
+        function->arch->end_call(&function->way.registers, -EINTR);
     thread_set_call(thread, &function->way);
     if (rein_state_is_stopped(thread->state))
         thread_change(thread, TRANSITION_CONTINUE);
@@ -350,22 +350,27 @@ void function_call_restore(rein_thread *thread)
         process_stop(thread->process);
 }
 
+static bool has_returned(const struct function_call *function, const struct arch_registers *registers)
+{
+    return registers->arch == function->arch && arch_pc(registers) == function->arch->return_address &&
+           arch_sp(registers) == function->what.sp_behind;
+}
+
 bool function_call_returns(rein_thread *thread, const struct os_event *event)
 {
     const struct os_backend *os = thread->process->os;
-    const struct arch *arch = os->arch;
     struct arch_registers registers;
     struct function_call *function = thread->calls;
     if (event->signal.code <= 0 || !(os->fault_signals & SIGNAL_BIT(event->signal.number)) ||
-        os->get_registers(thread->id, &registers) || arch->get(&registers, arch->pc_index) != arch->return_address)
+        os->get_registers(thread->id, &registers))
         return false;
-    uint64_t sp = arch->get(&registers, arch->sp_index);
-    while (function && function->what.sp_behind != sp)
+    while (function && !has_returned(function, &registers))
         function = function->outer;
     if (!function)
         return false;
     while (thread->calls != function)
         drop_innermost(thread);
+    const struct arch *arch = function->arch;
     struct arch_block *block = function->scratch;
     int size = os->get_register_set(thread->id, arch->function_set, block->bytes, block->size);
     if (size == (int)block->size) {
@@ -440,7 +445,7 @@ void function_calls_end_here(rein_thread *thread)
     thread->calls = NULL;
     thread->mask = function->mask;
     thread->mask_changed = true;
-    set_vectors(thread, function->vectors);
+    set_vectors(thread, function->arch, function->vectors);
     thread_set_call(thread, &function->way);
     remote_call_end_here(thread);
 }
@@ -470,7 +475,7 @@ bool function_calls_watch(const rein_thread *thread)
 
 void function_calls_note(rein_thread *thread, const struct arch_call *call)
 {
-    bool takes = function_calls_watch(thread) && thread->process->os->call_takes_rest(call);
+    bool takes = function_calls_watch(thread) && thread->process->os->call_takes_rest(thread->calls->arch, call);
     for (struct function_call *function = thread->calls; takes && function; function = function->outer)
         function->lost_rest = function->has_rest;
 }
@@ -571,7 +576,7 @@ static int check_places(rein_thread *thread, struct function_call *function, str
 {
     rein_process *process = thread->process;
     const struct os_backend *os = process->os;
-    const struct arch *arch = os->arch;
+    const struct arch *arch = function->arch;
     struct arch_registers registers = function->way.registers;
     struct arch_function *what = &function->what;
     if (!what->stack)
@@ -588,19 +593,33 @@ static int check_places(rein_thread *thread, struct function_call *function, str
     return 0;
 }
 
-static int check_registers(rein_thread *thread, struct error *error)
+/* NULL: error is set. */
+static const struct arch *check_registers(rein_thread *thread, struct error *error)
 {
     const struct os_backend *os = thread->process->os;
+    struct arch_registers registers;
     uint64_t word;
-    if (!os->arch->set_function)
-        return error_set(error, REIN_NOT_SUPPORTED, "functions cannot be called on %s yet", os->arch->name);
-    if (os->arch->return_stack_set != ARCH_SET_GENERAL &&
-        os->get_register_set(thread->id, os->arch->return_stack_set, &word, sizeof word) > 0)
-        return error_set(error, REIN_NOT_SUPPORTED,
-                         "Thread %d cannot call a function: it has a shadow stack, to which return addresses must be "
-                         "written, too",
-                         thread->id);
-    return 0;
+    int result = os->get_registers(thread->id, &registers);
+    const struct arch *arch = registers.arch;
+    if (result) {
+        error_set_system(error, result == -ESRCH ? REIN_NO_THREAD : REIN_SYSTEM, result,
+                         "Thread %d: registers cannot be read", thread->id);
+        return NULL;
+    }
+    if (!arch->set_function) {
+        error_set(error, REIN_NOT_SUPPORTED, "Thread %d cannot call a function: for %s code that is not built yet",
+                  thread->id, arch->name);
+        return NULL;
+    }
+    if (arch->return_stack_set != ARCH_SET_GENERAL &&
+        os->get_register_set(thread->id, arch->return_stack_set, &word, sizeof word) > 0) {
+        error_set(error, REIN_NOT_SUPPORTED,
+                  "Thread %d cannot call a function: it has a shadow stack, to which return addresses must be "
+                  "written, too",
+                  thread->id);
+        return NULL;
+    }
+    return arch;
 }
 
 static int begin(rein_thread *thread, struct function_call *function, unsigned flags, struct error *error)
@@ -610,7 +629,10 @@ static int begin(rein_thread *thread, struct function_call *function, unsigned f
         return thread_bad_state(thread, error, "cannot call a function",
                                 "its last instruction has made a fault, which it is about to get: continue it first");
     int result = remote_call_look(thread, way, error);
-    way->call.number = thread->process->os->call_numbers[OS_CALL_MUNMAP]; /* is not made */
+    static const uint64_t nothing[6] = {0};
+    if (!result &&
+        thread->process->os->known_call(function->arch, OS_CALL_MUNMAP, nothing, &way->call)) /* is not made */
+        result = error_set(error, REIN_NOT_SUPPORTED, "Thread %d cannot make a call", thread->id);
     if (!result && way->back != BACK_TO_EVENT)
         result = remote_call_check(thread, way, flags & REIN_CALL_FILTERED, error);
     if (!result)
@@ -631,9 +653,8 @@ static void run_call(struct request *request)
     const struct rein_call *call = asked->what;
     struct error *error = &request->error;
     int result = remote_call_check_state(request);
-    if (!result)
-        result = check_registers(thread, error);
-    struct function_call *function = result ? NULL : make(thread, call, error);
+    const struct arch *arch = result ? NULL : check_registers(thread, error);
+    struct function_call *function = arch ? make(thread, arch, call, error) : NULL;
     if (!function) {
         request_finish(request, error->code);
         return;

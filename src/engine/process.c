@@ -24,6 +24,7 @@ rein_process *process_create(rein_monitor *monitor, int id)
     atomic_init(&process->references, 1); /* the monitor's, given back in settle when it is over */
     process->monitor = monitor_ref(monitor);
     process->os = monitor->os;
+    atomic_init(&process->arch, monitor->os->arch); /* till it is known */
     process->id = id;
     process->event_fd = -1;
     list_init(&process->link);
@@ -155,6 +156,11 @@ void rein_process_unref(rein_process *process)
     if (process && atomic_fetch_sub(&process->handles, 1) == 1)
         drop_what_nobody_takes(process);
     process_unref(process);
+}
+
+const char *rein_process_architecture(const rein_process *process)
+{
+    return process ? process->arch->name : NULL;
 }
 
 int rein_process_id(const rein_process *process)

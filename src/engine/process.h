@@ -167,6 +167,7 @@ struct rein_process {
     atomic_bool events_are_kept; /* over, and they wait to be taken from the monitor */
     rein_monitor *monitor;       /* counted */
     const struct os_backend *os;
+    _Atomic(const struct arch *) arch; /* its program's; registers have their own, see arch.h */
     int id;
     struct list link;    /* in the monitor */
     struct list changed; /* in the monitor */
@@ -365,8 +366,9 @@ void function_calls_contradict(rein_thread *thread, uint64_t void_signals);
 void function_call_free(struct function_call *function);
 
 /* registers.c */
-/* What the stopped thread has now of that set, to be freed; NULL: error is set. */
-struct arch_block *registers_fetch(rein_thread *thread, enum arch_set set, struct error *error);
+/* What the stopped thread has now of that set, laid out as on that architecture, to be freed; NULL: error is set. */
+struct arch_block *registers_fetch(rein_thread *thread, const struct arch *arch, enum arch_set set,
+                                   struct error *error);
 
 /* event.c */
 void event_handle(rein_monitor *monitor, const struct os_event *event);

@@ -40,6 +40,8 @@ enum { FIRST_REAL_TIME = 32 }; /* the kernel's: of these each is queued */
 /* A call that somebody waits for. */
 struct asked_call {
     struct request request;
+    bool known; /* it is .which, and .call has what rein's own functions say of it: numbers are the program's */
+    enum os_call which;
     struct arch_call call;
     const struct rein_syscall_options *options;
     int64_t result;
@@ -51,7 +53,7 @@ struct asked_call {
  * looked for. */
 static bool has_breakpoint(rein_process *process, uint64_t pc)
 {
-    for (size_t i = 0; i < process->os->arch->syscall_size; i++) {
+    for (size_t i = 0; i < process->arch->syscall_size; i++) {
         if (breakpoint_find(process, pc + i))
             return true;
     }
@@ -68,7 +70,7 @@ static int search_code(uint64_t start, uint64_t end, void *arg)
 {
     const struct search *search = arg;
     rein_process *process = search->process;
-    const struct arch *arch = process->os->arch;
+    const struct arch *arch = process->arch;
     unsigned char code[8192];
     size_t wanted = arch->syscall_size;
     while (end - start >= wanted) {
@@ -91,7 +93,7 @@ static int search_code(uint64_t start, uint64_t end, void *arg)
 static uint64_t find_instruction(rein_thread *thread)
 {
     rein_process *process = thread->process;
-    const struct arch *arch = process->os->arch;
+    const struct arch *arch = process->arch;
     struct search search = {process, thread->id};
     unsigned char code[ARCH_SYSCALL_MAX];
     int64_t size = (int64_t)arch->syscall_size;
@@ -183,7 +185,7 @@ void remote_call_end_here(rein_thread *thread)
     if (call->function)
         function_call_restore(thread);
     if (call->back == BACK_TO_ENTRY || os->call_is_made_again(&call->registers, NULL) == 1)
-        os->arch->remake_call(&call->registers);
+        call->registers.arch->remake_call(&call->registers);
     os->set_registers(thread->id, &call->registers);
     if (call->back == BACK_TO_SIGNAL && thread->deliver && !thread_hold_signal(thread, &call->signal))
         thread->deliver = 0;
@@ -257,7 +259,7 @@ static void send_carrier(rein_thread *thread)
 static void come_back(rein_thread *thread)
 {
     struct remote_call *call = thread->remote_call;
-    const struct arch *arch = thread->process->os->arch;
+    const struct arch *arch = call->registers.arch;
     if (call->back == BACK_TO_ENTRY || call->repeats) {
         struct arch_registers registers = call->registers;
         struct arch_call own;
@@ -297,7 +299,7 @@ static void come_back_from_fault(rein_thread *thread, int signal)
                   "Thread %d cannot make a call now: it got signal %s for the instruction at 0x%llx", thread->id,
                   rein_signal_name(signal), (unsigned long long)call->pc);
     if (call->back == BACK_TO_ENTRY) { /* it is just before that instead */
-        thread->process->os->arch->remake_call(&call->registers);
+        call->registers.arch->remake_call(&call->registers);
         call->back = BACK_TO_EVENT;
     }
     if (!set_registers(thread, &call->registers))
@@ -314,7 +316,7 @@ static void enter(rein_thread *thread)
 {
     struct remote_call *call = thread->remote_call;
     struct arch_registers registers = call->registers;
-    thread->process->os->arch->set_call(&registers, call->pc, &call->call);
+    registers.arch->set_call(&registers, call->pc, &call->call);
     if (set_registers(thread, &registers))
         run(thread, PHASE_ENTERS, OS_RESUME_TO_SYSCALL, 0);
 }
@@ -342,7 +344,7 @@ static void make(rein_thread *thread)
     if (call->aborted || call->made) {
         if (!get_registers(thread, &registers))
             return;
-        thread->process->os->arch->drop_call(&registers);
+        registers.arch->drop_call(&registers);
         if (!set_registers(thread, &registers))
             return;
     }
@@ -358,9 +360,9 @@ static void take_result(rein_thread *thread)
     struct arch_call made;
     if (!get_registers(thread, &registers))
         return;
-    os->arch->get_call(&registers, &made);
+    registers.arch->get_call(&registers, &made);
     bool dropped = (int64_t)made.number < 0, interrupted = os->call_is_made_again(&registers, NULL) == 1;
-    int64_t result = os->arch->call_result(&registers);
+    int64_t result = registers.arch->call_result(&registers);
     if (interrupted && !call->aborted) {
         run_to_trap(thread, PHASE_ENTERS, OS_RESUME_TO_SYSCALL);
         return;
@@ -376,7 +378,6 @@ static void take_result(rein_thread *thread)
 static bool try_another_instruction(rein_thread *thread)
 {
     struct remote_call *call = thread->remote_call;
-    const struct arch *arch = thread->process->os->arch;
     struct arch_registers registers;
     uint64_t former = call->pc;
     if (!(call->pc = find_instruction(thread)) || call->pc == former) {
@@ -384,7 +385,7 @@ static bool try_another_instruction(rein_thread *thread)
         return false;
     }
     if (get_registers(thread, &registers)) {
-        arch->set(&registers, arch->pc_index, call->pc);
+        registers.arch->set(&registers, registers.arch->pc_index, call->pc);
         if (set_registers(thread, &registers))
             run(thread, call->phase, OS_RESUME_TO_SYSCALL, 0);
     }
@@ -545,7 +546,7 @@ void remote_call_go_back(rein_thread *thread)
         if (at_entry && !get_registers(thread, &registers))
             return;
         if (at_entry)
-            thread->process->os->arch->drop_call(&registers);
+            registers.arch->drop_call(&registers);
         if (!at_entry || set_registers(thread, &registers))
             run(thread, PHASE_LEAVES, OS_RESUME_TO_SYSCALL, 0);
     } else if (!signal_is_all || thread->stop == OS_EVENT_SYSCALL) {
@@ -674,6 +675,11 @@ int remote_call_check(rein_thread *thread, struct remote_call *call, bool filter
 {
     rein_process *process = thread->process;
     char why[160] = "";
+    if (call->registers.arch != process->arch)
+        return error_set(error, REIN_NOT_SUPPORTED,
+                         "Thread %d cannot make a system call: it runs code of %s in a "
+                         "program of %s",
+                         thread->id, call->registers.arch->name, process->arch->name);
     int result =
         process->os->check_call(process->id, thread->id, &call->registers, &call->call, filtered, why, sizeof why);
     if (result)
@@ -697,7 +703,7 @@ int remote_call_begin(rein_thread *thread, struct remote_call *call, struct erro
         run(thread, PHASE_LEAVES, OS_RESUME_TO_SYSCALL, 0);
     } else if (call->back == BACK_TO_ENTRY) {
         struct arch_registers registers = call->registers;
-        os->arch->drop_call(&registers);
+        registers.arch->drop_call(&registers);
         if (set_registers(thread, &registers))
             run(thread, PHASE_LEAVES, OS_RESUME_TO_SYSCALL, 0);
     } else {
@@ -729,6 +735,13 @@ static void run_syscall(struct request *request)
     int result = remote_call_check_state(request);
     if (!result && atomic_exchange(&process->cancelled, false))
         result = error_set(&request->error, REIN_CANCELLED, "the wait for process %d was cancelled", process->id);
+    if (!result && asked->known) {
+        const rein_word *arguments = asked->call.arguments;
+        int error = process->os->known_call(process->arch, asked->which, arguments, &asked->call);
+        if (error)
+            result =
+                error_set_system(&request->error, REIN_SYSTEM, error, "Thread %d cannot make that call", thread->id);
+    }
     struct remote_call *call = result ? NULL : calloc(1, sizeof *call);
     if (!result && !call)
         result = error_set(&request->error, REIN_NO_MEMORY, "no memory for a call of thread %d", thread->id);
@@ -782,24 +795,21 @@ static void monitor_fails_syscall(struct request *request)
 
 static const struct rein_syscall_options defaults = REIN_SYSCALL_OPTIONS_INIT;
 
-static int submit(rein_thread *thread, uint64_t number, const rein_word arguments[6],
+static int submit(rein_thread *thread, struct asked_call *asked, const rein_word arguments[6],
                   const struct rein_syscall_options *options, int64_t *result)
 {
-    struct asked_call asked = {
-        .request = {.run = run_syscall,
-                    .ready = syscall_ready,
-                    .give_up = give_up_syscall,
-                    .fail = monitor_fails_syscall,
-                    .process = thread->process,
-                    .thread = thread,
-                    .cancellable = true},
-        .call = {.number = number},
-        .options = options ? options : &defaults,
-    };
-    memcpy(asked.call.arguments, arguments, sizeof asked.call.arguments);
-    int limit = asked.options->timeout_ms;
-    int error = monitor_submit(thread->process->monitor, &asked.request, limit ? limit : 1);
-    *result = error ? 0 : asked.result;
+    asked->request = (struct request){.run = run_syscall,
+                                      .ready = syscall_ready,
+                                      .give_up = give_up_syscall,
+                                      .fail = monitor_fails_syscall,
+                                      .process = thread->process,
+                                      .thread = thread,
+                                      .cancellable = true};
+    asked->options = options ? options : &defaults;
+    memcpy(asked->call.arguments, arguments, sizeof asked->call.arguments);
+    int limit = asked->options->timeout_ms;
+    int error = monitor_submit(thread->process->monitor, &asked->request, limit ? limit : 1);
+    *result = error ? 0 : asked->result;
     return error;
 }
 
@@ -819,8 +829,9 @@ int rein_thread_syscall(rein_thread *thread, int number, const rein_word argumen
         return error_fail(REIN_INVALID_ARGUMENT,
                           "rein_thread_syscall: thread, arguments or result is NULL, or %d is no system call", number);
     *result = 0;
+    struct asked_call asked = {.call = {.number = (uint64_t)number}};
     int error = check_options(__func__, options);
-    return error ? error : submit(thread, (uint64_t)number, arguments, options, result);
+    return error ? error : submit(thread, &asked, arguments, options, result);
 }
 
 /* ---- Calls that are often wanted ---- */
@@ -829,10 +840,10 @@ int rein_thread_syscall(rein_thread *thread, int number, const rein_word argumen
 static int make_known(rein_thread *thread, enum os_call which, const char *name, const rein_word arguments[6],
                       const struct rein_syscall_options *options, int64_t *result)
 {
-    const struct os_backend *os = thread->process->os;
+    struct asked_call asked = {.known = true, .which = which};
     int error = check_options(name, options);
     if (!error)
-        error = submit(thread, os->call_numbers[which], arguments, options, result);
+        error = submit(thread, &asked, arguments, options, result);
     if (!error && *result < 0) {
         struct error why;
         error_set_system(&why, REIN_SYSTEM, (int)*result, "Thread %d: %s failed", thread->id, name);

@@ -98,7 +98,7 @@ static int write_registers(const rein_thread *thread, const struct arch_watch *p
 {
     const struct os_backend *os = thread->process->os;
     uint64_t words[ARCH_WATCH_WORDS];
-    os->arch->encode_watches(pieces, count, words);
+    thread->process->arch->encode_watches(pieces, count, words);
     return os->set_watches(thread->id, words);
 }
 
@@ -161,7 +161,7 @@ bool watch_pass(const rein_thread *thread, uint64_t pc, struct arch_registers *r
         const rein_watchpoint *watchpoint = thread->watched.slots[i];
         if (watchpoint->kind != REIN_WATCH_EXECUTE || watchpoint->address != pc)
             continue;
-        thread->process->os->arch->pass_watch(registers);
+        registers->arch->pass_watch(registers);
         return true;
     }
     return false;
@@ -248,7 +248,7 @@ static int check_stopped(struct request *request, const char *what)
 /* How many registers of that pool are in use for all threads, or for that one (NULL: for any one thread at most). */
 static unsigned count_used(const rein_process *process, unsigned pool, const rein_thread *thread)
 {
-    const struct arch *arch = process->os->arch;
+    const struct arch *arch = process->arch;
     unsigned common = 0, own_most = 0;
     LIST_FOR_EACH(item, &process->watchpoints.list)
     {
@@ -275,7 +275,7 @@ static unsigned count_used(const rein_process *process, unsigned pool, const rei
 static int cut(struct request *request, rein_watchpoint *watchpoint)
 {
     const rein_process *process = request->process;
-    const struct arch *arch = process->os->arch;
+    const struct arch *arch = process->arch;
     unsigned pool = arch->watch_pool[watchpoint->kind], slots = arch->watch_slots[pool];
     size_t needed = arch->split_watch(watchpoint->address, watchpoint->size, (enum arch_watch_kind)watchpoint->kind,
                                       watchpoint->pieces, ARCH_WATCH_SLOTS);

@@ -136,7 +136,17 @@ rein_thread *first_thread(rein_process *process);
 rein_thread *thread_of(rein_process *process, int id);
 size_t thread_count(rein_process *process);
 rein_word pc_of(rein_thread *thread);
+/* Registers by amd64's names; of a 32-bit program those that are half of them. */
+int register_index(const rein_registers *registers, const char *name);
 rein_word register_of(rein_thread *thread, const char *name);
+/* Bytes in a word of its program's. */
+size_t word_size(const rein_process *process);
+/* Ends the test as skipped, with the reason, if it is a 32-bit program. */
+void skip_if_32_bit(const rein_process *process, const char *reason);
+/* The number in its program of the system call that has that one here. */
+int number_in(const rein_process *process, long number);
+/* At the first instruction of a function: its first argument. */
+rein_word first_argument_of(rein_thread *thread);
 void set_register_of(rein_thread *thread, const char *name, rein_word value);
 void set_pc_of(rein_thread *thread, rein_word pc);
 enum rein_cause_kind cause_of(rein_thread *thread);

@@ -8,6 +8,8 @@ const struct os_backend os_backend = {
     .name = "linux",
 #if defined(__x86_64__)
     .arch = &arch_amd64,
+#elif defined(__i386__)
+    .arch = &arch_i386,
 #else
 #error "no table of registers for this architecture yet: see src/arch/arch.h"
 #endif
@@ -47,7 +49,7 @@ const struct os_backend os_backend = {
     .set_own_syscall = linux_set_own_syscall,
 
     .check_call = linux_check_call,
-    .call_numbers = linux_call_numbers,
+    .known_call = linux_known_call,
     .call_has_rest = linux_call_has_restart_block,
     .call_takes_rest = linux_call_uses_restart_block,
     .get_signal = linux_get_signal,
@@ -66,6 +68,7 @@ const struct os_backend os_backend = {
     .is_making_child = linux_is_making_child,
     .thread_name = linux_thread_name,
     .program_path = linux_program_path,
+    .program_arch = linux_program_arch,
     .inner_id = linux_inner_id,
     .process_of = linux_process_of,
     .is_thread_of = linux_is_thread_of,
