@@ -222,7 +222,8 @@ struct rein_attach_options {
  * few that signal(7) lists as not restarted after a stop signal; of these, the ones that were waiting without a limit
  * are restarted by rein.
  * Errors: REIN_NO_PROCESS, REIN_NOT_PERMITTED (the message says why: user, capability, Yama, dumpable, container),
- * REIN_ALREADY_TRACED (by whom), REIN_KERNEL_THREAD, REIN_SELF, REIN_TIMEOUT and REIN_CANNOT_STOP (see above),
+ * REIN_ALREADY_TRACED (by whom), REIN_KERNEL_THREAD, REIN_SELF, REIN_TIMEOUT and REIN_CANNOT_STOP (see above;
+ * REIN_TIMEOUT also without the flag, when not one thread could be taken: in the middle of an exec that lasts),
  * REIN_BAD_STATE (it is held by this monitor already), REIN_EXITED (a zombie, or it ended meanwhile).
  * After a failure everything is as before. On success the caller holds a reference to *process. */
 REIN_API int rein_attach(rein_monitor *monitor, int pid, const struct rein_attach_options *options,

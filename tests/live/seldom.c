@@ -527,6 +527,47 @@ static void P8_limit_before_all_are_found(void **state)
     assert_ends(fixture, 0);
 }
 
+static struct os_backend executing_backend;
+static atomic_bool executes;
+
+static int seize_later(int id)
+{
+    return atomic_load(&executes) ? -EINTR : os_backend.seize(id);
+}
+
+/* P8 M12: an exec that lasts: of the process nobody can be taken. That is an error, and harms nothing. */
+static void P8_M12_limit_in_an_exec(void **state)
+{
+    (void)state;
+    skip_if_lent();
+    struct fixture *fixture = start_ready("sleepers", "2", NULL);
+    struct rein_monitor_options options = REIN_MONITOR_OPTIONS_INIT;
+    struct rein_attach_options limited = REIN_ATTACH_OPTIONS_INIT;
+    rein_monitor *own = NULL;
+    rein_process *process = NULL;
+    executing_backend = os_backend;
+    executing_backend.seize = seize_later;
+    options.kind = monitor_kind();
+    set_log(&options);
+    assert_ok(monitor_create_with(&executing_backend, &options, false, &own));
+    atomic_store(&executes, true);
+    for (int strict = 0; strict < 2; strict++) {
+        limited.timeout_ms = 20;
+        limited.flags = strict ? REIN_ATTACH_STRICT : 0;
+        assert_error_says(rein_attach(own, fixture->pid, &limited, &process), REIN_TIMEOUT, "another program");
+        assert_null(process);
+    }
+    atomic_store(&executes, false);
+    assert_ok(rein_attach(own, fixture->pid, NULL, &process));
+    assert_int_equal(thread_count(process), 3);
+    assert_ok(rein_process_detach(process, 0));
+    rein_process_unref(process);
+    assert_ok(rein_monitor_close(own));
+    assert_free(fixture->pid);
+    tell(fixture);
+    assert_ends(fixture, 0);
+}
+
 static struct os_backend pending_backend;
 
 static int pending_and_more(int id, uint64_t *mask)
@@ -580,6 +621,7 @@ int main(void)
         live_test(M7_void_stop_signal_is_not_delivered),
         live_test(M7_P2_void_stop_at_a_breakpoint),
         live_test(P8_limit_before_all_are_found),
+        live_test(P8_M12_limit_in_an_exec),
         live_test(C1_M12_copy_of_the_image_before_the_last),
     };
     return live_main(tests);
