@@ -263,6 +263,8 @@ int thread_resume(rein_thread *thread, enum os_resume how, int signal)
         return result;
     }
     thread->run_count = ++thread->runs;
+    if (!thread->process->in_group_stop) /* those that have been told are over, and it cannot be late for one */
+        thread->group_stops = thread->process->group_stops;
     thread->stops_at_calls = how == OS_RESUME_TO_SYSCALL;
     thread->in_call = thread->in_call && thread->stops_at_calls; /* else its exit is not seen */
     if (thread->stop == OS_EVENT_GROUP_STOP && how != OS_RESUME_LISTEN)

@@ -568,6 +568,79 @@ static void P8_M12_limit_in_an_exec(void **state)
     assert_ends(fixture, 0);
 }
 
+static struct os_backend tardy_backend;
+static atomic_int tardy;        /* a thread whose group-stop is told late; 0: none */
+static struct os_event delayed; /* that */
+static atomic_bool is_delayed;
+
+static bool delay(const struct os_event *event)
+{
+    if (event->kind != OS_EVENT_GROUP_STOP || event->id != atomic_load(&tardy))
+        return false;
+    delayed = *event;
+    atomic_store(&is_delayed, true);
+    return true;
+}
+
+static int tardy_next(struct os_waiter *waiter, struct os_event *event)
+{
+    if (!atomic_load(&tardy) && atomic_exchange(&is_delayed, false)) {
+        *event = delayed;
+        return 1;
+    }
+    int result = os_backend.waiter_next(waiter, event);
+    return result == 1 && delay(event) ? tardy_backend.waiter_next(waiter, event) : result;
+}
+
+static int tardy_next_of(struct os_waiter *waiter, int id, struct os_event *event)
+{
+    if (atomic_load(&is_delayed) && delayed.id == id)
+        return 0;
+    int result = os_backend.waiter_next_of(waiter, id, event);
+    return result == 1 && delay(event) ? 0 : result;
+}
+
+/* M7: a thread's group-stop is heard of when all others have left it: it is no second one. */
+static void M7_group_stop_that_is_told_late(void **state)
+{
+    (void)state;
+    skip_if_lent();
+    struct fixture *fixture = start_ready("spin", "2", NULL);
+    rein_monitor *own = NULL;
+    int ids[3];
+    tardy_backend = os_backend;
+    tardy_backend.waiter_next = tardy_next;
+    tardy_backend.waiter_next_of = tardy_next_of;
+    rein_process *process = attach_with(&tardy_backend, fixture, &own);
+    assert_int_equal(proc_threads(fixture->pid, ids, 3), 3);
+    int other = ids[0] == fixture->pid ? ids[1] : ids[0];
+    set_policy(process, REIN_IGNORE);
+    assert_ok(rein_process_set_policy(process, REIN_CAUSE_GROUP_STOP, REIN_REPORT));
+    assert_ok(rein_process_continue(process));
+    for (int i = 0; i < 5; i++) {
+        atomic_store(&tardy, other);
+        assert_int_equal(kill(fixture->pid, SIGSTOP), 0);
+        expect_event(process, REIN_CAUSE_GROUP_STOP);
+        for (double limit = now() + 10; !atomic_load(&is_delayed); sleep_ms(1))
+            assert_true(now() < limit);
+        assert_int_equal(kill(fixture->pid, SIGCONT), 0);
+        await_state(fixture->pid, fixture->pid, 'S');
+        for (int k = 0; k < 3; k++) {
+            if (ids[k] != fixture->pid && ids[k] != other)
+                await_state(fixture->pid, ids[k], 'R');
+        }
+        atomic_store(&tardy, 0);
+        assert_error(rein_process_wait(process, 1), REIN_TIMEOUT); /* wakes the monitor */
+        await_state(fixture->pid, other, 'R');
+        assert_no_event(process);
+    }
+    assert_ok(rein_process_detach(process, 0));
+    rein_process_unref(process);
+    assert_ok(rein_monitor_close(own));
+    tell(fixture);
+    assert_ends(fixture, 0);
+}
+
 static struct os_backend pending_backend;
 
 static int pending_and_more(int id, uint64_t *mask)
@@ -621,6 +694,7 @@ int main(void)
         live_test(M7_void_stop_signal_is_not_delivered),
         live_test(M7_P2_void_stop_at_a_breakpoint),
         live_test(P8_limit_before_all_are_found),
+        live_test(M7_group_stop_that_is_told_late),
         live_test(P8_M12_limit_in_an_exec),
         live_test(C1_M12_copy_of_the_image_before_the_last),
     };
