@@ -370,15 +370,6 @@ static bool is_stop_signal(int number)
     return number != SIGCONT && contradicted_by(number);
 }
 
-bool thread_holds_stop(const rein_thread *thread)
-{
-    for (const struct held_signal *held = thread->held; held; held = held->next) {
-        if (is_stop_signal(held->signal.number))
-            return true;
-    }
-    return false;
-}
-
 /* A stop signal, if there is one: to queue it takes a SIGCONT away that comes in that moment. One that a thread is
  * resumed with is void if SIGCONT has come since the thread stopped, by the kernel's own care (JOBCTL_STOP_DEQUEUED in
  * kernel/signal.c). */
@@ -389,6 +380,12 @@ static struct held_signal **first_to_deliver(rein_thread *thread)
             return at;
     }
     return &thread->held;
+}
+
+bool thread_holds_stop(rein_thread *thread)
+{
+    const struct held_signal *first = *first_to_deliver(thread);
+    return first && is_stop_signal(first->signal.number);
 }
 
 int thread_take_signal(rein_thread *thread)

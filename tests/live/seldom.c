@@ -37,14 +37,22 @@ static int start_two(struct fixture **fixture)
     return ids[0] == (*fixture)->pid ? ids[1] : ids[0];
 }
 
-/* Attaches on a monitor of its own, whose kernel is that backend. */
-static rein_process *attach_with(const struct os_backend *os, struct fixture *fixture, rein_monitor **own)
+/* A monitor of the test's own, whose kernel is that backend. */
+static rein_monitor *create_with(const struct os_backend *os)
 {
     struct rein_monitor_options options = REIN_MONITOR_OPTIONS_INIT;
-    rein_process *process = NULL;
+    rein_monitor *own = NULL;
     options.kind = monitor_kind();
     set_log(&options);
-    assert_ok(monitor_create_with(os, &options, false, own));
+    assert_ok(monitor_create_with(os, &options, false, &own));
+    return own;
+}
+
+/* Attaches on such a monitor. */
+static rein_process *attach_with(const struct os_backend *os, struct fixture *fixture, rein_monitor **own)
+{
+    rein_process *process = NULL;
+    *own = create_with(os);
     assert_ok(rein_attach(*own, fixture->pid, NULL, &process));
     return process;
 }
@@ -496,17 +504,14 @@ static void P8_limit_before_all_are_found(void **state)
     (void)state;
     skip_if_lent();
     struct fixture *fixture = start_ready("spin", "3", NULL);
-    struct rein_monitor_options options = REIN_MONITOR_OPTIONS_INIT;
     struct rein_attach_options limited = REIN_ATTACH_OPTIONS_INIT;
     rein_monitor *own = NULL;
     rein_process *process = NULL;
     hiding_backend = os_backend;
     hiding_backend.for_each_thread = hide_threads;
-    options.kind = monitor_kind();
-    set_log(&options);
     limited.timeout_ms = 20;
     atomic_store(&hides, true);
-    assert_ok(monitor_create_with(&hiding_backend, &options, false, &own));
+    own = create_with(&hiding_backend);
     assert_ok(rein_attach(own, fixture->pid, &limited, &process));
     assert_int_equal(thread_count(process), 1);
     rein_word hot = address_of(fixture, "hot");
@@ -541,15 +546,12 @@ static void P8_M12_limit_in_an_exec(void **state)
     (void)state;
     skip_if_lent();
     struct fixture *fixture = start_ready("sleepers", "2", NULL);
-    struct rein_monitor_options options = REIN_MONITOR_OPTIONS_INIT;
     struct rein_attach_options limited = REIN_ATTACH_OPTIONS_INIT;
     rein_monitor *own = NULL;
     rein_process *process = NULL;
     executing_backend = os_backend;
     executing_backend.seize = seize_later;
-    options.kind = monitor_kind();
-    set_log(&options);
-    assert_ok(monitor_create_with(&executing_backend, &options, false, &own));
+    own = create_with(&executing_backend);
     atomic_store(&executes, true);
     for (int strict = 0; strict < 2; strict++) {
         limited.timeout_ms = 20;
