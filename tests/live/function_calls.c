@@ -466,7 +466,7 @@ static void I4_at_signals_in_sigsuspend(void **state)
     add_breakpoint(process, address_of(fixture, "called_float"));
     assert_ok(rein_process_continue(process));
     int seen[2] = {0, 0};
-    for (double limit = now() + LIMIT_MS / 1000.0; seen[0] < 20 || seen[1] < 20;) {
+    for (double limit = now() + LIMIT_S; seen[0] < 20 || seen[1] < 20;) {
         struct rein_event event;
         assert_true(now() < limit);
         assert_ok(rein_process_next_event(process, LIMIT_MS, &event));
@@ -843,7 +843,7 @@ static void begin_call(struct caller *caller, struct fixture *fixture, rein_thre
     *caller = (struct caller){.thread = thread, .pc = address_of(fixture, function), .argument = 100000};
     assert_ok(rein_process_write(rein_thread_process(thread), inside, &value, sizeof value, NULL));
     assert_int_equal(pthread_create(&caller->pthread, NULL, make_call, caller), 0);
-    for (double limit = now() + LIMIT_MS / 1000.0; !value; sleep_ms(1)) {
+    for (double limit = now() + LIMIT_S; !value; sleep_ms(1)) {
         assert_true(now() < limit);
         raw_read(fixture->pid, inside, &value, sizeof value);
     }

@@ -586,7 +586,7 @@ static void T1_T2_signal_in_a_step(void **state)
         assert_word(pc_of(thread), address_of(fixture, "handler"));
         assert_ok(rein_thread_continue(thread));
         /* It blocks all signals while it handles one. */
-        for (double limit = now() + 10; now() < limit;) {
+        for (double limit = now() + LIMIT_S; now() < limit;) {
             assert_ok(rein_thread_stop(thread, LIMIT_MS));
             rein_word pc = pc_of(thread), low = address_of(fixture, "hot");
             if (pc >= low && pc < low + 0x10) /* which the handler does not call */
@@ -737,7 +737,7 @@ static void T2_M7_held_stop_and_SIGCONT(void **state)
         assert_ok(rein_process_set_policy(process, REIN_CAUSE_SIGNAL, REIN_IGNORE));
         assert_ok(rein_process_read(process, counter, &before, sizeof before, NULL));
         assert_ok(rein_process_continue(process));
-        for (double limit = now() + 10; now() < limit;) {
+        for (double limit = now() + LIMIT_S; now() < limit;) {
             assert_ok(rein_process_read(process, counter, &after, sizeof after, NULL));
             if (after > before + 10)
                 break;
