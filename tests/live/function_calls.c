@@ -737,6 +737,64 @@ static void I4_in_a_group_stop(void **state)
     end_told(fixture);
 }
 
+static void run_to_signal(rein_process *process, int number)
+{
+    for (double limit = now() + LIMIT_S; now() < limit;) {
+        struct rein_event event;
+        assert_ok(rein_process_next_event(process, LIMIT_MS, &event));
+        bool found = event.cause.kind == REIN_CAUSE_SIGNAL && event.cause.signal.number == number;
+        rein_event_clear(&event);
+        if (found)
+            return;
+        assert_ok(rein_process_continue(process));
+    }
+    fail_msg("no signal %d", number);
+}
+
+/* M7, T2, I5: a stop signal that the thread is about to get behind the function, or that a step has held back, is void when
+ * SIGCONT comes meanwhile. */
+static void M7_I5_SIGCONT_in_the_function(void **state)
+{
+    (void)state;
+    struct fixture *fixture = start_ready("spin", "1", NULL);
+    rein_process *process = attach(fixture);
+    rein_word counter = address_of(fixture, "hot2_count");
+    int ids[2];
+    struct rein_call_result result;
+    assert_int_equal(proc_threads(fixture->pid, ids, 2), 2);
+    rein_thread *thread = thread_of(process, ids[0] == fixture->pid ? ids[1] : ids[0]); /* which counts */
+    add_breakpoint(process, address_of(fixture, "called_float"));
+    for (int round = 0; round < 8; round++) {
+        set_policy(process, REIN_STOP_ALL);
+        assert_int_equal(syscall(SYS_tgkill, fixture->pid, rein_thread_id(thread), SIGTSTP), 0);
+        assert_ok(rein_process_continue(process));
+        run_to_signal(process, SIGTSTP);
+        if (round % 2)
+            assert_ok(rein_thread_step(thread, 0, LIMIT_MS));
+        assert_error(try_word(thread, address_of(fixture, "called_float"), 0, NULL), REIN_CALL_STOPPED);
+        assert_int_equal(kill(fixture->pid, SIGCONT), 0);
+        assert_ok(rein_process_continue(process));
+        run_to_signal(process, SIGCONT);
+        if (round % 4 < 2) {
+            assert_ok(rein_process_continue(process));
+            assert_ok(rein_thread_call_wait(thread, LIMIT_MS, &result));
+        } else {
+            assert_ok(rein_thread_call_abandon(thread, LIMIT_MS));
+        }
+        set_policy(process, REIN_IGNORE);
+        assert_ok(rein_process_continue(process));
+        uint64_t before = 0, after = 0;
+        assert_ok(rein_process_read(process, counter, &before, sizeof before, NULL));
+        for (double limit = now() + LIMIT_S; after <= before + 10;) {
+            if (now() > limit)
+                fail_msg("round %d: it is stopped", round);
+            assert_error(rein_process_wait(process, 1), REIN_TIMEOUT);
+            assert_ok(rein_process_read(process, counter, &after, sizeof after, NULL));
+        }
+    }
+    end_told(fixture);
+}
+
 /* ---- What functions may do ---- */
 
 /* I5: threads and processes that the function makes; its own threads run while it waits for them, others if that is asked
@@ -1136,6 +1194,7 @@ int main(void)
         live_test(I5_sleeping_in_sleepers),
         live_test(I5_stops_around_the_return),
         live_test(I4_in_a_group_stop),
+        live_test(M7_I5_SIGCONT_in_the_function),
         live_test(I5_threads_and_processes),
         live_test(I5_left_by_a_jump),
         live_test(I5_killed_in_the_middle),

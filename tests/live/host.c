@@ -165,11 +165,14 @@ static void *have_children(void *arg)
             char byte;
             prctl(PR_SET_PDEATHSIG, SIGKILL); /* it would stay behind, stopped, if the host fails */
             close(go[1]);                     /* else it would wait for itself, if the host ends too soon */
-            void *memory = malloc(1000);      /* the heap is in order, whatever the monitor was doing when we forked */
+            /* The heap is in order, whatever the monitor was doing when we forked; but for the sanitizer's, which takes
+             * no care of forks. */
+            void *memory = ADDRESS_SANITIZED ? &family : malloc(1000);
             /* Not before the parent knows who we are: then its handler does. */
             if (read(go[0], &byte, 1) != 1 || !memory)
                 _exit(8);
-            free(memory);
+            if (!ADDRESS_SANITIZED)
+                free(memory);
             kill(getpid(), SIGSTOP);
             _exit(read(go[0], &byte, 1) == 1 ? 7 : 8);
         }
