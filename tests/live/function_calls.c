@@ -637,6 +637,7 @@ static void I5_sleeping_in_sleepers(void **state)
 {
     (void)state;
     struct fixture *fixture = start_ready("jumping", "sleep", NULL);
+    await_state(fixture->pid, 0, 'S');
     rein_process *process = attach(fixture);
     rein_thread *thread = first_thread(process);
     set_policy(process, REIN_IGNORE);
