@@ -31,6 +31,7 @@
 #include "engine/breakpoint.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -590,9 +591,50 @@ void breakpoint_step(rein_thread *thread)
         return;
     }
     thread->stepping = STEPPING_USER;
+    thread->takes_turn = !enters && watch_steps(thread);
     /* A step over a whole call (OS_RESUME_STEP) shows neither its entry nor its exit. */
     thread_resume(thread, enters && !signal ? syscall_resume(thread, OS_RESUME_STEP) : OS_RESUME_STEP, signal);
     thread_expect(thread);
+}
+
+/* A trap that comes while SIGTRAP is blocked has the kernel unblock it, and forget the program's handler (force_sig): a
+ * program that handles it would lose that by being stepped through its handler. So it is not blocked for the step, unless
+ * one waits that would come out. */
+static void unblock_trap(rein_thread *thread)
+{
+    const struct os_backend *os = thread->process->os;
+    const uint64_t trap = UINT64_C(1) << (SIGTRAP - 1);
+    uint64_t pending;
+    if (thread->mask_changed || os->get_signal_mask(thread->id, &thread->mask) || !(thread->mask & trap))
+        return;
+    if (!os->pending_signals(thread->id, &pending) && !(pending & trap))
+        thread->mask_changed = !os->set_signal_mask(thread->id, thread->mask & ~trap);
+}
+
+/* A step in the middle of a call ends at the call's end; what is at the pc is not executed by it. */
+enum os_resume breakpoint_step_on(rein_thread *thread)
+{
+    rein_process *process = thread->process;
+    struct arch_registers registers;
+    bool in_birth = thread->stop == OS_EVENT_CLONE || thread->stop == OS_EVENT_FORK || thread->stop == OS_EVENT_VFORK ||
+                    thread->stop == OS_EVENT_VFORK_DONE || thread->stop == OS_EVENT_SECCOMP;
+    thread->step_pushes_flags = thread->step_pops_flags = thread->step_repeats = thread->step_is_programs = false;
+    if (thread->in_call)
+        return OS_RESUME_TO_SYSCALL; /* its exit */
+    if (thread->stop == OS_EVENT_VFORK || process->os->get_registers(thread->id, &registers))
+        return OS_RESUME_RUN; /* it stops before it is back from the call; or it is dying */
+    bool enters = in_birth || process->os->call_is_made_again(&registers, NULL) == 1;
+    if (!enters)
+        enters = prepare_step(thread, &registers) == ARCH_INSTRUCTION_SYSCALL;
+    /* A filter chooses what calls stop: there a step is over the whole call. So it is where the program is to have a trap of
+     * its own behind it. */
+    if (enters && !in_birth && !process->filtered && !thread->step_is_programs)
+        return OS_RESUME_TO_SYSCALL;
+    thread->stepping = STEPPING_WATCH;
+    thread->takes_turn = !enters;
+    if (!enters && !thread->step_is_programs)
+        unblock_trap(thread);
+    return OS_RESUME_STEP;
 }
 
 /* The instruction was executed: nobody comes back to it. */
@@ -641,6 +683,8 @@ static void put_back(rein_process *process)
 static void release(rein_process *process, rein_thread *thread)
 {
     bool alone = thread->state == REIN_STATE_SINGLE_STEPPING && process->fully_stopped;
+    if (process->turns && watch_steps(thread))
+        return; /* it stays ready, till the one whose turn it is has stopped */
     if (!alone && thread->state != REIN_STATE_EXITING)
         put_back(process);
     thread_run(thread);

@@ -166,6 +166,8 @@ static void handle_signal(rein_thread *thread, const struct os_event *event)
     struct arch_registers registers;
     if (thread->stepping != STEPPING_NOT && !thread->process->os->get_registers(thread->id, &registers))
         breakpoint_step_done(thread, &registers, false);
+    if (thread->stepping == STEPPING_WATCH)
+        thread->stepping = STEPPING_NOT;
     if (thread->calls && function_call_returns(thread, event))
         return;
     thread->deliver = event->signal.number;
@@ -256,11 +258,11 @@ static void end_step(rein_thread *thread, const struct os_event *event, const st
 }
 
 /* Several may be hit by one instruction, and a callback may remove any. */
-static void show_hits(rein_thread *thread, struct watch_hits *hits)
+static void show_hits(rein_thread *thread, enum transition transition, struct watch_hits *hits)
 {
     for (unsigned i = 0; i < hits->count; i++)
         rein_watchpoint_ref(hits->causes[i].watchpoint);
-    show_all(thread, TRANSITION_WATCHPOINT, hits->causes, hits->count, NULL);
+    show_all(thread, transition, hits->causes, hits->count, NULL);
     for (unsigned i = 0; i < hits->count; i++)
         rein_cause_clear(&hits->causes[i]);
 }
@@ -273,6 +275,8 @@ static void finish_step(rein_thread *thread, const struct os_event *event, struc
     uint64_t pc = arch_pc(registers);
     bool repeats = thread->step_repeats && thread->skip && pc == thread->skip_pc;
     breakpoint_step_done(thread, registers, !event->no_delivery);
+    if (watch_steps(thread) && !is_quiet(thread))
+        watch_compare(thread, pc, hits);
     if (stepping == STEPPING_PASS) {
         if (repeats && !hits->count && thread->state == REIN_STATE_RUNNING && !is_quiet(thread)) {
             thread_resume(thread, OS_RESUME_STEP, 0); /* a repeated string instruction: one step is one repetition */
@@ -284,7 +288,7 @@ static void finish_step(rein_thread *thread, const struct os_event *event, struc
     thread->stepping = STEPPING_NOT;
     thread_restore_mask(thread);
     if (thread->step_is_programs) { /* the program steps itself: one trap for both, and it is to get its own */
-        if (stepping == STEPPING_PASS && thread->state != REIN_STATE_SINGLE_STEPPING && !hits->count) {
+        if (stepping != STEPPING_USER && thread->state != REIN_STATE_SINGLE_STEPPING && !hits->count) {
             handle_signal(thread, event);
             return;
         }
@@ -294,7 +298,7 @@ static void finish_step(rein_thread *thread, const struct os_event *event, struc
     if (hits->count && !is_quiet(thread)) {
         if (!repeats)
             thread->skip = false;
-        show_hits(thread, hits);
+        show_hits(thread, TRANSITION_WATCHPOINT, hits);
         return;
     }
     if (thread->state != REIN_STATE_SINGLE_STEPPING &&
@@ -309,7 +313,8 @@ static void finish_step(rein_thread *thread, const struct os_event *event, struc
 static bool look_at_trap(rein_thread *thread, struct arch_registers *registers, struct watch_hits *hits)
 {
     const struct os_backend *os = thread->process->os;
-    *hits = (struct watch_hits){.count = 0};
+    hits->any = hits->accessed = false;
+    hits->count = 0;
     int result = os->get_registers(thread->id, registers);
     if (!result && thread->watched_stop && watch_is_armed(&thread->watched))
         result = watch_take_hits(thread, arch_pc(registers), hits);
@@ -341,7 +346,7 @@ static void handle_watched(rein_thread *thread, const struct os_event *event)
     thread->stepping = STEPPING_NOT;
     thread_restore_mask(thread);
     if (hits.count && !is_quiet(thread))
-        show_hits(thread, &hits);
+        show_hits(thread, TRANSITION_WATCHPOINT, &hits);
     else
         event_stop_plain(thread);
 }
@@ -349,7 +354,8 @@ static void handle_watched(rein_thread *thread, const struct os_event *event)
 static void handle_stepped(rein_thread *thread, const struct os_event *event)
 {
     struct arch_registers registers;
-    struct watch_hits hits = {.count = 0};
+    struct watch_hits hits;
+    hits.count = 0;
     bool watched = thread->watched_stop && watch_is_armed(&thread->watched);
     if ((thread->stepping != STEPPING_NOT || watched) && !look_at_trap(thread, &registers, &hits))
         return;
@@ -360,7 +366,7 @@ static void handle_stepped(rein_thread *thread, const struct os_event *event)
     } else { /* one trap for both; the program gets its own when it goes on */
         thread->deliver = event->signal.number;
         hits.causes[0].signal = event->signal;
-        show_hits(thread, &hits);
+        show_hits(thread, TRANSITION_WATCHPOINT, &hits);
     }
 }
 
@@ -534,8 +540,15 @@ static void handle_exit(rein_thread *thread, const struct os_event *event, const
     if (stepped)
         breakpoint_step_done(thread, &registers, !again);
     struct rein_cause cause = {.kind = REIN_CAUSE_SYSCALL_EXIT, .syscall = thread->call};
-    if (thread->call_traced && process->traced_calls && process->traced_calls->flags & REIN_SYSCALL_EXITS)
-        show(thread, TRANSITION_SYSCALL, &cause, NULL);
+    bool shown = thread->call_traced && process->traced_calls && process->traced_calls->flags & REIN_SYSCALL_EXITS;
+    struct watch_hits hits;
+    hits.count = 0;
+    if (shown)
+        hits.causes[hits.count++] = cause;
+    if (watch_steps(thread) && !is_quiet(thread))
+        watch_compare(thread, thread->call.pc, &hits);
+    if (hits.count)
+        show_hits(thread, shown ? TRANSITION_SYSCALL : TRANSITION_WATCHPOINT, &hits);
     else if (!stepped || again || is_quiet(thread))
         event_stop_plain(thread);
     /* The instruction that was stepped ends with its call. */
@@ -598,6 +611,8 @@ void event_show_birth(rein_thread *thread, int child)
 static void handle_birth(rein_thread *thread, const struct os_event *event)
 {
     struct rein_cause cause = {.kind = REIN_CAUSE_THREAD_CREATE, .child = event->child};
+    if (thread->stepping == STEPPING_WATCH) /* over the call */
+        thread->stepping = STEPPING_NOT;
     switch (birth_told(thread, event, &cause.new_thread)) {
     case BIRTH_OF_THREAD:
         show(thread, TRANSITION_THREAD_CREATE, &cause, NULL);
