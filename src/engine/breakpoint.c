@@ -630,7 +630,7 @@ enum os_resume breakpoint_step_on(rein_thread *thread)
      * its own behind it. */
     if (enters && !in_birth && !process->filtered && !thread->step_is_programs)
         return OS_RESUME_TO_SYSCALL;
-    thread->stepping = STEPPING_WATCH;
+    thread->stepping = STEPPING_SOFTWARE;
     thread->takes_turn = !enters;
     if (!enters && !thread->step_is_programs)
         unblock_trap(thread);

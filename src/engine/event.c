@@ -166,7 +166,7 @@ static void handle_signal(rein_thread *thread, const struct os_event *event)
     struct arch_registers registers;
     if (thread->stepping != STEPPING_NOT && !thread->process->os->get_registers(thread->id, &registers))
         breakpoint_step_done(thread, &registers, false);
-    if (thread->stepping == STEPPING_WATCH)
+    if (thread->stepping == STEPPING_SOFTWARE)
         thread->stepping = STEPPING_NOT;
     if (thread->calls && function_call_returns(thread, event))
         return;
@@ -611,7 +611,7 @@ void event_show_birth(rein_thread *thread, int child)
 static void handle_birth(rein_thread *thread, const struct os_event *event)
 {
     struct rein_cause cause = {.kind = REIN_CAUSE_THREAD_CREATE, .child = event->child};
-    if (thread->stepping == STEPPING_WATCH) /* over the call */
+    if (thread->stepping == STEPPING_SOFTWARE) /* over the call */
         thread->stepping = STEPPING_NOT;
     switch (birth_told(thread, event, &cause.new_thread)) {
     case BIRTH_OF_THREAD:

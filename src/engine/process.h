@@ -24,9 +24,9 @@ enum kernel_state {
 /* Why a running thread executes only one instruction. */
 enum stepping {
     STEPPING_NOT,
-    STEPPING_USER,  /* asked for by the caller */
-    STEPPING_PASS,  /* to get past a breakpoint, see breakpoint.c */
-    STEPPING_WATCH, /* to the caller it runs; for a software watchpoint's sake, see watch.c */
+    STEPPING_USER,     /* asked for by the caller */
+    STEPPING_PASS,     /* to get past a breakpoint, see breakpoint.c */
+    STEPPING_SOFTWARE, /* to the caller it runs; for a software watchpoint's sake, see watch.c */
 };
 
 struct held_signal {

@@ -15,7 +15,7 @@
  * instruction is come to again without RF though it was hit - a breakpoint there is passed, a system call is made again
  * - RF is set here.
  *
- * SOFTWARE ones need no register: whom they watch is stepped instead of run (STEPPING_WATCH, in thread_run), one
+ * SOFTWARE ones need no register: whom they watch is stepped instead of run (STEPPING_SOFTWARE, in thread_run), one
  * instruction at a time, and the bytes are compared after each (watch_compare, in event.c's finish_step). An instruction
  * that makes a system call is run up to the call's entry, and from there to its exit, where they are compared, too: a call
  * may block. Of the threads that are stepped only one is on its way at any time (takes_turn), for of two changes that are

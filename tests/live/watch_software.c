@@ -148,8 +148,7 @@ static void N3_software_many_threads_exact(void **state)
     for (int with_breakpoint = 0; with_breakpoint < 2; with_breakpoint++) {
         struct fixture *fixture = spawn("watched", "loop", "4", "20", NULL);
         run_to_function(fixture, "main");
-        rein_breakpoint *breakpoint =
-            with_breakpoint ? count_at(fixture->process, address_of(fixture, "bump")) : NULL;
+        rein_breakpoint *breakpoint = with_breakpoint ? count_at(fixture->process, address_of(fixture, "bump")) : NULL;
         rein_watchpoint *watchpoint = count_in(fixture, "target", TARGET_SIZE, NULL);
         run_all(fixture);
         assert_int_equal(said_count(fixture, "target"), 80);
@@ -184,8 +183,7 @@ static void N3_software_kernel_writes(void **state)
         assert_ok(rein_process_set_policy(process, REIN_CAUSE_WATCHPOINT, REIN_STOP_ALL));
         if (traced)
             assert_ok(rein_process_trace_syscalls(process, REIN_SYSCALL_ENTRIES | REIN_SYSCALL_EXITS, NULL, 0));
-        rein_watchpoint *watchpoint =
-            watch_with(process, address_of(fixture, "target"), TARGET_SIZE, 0, NULL, NULL);
+        rein_watchpoint *watchpoint = watch_with(process, address_of(fixture, "target"), TARGET_SIZE, 0, NULL, NULL);
         struct rein_cause cause;
         rein_thread *thread = run_to(process, REIN_CAUSE_WATCHPOINT);
         assert_ok(rein_thread_cause(thread, &cause));
@@ -265,8 +263,7 @@ static void N3_software_repeated_string(void **state)
     struct told one = {.hits = 0};
     run_to_function(fixture, "main");
     rein_watchpoint *all = count_in(fixture, "area", 64, NULL);
-    rein_watchpoint *last =
-        watch_with(fixture->process, address_of(fixture, "area") + 63, 1, 0, note, &one);
+    rein_watchpoint *last = watch_with(fixture->process, address_of(fixture, "area") + 63, 1, 0, note, &one);
     run_all(fixture);
     assert_int_equal(rein_watchpoint_hits(all), 64);
     assert_int_equal(rein_watchpoint_hits(last), 1);
@@ -282,8 +279,7 @@ static void N3_software_removed_and_detached_in_a_storm(void **state)
         rein_process *process = attach_running(fixture);
         set_policy(process, REIN_IGNORE);
         rein_word target = address_of(fixture, "target");
-        rein_watchpoint *watchpoint =
-            watch_with(process, target, TARGET_SIZE, REIN_WATCH_WHILE_RUNNING, note, NULL);
+        rein_watchpoint *watchpoint = watch_with(process, target, TARGET_SIZE, REIN_WATCH_WHILE_RUNNING, note, NULL);
         await_hits(process, watchpoint, 5);
         if (round % 3 == 1)
             assert_ok(rein_process_stop(process, LIMIT_MS));
@@ -352,18 +348,12 @@ static void N3_software_X2_32_bit(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        live_test(N3_software_E1_arguments),
-        live_test(N3_software_C1_stop_and_values),
-        live_test(N3_software_many_threads_exact),
-        live_test(N3_software_newborn_threads),
-        live_test(N3_software_kernel_writes),
-        live_test(N3_software_fork_and_vfork),
-        live_test(N3_software_M12_exec),
-        live_test(N3_software_T1_step),
-        live_test(N3_software_repeated_string),
-        live_test(N3_software_removed_and_detached_in_a_storm),
-        live_test(N3_software_M6_unnoticed),
-        live_test(N3_software_repeated_and_breakpoint),
+        live_test(N3_software_E1_arguments),       live_test(N3_software_C1_stop_and_values),
+        live_test(N3_software_many_threads_exact), live_test(N3_software_newborn_threads),
+        live_test(N3_software_kernel_writes),      live_test(N3_software_fork_and_vfork),
+        live_test(N3_software_M12_exec),           live_test(N3_software_T1_step),
+        live_test(N3_software_repeated_string),    live_test(N3_software_removed_and_detached_in_a_storm),
+        live_test(N3_software_M6_unnoticed),       live_test(N3_software_repeated_and_breakpoint),
         live_test(N3_software_X2_32_bit),
     };
     return live_main(tests);
