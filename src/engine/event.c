@@ -107,6 +107,8 @@ static void show_all(rein_thread *thread, enum transition transition, const stru
             deciding = i;
         }
     }
+    if (transition == TRANSITION_SYSCALL && causes[deciding].kind == REIN_CAUSE_WATCHPOINT)
+        thread_change(thread, TRANSITION_WATCHPOINT); /* the call has written, and that is what stops the thread */
     set_cause(thread, &causes[deciding]);
     if (decision == STOP_ALL)
         process_stop(process);
@@ -475,19 +477,23 @@ static void handle_interrupted(rein_thread *thread, const struct os_event *event
 
 /* ---- System calls ---- */
 
-static void handle_entry(rein_thread *thread, const struct rein_syscall *call, bool asked_for)
+/* Where a filter chooses the calls, it does so at a stop of its own, which comes behind this one. again: this is it. */
+static void handle_entry(rein_thread *thread, const struct os_event *event, const struct rein_syscall *call,
+                         bool asked_for)
 {
+    bool again = thread->in_call, chosen = event->kind == OS_EVENT_SECCOMP || !thread->process->filtered;
     thread->call = *call;
     thread->call.entry_seen = true;
     thread->in_call = true;
-    thread->call_changed = false;
-    thread->call_traced = syscall_is_traced(thread);
-    if (thread->calls) {
+    thread->call_changed = again && thread->call_changed;
+    thread->call_traced = chosen && syscall_is_traced(thread);
+    if (thread->calls && !again) {
         struct arch_call made = {.number = (uint64_t)call->number};
         memcpy(made.arguments, call->args, sizeof made.arguments);
         function_calls_note(thread, &made);
     }
-    thread->call_disturbed = asked_for; /* it came too late for this stop: the call finds it */
+    thread->call_disturbed =
+        asked_for || (again && thread->call_disturbed); /* it came too late for this stop: the call finds it */
     struct rein_cause cause = {.kind = REIN_CAUSE_SYSCALL_ENTRY, .syscall = thread->call};
     if (thread->call_traced && thread->process->traced_calls->flags & REIN_SYSCALL_ENTRIES)
         show(thread, TRANSITION_SYSCALL, &cause, NULL);
@@ -572,7 +578,8 @@ static void handle_syscall(rein_thread *thread, const struct os_event *event, bo
     struct rein_syscall call;
     bool stepped = thread->stepping == STEPPING_USER;
     int result = thread->process->os->get_syscall(thread->id, thread->in_call, &stage, &call);
-    bool shown = event->kind == OS_EVENT_SECCOMP && thread->in_call; /* at its entry */
+    /* A filter of the program's own has nothing to tell about a call at whose entry it was seen. */
+    bool passed_over = event->kind == OS_EVENT_SECCOMP && thread->in_call && !thread->process->filtered;
     if (!result && event->foreign_filter)
         result = refuse_call(thread, &call);
     if (thread->stepping == STEPPING_PASS) /* the instruction of the call was to be passed */
@@ -581,10 +588,10 @@ static void handle_syscall(rein_thread *thread, const struct os_event *event, bo
     thread_restore_mask(thread);
     if (result)
         leave_unhandled(thread, result);
-    else if (shown)
+    else if (passed_over)
         event_stop_plain(thread);
     else if (stage == OS_SYSCALL_ENTRY)
-        handle_entry(thread, &call, asked_for);
+        handle_entry(thread, event, &call, asked_for);
     else
         handle_exit(thread, event, &call, asked_for, stepped);
 }

@@ -112,8 +112,9 @@ struct rein_thread {
     struct watched watched;
     bool
         trap_waits; /* it was resumed for a trap that it has executed already to come out, and executes nothing before that */
-    bool takes_turn;   /* it is resumed for one instruction, and nobody else who is watched by software meanwhile */
-    bool watched_stop; /* at the stop that it is in debug registers may have fired */
+    bool takes_turn;     /* it is resumed for one instruction, and nobody else who is watched by software meanwhile */
+    unsigned turn_steps; /* how many more it makes before others have a turn */
+    bool watched_stop;   /* at the stop that it is in debug registers may have fired */
 };
 
 /* Stopped at the entry of a system call, which is still to be made: its pc is behind the instruction, but it does not stand

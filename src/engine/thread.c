@@ -259,6 +259,7 @@ int thread_resume(rein_thread *thread, enum os_resume how, int signal)
         if (thread->stepping == STEPPING_PASS)
             breakpoint_pass_stopped(thread, false);
         thread->stepping = STEPPING_NOT;
+        thread->takes_turn = false;
         thread->deliver = signal;
         thread_check(thread, result, "cannot be resumed");
         return result;
@@ -286,9 +287,10 @@ int thread_resume(rein_thread *thread, enum os_resume how, int signal)
 
 void thread_make_ready(rein_thread *thread)
 {
+    struct list *ready = &thread->process->ready;
     /* Who clears awaits_birth calls again. */
     if (thread->kernel == KERNEL_STOPPED && !thread_is_kept(thread) && list_empty(&thread->ready))
-        list_append(&thread->process->ready, &thread->ready);
+        list_append(thread->turn_steps ? ready->next : ready, &thread->ready); /* in front: it has its turn still */
     monitor_note_change(thread->process);
 }
 

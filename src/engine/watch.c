@@ -284,6 +284,8 @@ static void compare(rein_thread *thread, uint64_t pc, rein_watchpoint *watchpoin
 
 void watch_compare(rein_thread *thread, uint64_t pc, struct watch_hits *hits)
 {
+    if (thread->process->turns) /* what is seen behind a call may be his who makes a step just now; he looks, too */
+        return;
     LIST_FOR_EACH(item, &thread->process->watchpoints.list)
     {
         rein_watchpoint *watchpoint = LIST_ENTRY(item, rein_watchpoint, link);

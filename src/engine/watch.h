@@ -82,7 +82,7 @@ struct watch_hits {
 int watch_take_hits(rein_thread *thread, uint64_t pc, struct watch_hits *hits);
 /* Is the thread to be stepped instead of running, and what is watched looked at after each step? */
 bool watch_steps(const rein_thread *thread);
-/* It has made one, or a system call, and is at pc: adds what has changed to the hits, and counts that. */
+/* It has made one, or a system call, and is at pc: adds what it has changed to the hits, and counts that. */
 void watch_compare(rein_thread *thread, uint64_t pc, struct watch_hits *hits);
 /* The caller has written to memory. */
 void watch_note_write(rein_process *process);
