@@ -24,8 +24,9 @@ enum kernel_state {
 /* Why a running thread executes only one instruction. */
 enum stepping {
     STEPPING_NOT,
-    STEPPING_USER, /* asked for by the caller */
-    STEPPING_PASS, /* to get past a breakpoint, see breakpoint.c */
+    STEPPING_USER,     /* asked for by the caller */
+    STEPPING_PASS,     /* to get past a breakpoint, see breakpoint.c */
+    STEPPING_SOFTWARE, /* to the caller it runs; for a software watchpoint's sake, see watch.c */
 };
 
 struct held_signal {
@@ -111,7 +112,9 @@ struct rein_thread {
     struct watched watched;
     bool
         trap_waits; /* it was resumed for a trap that it has executed already to come out, and executes nothing before that */
-    bool watched_stop; /* at the stop that it is in debug registers may have fired */
+    bool takes_turn;     /* it is resumed for one instruction, and nobody else who is watched by software meanwhile */
+    unsigned turn_steps; /* how many more it makes before others have a turn */
+    bool watched_stop;   /* at the stop that it is in debug registers may have fired */
 };
 
 /* Stopped at the entry of a system call, which is still to be made: its pc is behind the instruction, but it does not stand
@@ -205,6 +208,7 @@ struct rein_process {
     size_t zombies;        /* of these */
     size_t fresh;          /* threads that are, and can come to a stop */
     unsigned code_runners; /* threads that may run program code */
+    unsigned turns;        /* of these, such that take_turn */
     unsigned listeners;    /* threads in PTRACE_LISTEN, which cannot be let go as they are */
     unsigned unsettled;    /* threads that count as running to the caller, but for those that cannot be stopped now */
     struct list ready;

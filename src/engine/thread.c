@@ -31,6 +31,7 @@ static bool is_unsettled(const rein_thread *thread)
 static void account(rein_thread *thread, int sign)
 {
     thread->process->code_runners += (unsigned)(sign * may_run_code(thread));
+    thread->process->turns += (unsigned)(sign * (may_run_code(thread) && thread->takes_turn));
     thread->process->unsettled += (unsigned)(sign * is_unsettled(thread));
     thread->process->zombies += (size_t)(sign * (!thread->guest && rein_state_is_zombie(thread->state)));
     thread->process->listeners += (unsigned)(sign * (thread->kernel == KERNEL_LISTENS));
@@ -152,7 +153,7 @@ void thread_set_kernel(rein_thread *thread, enum kernel_state kernel)
     if (kernel != KERNEL_RUNS)
         thread->in_vfork = thread->stuck = false;
     if (kernel == KERNEL_STOPPED)
-        thread->interrupted = thread->interrupt_refused = thread->doubtful = thread->fresh = false;
+        thread->interrupted = thread->interrupt_refused = thread->doubtful = thread->fresh = thread->takes_turn = false;
     account(thread, +1);
     if (kernel == KERNEL_DYING) { /* behind those through which memory can be reached */
         list_remove(&thread->link);
@@ -258,6 +259,7 @@ int thread_resume(rein_thread *thread, enum os_resume how, int signal)
         if (thread->stepping == STEPPING_PASS)
             breakpoint_pass_stopped(thread, false);
         thread->stepping = STEPPING_NOT;
+        thread->takes_turn = false;
         thread->deliver = signal;
         thread_check(thread, result, "cannot be resumed");
         return result;
@@ -285,9 +287,10 @@ int thread_resume(rein_thread *thread, enum os_resume how, int signal)
 
 void thread_make_ready(rein_thread *thread)
 {
+    struct list *ready = &thread->process->ready;
     /* Who clears awaits_birth calls again. */
     if (thread->kernel == KERNEL_STOPPED && !thread_is_kept(thread) && list_empty(&thread->ready))
-        list_append(&thread->process->ready, &thread->ready);
+        list_append(thread->turn_steps ? ready->next : ready, &thread->ready); /* in front: it has its turn still */
     monitor_note_change(thread->process);
 }
 
@@ -420,9 +423,18 @@ void thread_run(rein_thread *thread)
     } else {
         int signal = thread_take_signal(thread);
         breakpoint_forget_shown(thread, signal);
-        /* Back into the group-stop, before it executes anything; if that has ended meanwhile, it runs on. */
-        bool returns = thread->out_of_group_stop && !thread->calls && !thread->process->os->interrupt(thread->id);
-        thread_resume(thread, syscall_resume(thread, OS_RESUME_RUN), signal);
+        /* Back into the group-stop, before it executes anything; if that has ended meanwhile, it runs on. One that is
+         * watched stops in front of the signal's handler: the kernel can leave the trap flag of a step in the handler's
+         * frame, if the program has just turned its own off. */
+        bool watched = watch_steps(thread);
+        bool returns = ((thread->out_of_group_stop && !thread->calls) || (watched && signal)) &&
+                       !thread->process->os->interrupt(thread->id);
+        enum os_resume how = !watched  ? syscall_resume(thread, OS_RESUME_RUN)
+                             : returns ? OS_RESUME_RUN
+                                       : breakpoint_step_on(thread);
+        thread_resume(thread, how, signal);
+        if (thread->takes_turn)
+            thread_expect(thread);
         if (returns)
             note_interrupted(thread);
     }
