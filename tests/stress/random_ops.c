@@ -398,6 +398,7 @@ enum op {
     OP_CALL,
     OP_FUNCTION,
     OP_SYSCALLS,
+    OP_WATCH,
     OP_POLICY,
     OP_LIST,
     OP_CANCEL,
@@ -407,16 +408,16 @@ enum op {
     OP_COUNT
 };
 static const char *const op_names[OP_COUNT] = {
-    "attach",   "spawn",  "detach", "kill",      "stop",       "continue",  "wait",          "events", "step",
-    "thread",   "add",    "remove", "read text", "write text", "scratch",   "registers",     "call",   "function",
-    "syscalls", "policy", "list",   "cancel",    "audit",      "sure stop", "close monitor",
+    "attach",   "spawn", "detach", "kill",      "stop",       "continue", "wait",      "events",        "step",
+    "thread",   "add",   "remove", "read text", "write text", "scratch",  "registers", "call",          "function",
+    "syscalls", "watch", "policy", "list",      "cancel",     "audit",    "sure stop", "close monitor",
 };
 /* How often each is done to a process that is held. */
 static unsigned op_weights[OP_COUNT] = {
     [OP_DETACH] = 3,  [OP_KILL] = 1,      [OP_STOP] = 10,  [OP_CONTINUE] = 30, [OP_WAIT] = 8,      [OP_EVENTS] = 10,
     [OP_STEP] = 8,    [OP_THREAD] = 10,   [OP_ADD] = 5,    [OP_REMOVE] = 4,    [OP_READ_TEXT] = 4, [OP_WRITE_TEXT] = 2,
     [OP_SCRATCH] = 4, [OP_REGISTERS] = 6, [OP_POLICY] = 5, [OP_CALL] = 8,      [OP_FUNCTION] = 8,  [OP_SYSCALLS] = 2,
-    [OP_LIST] = 4,    [OP_CANCEL] = 1,    [OP_AUDIT] = 4,  [OP_SURE_STOP] = 2,
+    [OP_WATCH] = 3,   [OP_LIST] = 4,      [OP_CANCEL] = 1, [OP_AUDIT] = 4,     [OP_SURE_STOP] = 2,
 };
 
 #define RESULTS 64 /* more than there are errors */
@@ -454,6 +455,9 @@ static bool note(struct worker *worker, const struct target *target, int result,
     case REIN_ALREADY_TRACED:
     case REIN_CLOSED:
     case REIN_CALL_STOPPED:
+    case REIN_NO_WATCHPOINT:
+    case REIN_NO_SLOT:
+    case REIN_NEVER_FIRES:
         return true;
     case REIN_SYSTEM: /* the process was killed a moment ago */
         if (strstr(rein_error_message(), "No such process"))
@@ -1111,6 +1115,40 @@ static int op_syscalls(struct worker *worker, struct target *target, rein_proces
     return result;
 }
 
+static enum rein_verdict go_on_watching(rein_thread *thread, const struct rein_cause *cause, void *arg)
+{
+    (void)thread, (void)cause, (void)arg;
+    return REIN_VERDICT_GO_ON;
+}
+
+/* Bytes that only those who trace it write to, for a while: everybody is stepped, or has debug registers in use. */
+static int op_watch(struct worker *worker, struct target *target, rein_process *process)
+{
+    struct rein_watchpoint_options options = REIN_WATCHPOINT_OPTIONS_INIT;
+    rein_thread *thread = one_in(&worker->random, 2) ? any_thread(worker, target, process) : NULL;
+    rein_watchpoint *watchpoint = NULL;
+    bool software = !one_in(&worker->random, 3);
+    options.flags = REIN_WATCH_WHILE_RUNNING | (software ? REIN_WATCH_SOFTWARE : 0);
+    options.thread = thread;
+    options.callback = go_on_watching;
+    int result = rein_process_add_watchpoint(process, scratch_address + any(&worker->random, STRESS_SCRATCH) * 64,
+                                             software ? 1 + any(&worker->random, 64) : 8, REIN_WATCH_WRITE, &options,
+                                             &watchpoint);
+    note(worker, target, result, "rein_process_add_watchpoint");
+    for (unsigned i = any(&worker->random, 10); watchpoint && i && result == 0; i--) {
+        result = one_in(&worker->random, 4) ? rein_process_stop(process, 100) : rein_process_continue(process);
+        note(worker, target, result, "continue");
+        rein_process_wait(process, (int)any(&worker->random, 5));
+    }
+    if (watchpoint) {
+        result = rein_process_remove_watchpoint(process, watchpoint, REIN_WATCH_WHILE_RUNNING);
+        note(worker, target, result, "rein_process_remove_watchpoint");
+    }
+    rein_watchpoint_unref(watchpoint);
+    rein_thread_unref(thread);
+    return result;
+}
+
 /* ---- Others ---- */
 
 static int op_events(struct worker *worker, struct target *target, rein_process *process)
@@ -1268,6 +1306,8 @@ static int operate(struct worker *worker, struct slot *slot, enum op op, struct 
         return op_function(worker, target, process);
     case OP_SYSCALLS:
         return op_syscalls(worker, target, process);
+    case OP_WATCH:
+        return op_watch(worker, target, process);
     case OP_POLICY:
         return op_policy(worker, target, process);
     case OP_LIST:
