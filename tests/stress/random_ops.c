@@ -139,6 +139,7 @@ struct target {
     atomic_bool has_exited; /* as rein says */
     atomic_int functions;   /* that are under way in it */
     atomic_bool may_lose;   /* those that are, from now on */
+    atomic_bool answers;    /* has a callback, which sees to what it makes */
     atomic_int whole_until; /* images before this one were under rein for all their life */
     struct whole_life whole[STRESS_IMAGES];
     atomic_int wholes;    /* images that have them */
@@ -328,11 +329,30 @@ static void add_whole_life(rein_process *process, struct target *target)
     atomic_store(&target->wholes, image + 1);
 }
 
+/* What a target makes runs on its own, and some of it is let go sooner or later. */
+static enum rein_verdict on_childs_event(rein_thread *thread, const struct rein_cause *cause, void *arg)
+{
+    static atomic_uint count;
+    (void)arg;
+    if (cause->new_process)
+        rein_process_set_callback(cause->new_process, on_childs_event, NULL);
+    if (atomic_fetch_add(&count, 1) % 8 == 0)
+        rein_process_detach(rein_thread_process(thread), 0);
+    return REIN_VERDICT_GO_ON;
+}
+
 static enum rein_verdict on_event(rein_thread *thread, const struct rein_cause *cause, void *arg)
 {
     struct target *target = arg;
     rein_process *process = rein_thread_process(thread);
     enum rein_state state;
+    if (cause->new_process) {
+        rein_process_set_callback(cause->new_process, on_childs_event, NULL);
+        rein_process_set_policy(cause->new_process, REIN_CAUSE_COUNT, REIN_IGNORE);
+        if (any(&target->random, 4) == 0)
+            rein_process_detach(cause->new_process, 0);
+        return REIN_VERDICT_GO_ON; /* it would be stopped, too */
+    }
     if (cause->kind == REIN_CAUSE_EXEC && target->spawned)
         add_whole_life(process, target);
     if (rein_thread_state(thread, &state) == 0 && !rein_state_is_stopped(state) &&
@@ -399,6 +419,7 @@ enum op {
     OP_FUNCTION,
     OP_SYSCALLS,
     OP_WATCH,
+    OP_FOLLOW,
     OP_POLICY,
     OP_LIST,
     OP_CANCEL,
@@ -408,16 +429,16 @@ enum op {
     OP_COUNT
 };
 static const char *const op_names[OP_COUNT] = {
-    "attach",   "spawn", "detach", "kill",      "stop",       "continue", "wait",      "events",        "step",
-    "thread",   "add",   "remove", "read text", "write text", "scratch",  "registers", "call",          "function",
-    "syscalls", "watch", "policy", "list",      "cancel",     "audit",    "sure stop", "close monitor",
+    "attach",   "spawn", "detach", "kill",      "stop",       "continue", "wait",      "events",    "step",
+    "thread",   "add",   "remove", "read text", "write text", "scratch",  "registers", "call",      "function",
+    "syscalls", "watch", "follow", "policy",    "list",       "cancel",   "audit",     "sure stop", "close monitor",
 };
 /* How often each is done to a process that is held. */
 static unsigned op_weights[OP_COUNT] = {
     [OP_DETACH] = 3,  [OP_KILL] = 1,      [OP_STOP] = 10,  [OP_CONTINUE] = 30, [OP_WAIT] = 8,      [OP_EVENTS] = 10,
     [OP_STEP] = 8,    [OP_THREAD] = 10,   [OP_ADD] = 5,    [OP_REMOVE] = 4,    [OP_READ_TEXT] = 4, [OP_WRITE_TEXT] = 2,
     [OP_SCRATCH] = 4, [OP_REGISTERS] = 6, [OP_POLICY] = 5, [OP_CALL] = 8,      [OP_FUNCTION] = 8,  [OP_SYSCALLS] = 2,
-    [OP_WATCH] = 3,   [OP_LIST] = 4,      [OP_CANCEL] = 1, [OP_AUDIT] = 4,     [OP_SURE_STOP] = 2,
+    [OP_WATCH] = 3,   [OP_FOLLOW] = 2,    [OP_LIST] = 4,   [OP_CANCEL] = 1,    [OP_AUDIT] = 4,     [OP_SURE_STOP] = 2,
 };
 
 #define RESULTS 64 /* more than there are errors */
@@ -538,8 +559,10 @@ static void op_attach(struct worker *worker, struct slot *slot, struct target *t
     pthread_rwlock_rdlock(&group->monitor_locks[index]);
     int result = rein_attach(group->monitors[index], target->pid, &options, &process);
     if (result == 0) {
-        if (one_in(&worker->random, 2))
+        bool answers = one_in(&worker->random, 2);
+        if (answers)
             rein_process_set_callback(process, on_event, target);
+        atomic_store(&target->answers, answers);
         choose_policies(worker, process, target);
         hold_process(worker, slot, target, process, (int)index);
     }
@@ -571,6 +594,7 @@ static void op_spawn(struct worker *worker, struct slot *slot, struct target *ta
     if (result == 0) {
         target->pid = rein_process_id(process);
         rein_process_set_callback(process, on_event, target);
+        atomic_store(&target->answers, true);
         choose_policies(worker, process, target);
         add_whole_life(process, target);
         hold_process(worker, slot, target, process, (int)index);
@@ -1149,6 +1173,19 @@ static int op_watch(struct worker *worker, struct target *target, rein_process *
     return result;
 }
 
+static int op_follow(struct worker *worker, struct target *target, rein_process *process)
+{
+    if (!atomic_load(&target->answers))
+        return 0;
+    unsigned flags = target->seed % 2 ? REIN_FOLLOW_BREAKPOINTS : 0;
+    if (flags)
+        atomic_store(&target->life->copies, 1);
+    int result =
+        rein_process_set_follow(process, one_in(&worker->random, 3) ? REIN_FOLLOW_PARENT : REIN_FOLLOW_BOTH, flags);
+    note(worker, target, result, "rein_process_set_follow");
+    return result;
+}
+
 /* ---- Others ---- */
 
 static int op_events(struct worker *worker, struct target *target, rein_process *process)
@@ -1308,6 +1345,8 @@ static int operate(struct worker *worker, struct slot *slot, enum op op, struct 
         return op_syscalls(worker, target, process);
     case OP_WATCH:
         return op_watch(worker, target, process);
+    case OP_FOLLOW:
+        return op_follow(worker, target, process);
     case OP_POLICY:
         return op_policy(worker, target, process);
     case OP_LIST:
