@@ -369,7 +369,9 @@ void function_calls_end_here(rein_thread *thread);
 void function_calls_lost(rein_thread *thread);
 /* A stop signal or SIGCONT has arrived, and makes void those of the other kind that wait for functions to be over. */
 void function_calls_contradict(rein_thread *thread, uint64_t arrived, uint64_t void_signals);
-void function_call_free(struct function_call *function);
+/* What is left of a thread's that nobody could bring back: its monitor was killed, or has failed. */
+void remote_call_free(rein_thread *thread);
+void function_calls_free(rein_thread *thread);
 
 /* registers.c */
 /* What the stopped thread has now of that set, laid out as on that architecture, to be freed; NULL: error is set. */

@@ -83,7 +83,8 @@ void rein_thread_unref(rein_thread *thread)
     if (!thread || atomic_fetch_sub_explicit(&thread->references, 1, memory_order_acq_rel) != 1)
         return;
     free_held(thread);
-    function_call_free(thread->ended);
+    remote_call_free(thread);
+    function_calls_free(thread);
     watch_release(thread);
     rein_cause_clear(&thread->cause);
     process_unref(thread->process);
