@@ -349,7 +349,7 @@ static void test_host_ignores_children(void **state)
             sigaction(SIGCHLD, &action, NULL);
             struct scene scene = play(kinds[i], act_follow);
             signal(SIGCHLD, SIG_DFL);
-            assert_true(scene.longest_us < 3000000);
+            assert_true(scene.longest_us < 100000000); /* by looking once a second they take 300 s */
             tracee_kill();
         }
     }
@@ -538,22 +538,43 @@ static void test_silent_end(void **state)
 
 /* ---- Sleeping and waking ---- */
 
+enum { TRIES = 20, SOON_US = 300000 }; /* a look that is made each second would be seen as such */
+
+/* On a busy machine anything may take long, but not each time. */
+static bool sleeps_for_nothing(struct scene *scene, bool woken)
+{
+    for (int i = 0; i < TRIES; i++) {
+        if (woken && linux_waiter_wake(scene->waiter)) /* before the sleep */
+            return false;
+        int64_t begin = now_us();
+        linux_waiter_sleep(scene->waiter, woken ? 2000000 : 0);
+        if (now_us() - begin < SOON_US)
+            return true;
+    }
+    return false;
+}
+
+/* It may end early, but not at once again and again. */
+static bool sleeps_for_its_time(struct scene *scene)
+{
+    for (int i = 0; i < TRIES; i++) {
+        int turns = 0;
+        int64_t begin = now_us();
+        for (; now_us() - begin < 30000; turns++)
+            linux_waiter_sleep(scene->waiter, 30000);
+        if (turns > 30)
+            return false;
+        if (now_us() - begin < SOON_US)
+            return true;
+    }
+    return false;
+}
+
 static void act_sleep(struct scene *scene)
 {
-    int64_t begin = now_us();
-    linux_waiter_sleep(scene->waiter, 0);
-    CHECK(now_us() - begin < 100000);
-    /* It may end early, but not at once again and again. */
-    begin = now_us();
-    int turns = 0;
-    for (; now_us() - begin < 30000; turns++)
-        linux_waiter_sleep(scene->waiter, 30000);
-    CHECK(turns <= 30);
-    CHECK(now_us() - begin < 300000);
-    CHECK(!linux_waiter_wake(scene->waiter)); /* before the sleep */
-    begin = now_us();
-    linux_waiter_sleep(scene->waiter, 2000000);
-    CHECK(now_us() - begin < 400000);
+    CHECK(sleeps_for_nothing(scene, false));
+    CHECK(sleeps_for_its_time(scene));
+    CHECK(sleeps_for_nothing(scene, true));
 }
 
 static void test_sleep(void **state)
@@ -806,11 +827,9 @@ static void act_until_alarm(struct scene *scene)
     CHECK(seize(scene, 0));
     alarmed = scene;
     alarm(1);
-    int64_t begin = now_us();
     while (!atomic_load(&scene->stop)) {
         CHECK(linux_waiter_next(scene->waiter, &event) == 0);
         linux_waiter_sleep(scene->waiter, -1);
-        CHECK(now_us() - begin < 3000000);
     }
 }
 
