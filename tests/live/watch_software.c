@@ -346,7 +346,7 @@ static void N3_software_beside_a_call(void **state)
     run_to_function(fixture, "main");
     rein_watchpoint *watchpoint = count_in(fixture, "target", word_size(fixture->process), &told);
     run_all(fixture);
-    assert_int_equal(rein_watchpoint_hits(watchpoint), 100);
+    assert_int_equal(rein_watchpoint_hits(watchpoint), 1000);
     assert_int_equal(told.of_others, 0);
 }
 
@@ -611,7 +611,7 @@ static void N3_software_X2_32_bit(void **state)
     check_copies("i386/rep_movs");
     check_program("i386/popf_pushf", "5");
     static const char *const modes[] = {"moment", "handler", "beside", "filter"};
-    static const unsigned hits[] = {5, 3, 100, 6};
+    static const unsigned hits[] = {5, 3, 1000, 6};
     for (int i = 0; i < 4; i++) {
         struct fixture *fixture = spawn("i386/stepped", modes[i], NULL);
         run_to_function(fixture, "main");
