@@ -781,7 +781,8 @@ REIN_API int rein_thread_close(rein_thread *thread, int descriptor, const struct
  * breakpoint, a signal, a stop by request - rein_thread_call returns REIN_CALL_STOPPED, and the call is under way: the
  * thread can be looked at, stepped, be made to call another function (which returns to this stop), and continued; then
  * rein_thread_call_wait waits for the rest of it. rein_thread_call_abandon brings it back without the result, from wherever it
- * is; whatever the function has begun is then half done, and locks that it holds stay locked. A signal that has stopped the
+ * is; whatever the function has begun is then half done, as is a handler that runs on top of it, and locks that they hold
+ * stay locked. A signal that has stopped the
  * thread in the function is delivered after that, if it was to be, but for a fault of the function's own and its abort.
  *
  * The thread returns to an address that no program can have memory at, and the SIGSEGV of that is taken for the return,

@@ -451,7 +451,7 @@ static rein_breakpoint *must_pass(rein_thread *thread)
         return NULL;
     if (!steps && thread->stop == OS_EVENT_GROUP_STOP)
         return NULL; /* it stays in the group-stop, and passes when that has ended */
-    if (steps ? thread->step_deliver : thread->deliver != 0)
+    if (thread->deliver && (!steps || thread->step_deliver))
         return NULL; /* a signal first */
     if (!steps && !thread->skip && !thread->look_for_added)
         return NULL;

@@ -831,8 +831,9 @@ static void log_event(rein_thread *thread, const struct os_event *event)
     unsigned long long pc = 0;
     if (event->kind != OS_EVENT_EXITED && !os->get_registers(event->id, &registers))
         pc = arch_pc(&registers);
-    log_line(&thread->process->monitor->log, REIN_LOG_TRACE, "Thread %d@0x%llx: %s (signal %d, child %d, from %d)",
-             event->id, pc, names[event->kind], event->signal.number, event->child, event->signal.sender_pid);
+    log_line(&thread->process->monitor->log, REIN_LOG_TRACE,
+             "Thread %d@0x%llx: %s (signal %d, child %d, from %d: %lld)", event->id, pc, names[event->kind],
+             event->signal.number, event->child, event->signal.sender_pid, (long long)event->signal.value);
 }
 
 /* A second last stop of a leader is not its own: another thread has called exec and taken its id, and was killed before that

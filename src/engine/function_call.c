@@ -92,6 +92,16 @@ void function_call_free(struct function_call *function)
     free(function);
 }
 
+void function_calls_free(rein_thread *thread)
+{
+    while (thread->calls) {
+        struct function_call *function = thread->calls;
+        thread->calls = function->outer;
+        function_call_free(function);
+    }
+    function_call_free(thread->ended);
+}
+
 static struct arch_block *copy_block(const struct arch_block *block)
 {
     struct arch_block *copy = malloc(sizeof *copy + block->size);
@@ -173,11 +183,15 @@ static void take_books(rein_thread *thread, struct function_call *function)
     thread->in_call = thread->call_changed = thread->mask_changed = false;
 }
 
-static bool set_vectors(rein_thread *thread, const struct arch *arch, const struct arch_block *block)
+static int set_vectors(rein_thread *thread, const struct arch *arch, const struct arch_block *block)
 {
-    int result = thread->process->os->set_register_set(thread->id, arch->function_set, block->bytes, block->size);
-    thread_check(thread, result, "cannot have its registers set for a call");
-    return !result;
+    return thread->process->os->set_register_set(thread->id, arch->function_set, block->bytes, block->size);
+}
+
+/* Signals that the call has held back so far are let in, and the fault that is its return. */
+static int let_signals_in(rein_thread *thread, const struct function_call *function)
+{
+    return thread->process->os->set_signal_mask(thread->id, function->mask & ~SIGNAL_BIT(SIGSEGV));
 }
 
 static void continue_others(rein_thread *thread)
@@ -199,10 +213,16 @@ void function_call_enter(rein_thread *thread)
     struct arch_registers registers = function->way.registers;
     memcpy(function->scratch->bytes, function->vectors->bytes, function->vectors->size);
     function->arch->set_function(&registers, function->scratch, &function->what);
-    if (!remote_call_set_registers(thread, &registers) || !set_vectors(thread, function->arch, function->scratch))
+    if (!remote_call_set_registers(thread, &registers))
         return;
-    thread_check(thread, process->os->set_signal_mask(thread->id, function->mask & ~SIGNAL_BIT(SIGSEGV)),
-                 "cannot have its signal mask set for a call");
+    int result = set_vectors(thread, function->arch, function->scratch);
+    if (!result)
+        result = let_signals_in(thread, function);
+    if (result) {
+        set_vectors(thread, function->arch, function->vectors);
+        remote_call_give_in(thread, result, "cannot have its registers or signal mask set for a call");
+        return;
+    }
     LOG(&process->monitor->log, REIN_LOG_TRACE, "Thread %d: calls 0x%llx", thread->id,
         (unsigned long long)function->what.pc);
     thread_set_call(thread, NULL);
@@ -281,7 +301,7 @@ static void go_back(rein_thread *thread)
     thread->calls = function->outer;
     thread->mask = function->mask;
     thread->mask_changed = !os->set_signal_mask(thread->id, ~os->fault_signals);
-    set_vectors(thread, function->arch, function->vectors);
+    thread_check(thread, set_vectors(thread, function->arch, function->vectors), "cannot have its registers back");
     if (function->lost_rest) /* as when a handler runs, which may do the same */
         function->arch->end_call(&function->way.registers, -EINTR);
     thread_set_call(thread, &function->way);
@@ -445,7 +465,7 @@ void function_calls_end_here(rein_thread *thread)
     thread->calls = NULL;
     thread->mask = function->mask;
     thread->mask_changed = true;
-    set_vectors(thread, function->arch, function->vectors);
+    thread_check(thread, set_vectors(thread, function->arch, function->vectors), "cannot have its registers back");
     thread_set_call(thread, &function->way);
     remote_call_end_here(thread);
 }
@@ -480,12 +500,20 @@ void function_calls_note(rein_thread *thread, const struct arch_call *call)
         function->lost_rest = function->has_rest;
 }
 
-void function_calls_contradict(rein_thread *thread, uint64_t void_signals)
+static void contradict(const rein_thread *thread, struct function_call *function, uint64_t arrived,
+                       uint64_t void_signals)
 {
-    for (struct function_call *function = thread->calls; function; function = function->outer) {
-        if (function->deliver && void_signals & SIGNAL_BIT(function->deliver))
-            function->deliver_is_void = true;
-    }
+    thread_drop_held(thread, &function->held, arrived);
+    if (function->deliver && void_signals & SIGNAL_BIT(function->deliver))
+        function->deliver_is_void = true;
+}
+
+void function_calls_contradict(rein_thread *thread, uint64_t arrived, uint64_t void_signals)
+{
+    if (thread->remote_call && thread->remote_call->function) /* on its way there, or back */
+        contradict(thread, thread->remote_call->function, arrived, void_signals);
+    for (struct function_call *function = thread->calls; function; function = function->outer)
+        contradict(thread, function, arrived, void_signals);
 }
 
 /* ---- The end ---- */
@@ -662,8 +690,16 @@ static void run_call(struct request *request)
     function_call_free(thread->ended);
     thread->ended = NULL;
     asked->function = function;
-    list_append(&thread->process->waiting, &request->waiting);
+    rein_monitor *monitor = thread->process->monitor;
+    bool was_open = atomic_load(&monitor->condition) == MONITOR_OPEN;
+    list_append(&thread->process->waiting, &request->waiting); /* it may be over at once */
     result = begin(thread, function, call->flags, error);
+    if (was_open &&
+        atomic_load(&monitor->condition) != MONITOR_OPEN) { /* who waits has been told: no request any more */
+        if (result)
+            function_call_free(function);
+        return;
+    }
     list_remove(&request->waiting);
     if (result) {
         function_call_free(function);

@@ -320,6 +320,8 @@ int thread_take_signal(rein_thread *thread);
 bool thread_holds_stop(rein_thread *thread);
 /* The thread has stopped with a signal: those held back that it makes void are dropped, in all threads. */
 void thread_drop_contradicted(rein_thread *thread, int signal);
+/* Of a list of signals held back, those that the set makes void. */
+void thread_drop_held(const rein_thread *thread, struct held_signal **list, uint64_t arrived);
 
 /* Before it is resumed: it is not to get a stop signal that a waiting SIGCONT has ended before it began, unless the program has
  * a handler for that. The kernel would see to it, but not when the thread is being killed by another's exec: then it
@@ -365,9 +367,11 @@ void function_calls_advance(rein_process *process);
 void function_calls_end_here(rein_thread *thread);
 /* Its program is gone, or it is. */
 void function_calls_lost(rein_thread *thread);
-/* One of that kind has arrived: those of the other kind are void. */
-void function_calls_contradict(rein_thread *thread, uint64_t void_signals);
-void function_call_free(struct function_call *function);
+/* A stop signal or SIGCONT has arrived, and makes void those of the other kind that wait for functions to be over. */
+void function_calls_contradict(rein_thread *thread, uint64_t arrived, uint64_t void_signals);
+/* What is left of a thread's that nobody could bring back: its monitor was killed, or has failed. */
+void remote_call_free(rein_thread *thread);
+void function_calls_free(rein_thread *thread);
 
 /* registers.c */
 /* What the stopped thread has now of that set, laid out as on that architecture, to be freed; NULL: error is set. */

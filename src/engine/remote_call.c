@@ -137,6 +137,14 @@ static void end_call(rein_thread *thread)
     monitor_note_change(thread->process);
 }
 
+void remote_call_free(rein_thread *thread)
+{
+    if (thread->remote_call && thread->remote_call->function)
+        function_call_free(thread->remote_call->function);
+    else
+        free(thread->remote_call);
+}
+
 void remote_call_lost(rein_thread *thread)
 {
     if (!thread->remote_call)
@@ -192,8 +200,7 @@ void remote_call_end_here(rein_thread *thread)
     end_call(thread);
 }
 
-/* It is dying, and that will be told; or the kernel is not as it must be, and all are let go. */
-static void give_in(rein_thread *thread, int result, const char *what)
+void remote_call_give_in(rein_thread *thread, int result, const char *what)
 {
     thread_check(thread, result, what);
     if (result != -ESRCH)
@@ -204,7 +211,7 @@ static bool set_registers(rein_thread *thread, const struct arch_registers *regi
 {
     int result = thread->process->os->set_registers(thread->id, registers);
     if (result)
-        give_in(thread, result, "cannot have its registers set for a call");
+        remote_call_give_in(thread, result, "cannot have its registers set for a call");
     return !result;
 }
 
@@ -217,7 +224,7 @@ static bool get_registers(rein_thread *thread, struct arch_registers *registers)
 {
     int result = thread->process->os->get_registers(thread->id, registers);
     if (result)
-        give_in(thread, result, "does not give its registers in a call");
+        remote_call_give_in(thread, result, "does not give its registers in a call");
     return !result;
 }
 
@@ -228,7 +235,7 @@ static void run(rein_thread *thread, enum phase phase, enum os_resume how, int s
     int result = thread_resume(thread, how, signal);
     thread->deliver = deliver;
     if (result && result != -ESRCH)
-        give_in(thread, result, "cannot go on with its call");
+        remote_call_give_in(thread, result, "cannot go on with its call");
     else
         thread_expect(thread);
 }
@@ -245,7 +252,7 @@ static void run_to_trap(rein_thread *thread, enum phase phase, enum os_resume ho
 {
     int result = thread_interrupt_call(thread);
     if (result)
-        give_in(thread, result, "cannot be interrupted");
+        remote_call_give_in(thread, result, "cannot be interrupted");
     else
         run(thread, phase, how, 0);
 }
@@ -284,7 +291,7 @@ static void put_signal_back(rein_thread *thread)
     struct remote_call *call = thread->remote_call;
     int result = thread->process->os->set_signal(thread->id, &call->signal);
     if (result)
-        give_in(thread, result, "cannot have its signal back");
+        remote_call_give_in(thread, result, "cannot have its signal back");
     else
         arrive(thread);
 }
@@ -717,14 +724,12 @@ static int begin(rein_thread *thread, struct remote_call *call, bool filtered, s
     int result = remote_call_look(thread, call, error);
     if (!result)
         result = remote_call_check(thread, call, filtered, error);
-    if (!result)
-        result = remote_call_begin(thread, call, error);
     if (result)
         return result;
     function_calls_note(thread, &call->call);
     LOG(&thread->process->monitor->log, REIN_LOG_TRACE, "Thread %d: makes system call %llu at 0x%llx", thread->id,
         (unsigned long long)call->call.number, (unsigned long long)call->pc);
-    return 0;
+    return remote_call_begin(thread, call, error); /* it may be over, and call gone, when this returns 0 */
 }
 
 static void run_syscall(struct request *request)

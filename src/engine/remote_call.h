@@ -56,7 +56,11 @@ bool remote_call_set_registers(rein_thread *thread, const struct arch_registers 
 /* Where it has stopped it will stay: as before as well as that can be there. */
 void remote_call_end_here(rein_thread *thread);
 
+/* It is dying, and that will be told; or the kernel is not as it must be: the thread is as it was, and all are let go. */
+void remote_call_give_in(rein_thread *thread, int result, const char *what);
+
 /* function_call.c, for remote_call.c */
+void function_call_free(struct function_call *function);
 /* It has left what it was in: into the function. */
 void function_call_enter(rein_thread *thread);
 /* It is back: the engine's books are as before. */

@@ -83,7 +83,8 @@ void rein_thread_unref(rein_thread *thread)
     if (!thread || atomic_fetch_sub_explicit(&thread->references, 1, memory_order_acq_rel) != 1)
         return;
     free_held(thread);
-    function_call_free(thread->ended);
+    remote_call_free(thread);
+    function_calls_free(thread);
     watch_release(thread);
     rein_cause_clear(&thread->cause);
     process_unref(thread->process);
@@ -324,10 +325,9 @@ static uint64_t contradicted_by(int number)
     return stops & UINT64_C(1) << (number - 1) ? UINT64_C(1) << (SIGCONT - 1) : 0;
 }
 
-/* Lets go of those held back that the set makes void. */
-static void drop_held(rein_thread *thread, uint64_t arrived)
+void thread_drop_held(const rein_thread *thread, struct held_signal **list, uint64_t arrived)
 {
-    for (struct held_signal **at = &thread->held; *at;) {
+    for (struct held_signal **at = list; *at;) {
         struct held_signal *held = *at;
         if (arrived & contradicted_by(held->signal.number)) {
             LOG(&thread->process->monitor->log, REIN_LOG_TRACE, "Thread %d: signal %d that was held back is void",
@@ -396,7 +396,8 @@ int thread_take_signal(rein_thread *thread)
     const struct os_backend *os = thread->process->os;
     int signal = thread_is_at_signal(thread) ? thread->deliver : 0;
     if (thread->held)
-        drop_held(thread, arrived_since(thread)); /* to send one would take the other, which is newer, away */
+        thread_drop_held(thread, &thread->held,
+                         arrived_since(thread)); /* to send one would take the other, which is newer, away */
     struct held_signal **at = first_to_deliver(thread), *held = *at;
     if (held && !signal && thread_is_at_signal(thread) && !os->set_signal(thread->id, &held->signal)) {
         signal = held->signal.number;
@@ -463,8 +464,8 @@ void thread_drop_contradicted(rein_thread *thread, int signal)
     LIST_FOR_EACH(item, &thread->process->threads)
     {
         rein_thread *other = LIST_ENTRY(item, rein_thread, link);
-        drop_held(other, arrived);
-        function_calls_contradict(other, contradicted_by(signal));
+        thread_drop_held(other, &other->held, arrived);
+        function_calls_contradict(other, arrived, contradicted_by(signal));
         if (other == thread)
             continue;
         if ((other->kernel == KERNEL_STOPPED || other->remote_call) && other->deliver &&

@@ -171,10 +171,10 @@ mkfifo told
 "$REIN_FIXTURES/watched" loop 2 <told >watched.out 2>&1 &
 pid=$!
 exec 8>told
-until_true 10 grep -q ready watched.out || fail "it is not ready"
+until_true 30 grep -q ready watched.out || fail "it is not ready"
 "$REIN_BINARY" trace -e watchpoint -o log -w target -p "$pid" &
 rein=$!
-until_true 20 grep -qs 'write to target' log || fail "no write is seen"
+until_true 30 grep -qs 'write to target' log || fail "no write is seen"
 kill -TERM "$rein"
 wait "$rein" || fail "rein has failed"
 is_untraced "$pid" || fail "it is still traced"

@@ -281,7 +281,7 @@ static struct before count_all(void)
 
 static void assert_nothing_leaked(struct before before)
 {
-    for (double limit = now() + 5; count_threads() > before.threads && now() < limit;)
+    for (double limit = now() + LIMIT_S; count_threads() > before.threads && now() < limit;)
         sleep_ms(1);
     struct before after = count_all();
     if (after.threads != before.threads || after.descriptors != before.descriptors ||
@@ -443,7 +443,7 @@ static void look_at(rein_process *process, rein_thread *thread, rein_word text, 
 }
 
 struct places {
-    rein_word hot, call, scratch;
+    rein_word hot, call, scratch, function;
 };
 
 static void look_at_memory(rein_process *process, const struct places *at)
@@ -463,7 +463,7 @@ static void continue_and_wait(rein_process *process)
 static struct places find_places(const struct fixture *fixture)
 {
     return (struct places){address_of(fixture, "hot"), address_of(fixture, "enter_call"),
-                           address_of(fixture, "scratch")};
+                           address_of(fixture, "scratch"), address_of(fixture, "enter_kernel")};
 }
 
 static void add(rein_process *process, rein_word pc, rein_breakpoint_callback callback)
@@ -506,6 +506,17 @@ static void make_call(rein_thread *thread)
     rein(rein_thread_syscall(thread, SYS_gettid, nothing, &options, &result));
 }
 
+/* A function, with a breakpoint in it; if it does not come back, it is abandoned. */
+static void call_function(rein_thread *thread, rein_word pc)
+{
+    struct rein_call call = REIN_CALL_INIT;
+    struct rein_call_result result;
+    call.pc = pc;
+    int error = rein(rein_thread_call(thread, &call, wait_ms(), &result));
+    if (error == REIN_CALL_STOPPED || error == REIN_TIMEOUT)
+        rein(rein_thread_call_abandon(thread, wait_ms()));
+}
+
 /* To what they are already. */
 static void change_calls(rein_process *process)
 {
@@ -543,6 +554,7 @@ static void tell_all(rein_process *process, rein_thread *thread, const struct pl
     if (hit) {
         look_at(process, hit, at->hot, at->scratch);
         make_call(hit);
+        call_function(hit, at->function);
         rein(rein_thread_step(hit, 0, wait_ms()));
         /* Two signals that steps leave pending. */
         rein(rein_process_set_policy(process, REIN_CAUSE_SIGNAL, REIN_STOP_ALL));
@@ -635,11 +647,12 @@ static int play_spawn(void)
     } else {
         pid = rein_process_id(process);
         atomic_store(&target, pid);
-        struct places at = {0, 0, 0};
+        struct places at = {0, 0, 0, 0};
         if (proc_state(pid, 0) && proc_state(pid, 0) != 'Z') {
             at.hot = address_in("checked_work", pid, "hot");
             at.call = address_in("checked_work", pid, "enter_call");
             at.scratch = address_in("checked_work", pid, "scratch");
+            at.function = address_in("checked_work", pid, "enter_kernel");
         }
         rein_thread *thread = any_thread(process);
         if (thread)
@@ -739,7 +752,7 @@ static void give_worker_up(void)
 /* Whatever has become this process's child by the death of its parent (PR_SET_CHILD_SUBREAPER) ends. */
 static void await_orphans(void)
 {
-    for (double limit = now() + 10;;) {
+    for (double limit = now() + LIMIT_S;;) {
         int id = waitpid(-1, NULL, WNOHANG);
         if (id < 0)
             return;
