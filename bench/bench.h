@@ -71,6 +71,8 @@ void floor_serve_any(uint32_t count);
 long floor_put_breakpoint(pid_t id, uint64_t address);
 /* Serves `count` hits of it the classic way: the breakpoint out, a step, in again. Only with one thread. */
 void floor_serve_breakpoint(pid_t id, uint64_t address, long original, uint32_t count);
+/* Has a stopped thread make steps until it has done what it was asked for: it is stopped again. */
+void floor_step(struct target *target);
 /* Serves `count` stops that each stop all the others too. */
 void floor_serve_stopping_all(const struct crowd *crowd, pid_t id, uint32_t count);
 
@@ -86,5 +88,6 @@ void bench_starts(void);
 void bench_peers(void);
 void bench_calls(void);
 void bench_syscalls(void);
+void bench_steps(void);
 
 #endif

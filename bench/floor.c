@@ -133,6 +133,15 @@ void floor_serve_breakpoint(pid_t id, uint64_t address, long original, uint32_t 
     }
 }
 
+void floor_step(struct target *target)
+{
+    const struct target_page *page = target->page;
+    while (atomic_load(&page->done) != atomic_load(&page->asked)) {
+        check(ptrace(PTRACE_SINGLESTEP, page->worker, NULL, NULL) == 0);
+        wait_stop(page->worker, NULL);
+    }
+}
+
 void floor_serve_stopping_all(const struct crowd *crowd, pid_t id, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++) {

@@ -196,13 +196,13 @@ static const struct {
     {"hits", bench_hits},     {"events", bench_events},     {"cycles", bench_cycles},
     {"crowds", bench_crowds}, {"requests", bench_requests}, {"memory", bench_memory},
     {"starts", bench_starts}, {"peers", bench_peers},       {"calls", bench_calls},
-    {"syscalls", bench_syscalls},
+    {"syscalls", bench_syscalls}, {"steps", bench_steps},
 };
 
 static int usage(void)
 {
     fprintf(stderr, "usage: bench [--quick] [--one-cpu] "
-                    "[hits|events|cycles|crowds|requests|memory|starts|peers|calls|syscalls]...\n");
+                    "[hits|events|cycles|crowds|requests|memory|starts|peers|calls|syscalls|steps]...\n");
     return 2;
 }
 

@@ -67,6 +67,11 @@ static void work_once(void)
     case WORK_SIGNALS:
         raise(SIGUSR1);
         break;
+    case WORK_STEPS: { /* each needs the one before it: one a cycle */
+        unsigned long number = 0;
+        __asm__ volatile(".rept %c1\n\tlea 1(%0), %0\n\t.endr" : "+r"(number) : "i"(TARGET_STEPS));
+        break;
+    }
     }
 }
 

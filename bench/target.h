@@ -14,6 +14,7 @@ enum target_work {
     WORK_TRAPS,   /* executes an int3 of its own, which a tracer has to pass over */
     WORK_CALLS,   /* asks for its parent's id, by a system call */
     WORK_SIGNALS, /* sends itself a signal, with a handler that does nothing */
+    WORK_STEPS,   /* executes TARGET_STEPS instructions, about */
 };
 
 struct target_page {
@@ -28,6 +29,6 @@ struct target_page {
     double us;                    /* for each of the last work's count */
 };
 
-enum { TARGET_BLOCK = 1 << 20 };
+enum { TARGET_BLOCK = 1 << 20, TARGET_STEPS = 2000 };
 
 #endif

@@ -947,16 +947,23 @@ REIN_API uint64_t rein_breakpoint_hits(const rein_breakpoint *breakpoint);
  *
  * WITHOUT DEBUG REGISTERS, by choice: with REIN_WATCH_SOFTWARE the threads that are watched are single-stepped while they
  * run, and the bytes are compared after each instruction and each system call. It works on every machine, takes no register,
- * and watches from 1 to 4096 bytes at any address; up to 16 such watchpoints in a process. It is SLOW: each instruction
- * costs two switches to the monitor and several system calls (some ten to hundred microseconds: the program runs ten thousand
- * times slower, or more), and of the threads that are watched only one executes an instruction at any time. A thread that
- * is in a system call keeps nobody.
+ * and watches from 1 to 4096 bytes at any address; up to 16 such watchpoints in a process. It is VERY SLOW: an instruction
+ * takes some ten to fifty microseconds, about twice what its single-step alone costs, so that a program that does nothing but
+ * compute runs a hundred thousand times slower, or more (doc/benchmarks.md). Of the threads that are watched only one
+ * executes instructions at any time, in turns of some steps. A thread that is in a system call keeps nobody.
  *   A hit is a change of the bytes that is seen: writing what was there is none. So the kind must be REIN_WATCH_WRITE. The
  * hit is told of the thread that has made the step, or the call, behind which the change is seen, with the pc behind that.
- * Its own writes are exact, one hit each (of a repeated string instruction, each repetition). What others write - the kernel
- * for a call of another thread's, another process in shared memory, a vfork child, a thread that is not watched - is told
- * of whoever is watched and makes the next step; several such changes before that are one. rein_process_write is none.
- * Memory that is unmapped has no changes, nor has it when it is mapped again. Old and new value are told up to 8 bytes.
+ * Its own writes are exact, one hit each (of a repeated string instruction, each repetition), and so are those of functions
+ * that rein_thread_call has it call. What others write - the kernel for a call of another thread's or of the caller's
+ * (rein_thread_syscall), another process in shared memory, a vfork child, a thread that is not watched - is told of whoever
+ * is watched and makes the next step; several such changes before that are one. So is what the kernel writes for a call of
+ * its own, if another thread makes a step before the call is done. rein_process_write is none. Memory that is unmapped has no
+ * changes, nor has it when it is mapped again. Old and new value are told up to 8 bytes. If the exit of a call is told that has
+ * changed the bytes, the causes are told one after the other, the exit's first; the state is that of the one that stops it.
+ *   What shows in the program: a SIGTRAP that it ignores is reset to its default action. SIGTRAP is never blocked while
+ * an instruction is stepped: one that is sent to a program that blocks it comes through. A restartable sequence (rseq(2)) is
+ * never done, for the kernel begins it again after every stop. What has to be done between two ticks of a clock, as reading one
+ * in the vDSO, is tried again until the machine is quick enough.
  *   When the MONITOR IS KILLED, or the host of the two other kinds dies, a thread that is being stepped dies of SIGTRAP. An
  * instruction that waits for a page from another thread of the program (userfaultfd(2)) waits for ever, if that
  * thread is watched, too. */
@@ -985,9 +992,9 @@ struct rein_watchpoint_options {
  * running thread is stopped for a moment, in the kernel only, and the call returns when all are watched (in a callback it
  * only begins). Errors: REIN_NO_SLOT (how many debug registers there are, are in use and would be needed is in the message;
  * or that others have them), REIN_NEVER_FIRES, REIN_BAD_ADDRESS (there is no memory, or none of the program's),
- * REIN_BAD_STATE (a thread runs), REIN_NO_THREAD, REIN_INVALID_ARGUMENT (the size is 0, or not 1 for execution, or
- * above 8 for
- * REIN_WATCH_CHANGES, or above 4096 or the kind another than REIN_WATCH_WRITE for REIN_WATCH_SOFTWARE). */
+ * REIN_BAD_STATE (a thread runs), REIN_NO_THREAD, REIN_INVALID_ARGUMENT (the size is 0, or not 1 for execution, or above 8
+ * for REIN_WATCH_CHANGES, or above 4096 or the kind another than REIN_WATCH_WRITE for REIN_WATCH_SOFTWARE). For the last
+ * REIN_NO_SLOT means that there are 16 already. */
 REIN_API int rein_process_add_watchpoint(rein_process *process, rein_word address, size_t size,
                                          enum rein_watch_kind kind, const struct rein_watchpoint_options *options,
                                          rein_watchpoint **watchpoint);

@@ -572,6 +572,24 @@ static void tell_all(rein_process *process, rein_thread *thread, const struct pl
     change_calls(process);
 }
 
+/* Single-stepped to the next hit of the breakpoint. */
+static void watch_by_software(rein_process *process, const struct places *at)
+{
+    struct rein_watchpoint_options options = REIN_WATCHPOINT_OPTIONS_INIT;
+    rein_watchpoint *watchpoint = NULL;
+    options.flags = REIN_WATCH_SOFTWARE;
+    add(process, at->hot, NULL);
+    int result = rein(rein_process_add_watchpoint(process, at->scratch, 8, REIN_WATCH_WRITE, &options, &watchpoint));
+    rein(rein_process_set_policy(process, REIN_CAUSE_BREAKPOINT, REIN_STOP_ALL));
+    continue_and_wait(process);
+    rein(rein_process_set_policy(process, REIN_CAUSE_BREAKPOINT, REIN_IGNORE));
+    rein(rein_process_stop(process, wait_ms())); /* if it still runs, for something has failed */
+    if (!result)
+        rein(rein_process_remove_watchpoint(process, watchpoint, 0));
+    rein_watchpoint_unref(watchpoint);
+    remove_at(process, at->hot);
+}
+
 /* Attach, everything, detach. */
 static void play_attach(const struct places *at)
 {
@@ -585,6 +603,7 @@ static void play_attach(const struct places *at)
         rein_thread *thread = any_thread(process);
         if (thread) {
             tell_all(process, thread, at);
+            watch_by_software(process, at);
             run_births(process);
             rein(rein_process_stop(process, wait_ms()));
         }

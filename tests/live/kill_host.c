@@ -35,11 +35,12 @@ enum occupation {
     CHANGING, /* breakpoints come and go */
     HOLDING,  /* all are stopped */
     SEPARATE, /* with a monitor of its own for the process */
+    WATCHING, /* by a software watchpoint, so that all are stepped */
     OCCUPATIONS
 };
 
-static const char *const occupation_names[OCCUPATIONS] = {"counting", "stopping", "locking", "stepping",
-                                                          "changing", "holding",  "separate"};
+static const char *const occupation_names[OCCUPATIONS] = {"counting", "stopping", "locking",  "stepping",
+                                                          "changing", "holding",  "separate", "watching"};
 
 struct host {
     struct fixture *fixture;
@@ -83,6 +84,13 @@ static void add_storm(struct host *host, rein_word pc)
     apart_ok(rein_process_add_breakpoint(storm_process, pc, &options, NULL));
 }
 
+static void add_software_watch(const struct host *host)
+{
+    struct rein_watchpoint_options options = REIN_WATCHPOINT_OPTIONS_INIT;
+    options.flags = REIN_WATCH_SOFTWARE;
+    apart_ok(rein_process_add_watchpoint(storm_process, host->hot, 8, REIN_WATCH_WRITE, &options, NULL));
+}
+
 /* One piece of its occupation. */
 static void work(struct host *host)
 {
@@ -118,6 +126,8 @@ static void be_host(void *arg)
     apart_ok(rein_attach(mine, host->fixture->pid, NULL, &storm_process));
     add_storm(host, host->hot);
     add_storm(host, host->hot2);
+    if (host->occupation == WATCHING)
+        add_software_watch(host);
     if (host->occupation == LOCKING) {
         pthread_t thread;
         apart_check(freopen("/dev/null", "w", stdout) != NULL);

@@ -1,4 +1,4 @@
-/* C1: system calls chosen by a filter in the kernel. Program: syscalls. */
+/* C1: system calls chosen by a filter in the kernel. Programs: syscalls, stepped. */
 #include "support.h"
 
 #include <linux/audit.h>
@@ -31,18 +31,24 @@ static enum rein_verdict count_calls(rein_thread *thread, const struct rein_caus
     return REIN_VERDICT_GO_ON;
 }
 
-static struct fixture *spawn_filtered_on(rein_monitor *on, const struct rein_syscall_id *ids, size_t count,
-                                         const char *how, const char *second, const char *third)
+static struct fixture *spawn_program_filtered(rein_monitor *on, const struct rein_syscall_id *ids, size_t count,
+                                              char *const argv[])
 {
     struct rein_spawn_options options = REIN_SPAWN_OPTIONS_INIT;
     void *filter;
-    char *const argv[] = {(char *)"syscalls", (char *)how, (char *)second, (char *)third, NULL};
     assert_int_equal(rein_seccomp_filter(ids, count, &filter, &options.filter_count), 0);
     options.filter = filter;
-    struct fixture *fixture = spawn_with(on, &options, "syscalls", argv);
+    struct fixture *fixture = spawn_with(on, &options, argv[0], argv);
     rein_seccomp_filter_free(filter);
     set_policy(fixture->process, REIN_IGNORE);
     return fixture;
+}
+
+static struct fixture *spawn_filtered_on(rein_monitor *on, const struct rein_syscall_id *ids, size_t count,
+                                         const char *how, const char *second, const char *third)
+{
+    char *const argv[] = {(char *)"syscalls", (char *)how, (char *)second, (char *)third, NULL};
+    return spawn_program_filtered(on, ids, count, argv);
 }
 
 static struct fixture *spawn_filtered(const char *how, const char *second, const char *third, struct counts *counts)
@@ -227,6 +233,53 @@ static void C1_bad_filters(void **state)
     rein_seccomp_filter_free(NULL);
 }
 
+/* Watched by single-steps from its main on: the symbol's first bytes. */
+static rein_watchpoint *watch_from_main(struct fixture *fixture, const char *symbol, size_t size)
+{
+    struct rein_watchpoint_options options = REIN_WATCHPOINT_OPTIONS_INIT;
+    rein_watchpoint *watchpoint = NULL;
+    rein_process *process = fixture->process;
+    rein_word pc = address_of(fixture, "main");
+    assert_ok(rein_process_set_policy(process, REIN_CAUSE_BREAKPOINT, REIN_STOP_ALL));
+    add_breakpoint(process, pc);
+    run_to(process, REIN_CAUSE_BREAKPOINT);
+    assert_ok(rein_process_remove_breakpoint(process, pc, 0));
+    options.flags = REIN_WATCH_SOFTWARE;
+    assert_ok(rein_process_add_watchpoint(process, address_of(fixture, symbol), size, REIN_WATCH_WRITE, &options,
+                                          &watchpoint));
+    later_unref_watchpoint(watchpoint);
+    return watchpoint;
+}
+
+/* N3: threads that are stepped make calls as others do: all are asked for, and the filter stops at one. */
+static void C1_N3_filter_and_software_watch(void **state)
+{
+    (void)state;
+    static struct counts counts;
+    struct fixture *fixture = spawn_filtered_on(monitor, &getppid_id, 1, "threads", "2", "10");
+    watch_from_main(fixture, "main", 8);
+    assert_ok(rein_process_set_callback(fixture->process, count_calls, &counts));
+    assert_ok(rein_process_trace_syscalls(fixture->process, REIN_SYSCALL_ENTRIES | REIN_SYSCALL_EXITS, NULL, 0));
+    assert_ok(rein_process_continue(fixture->process));
+    end_well(fixture);
+    assert_int_equal(counts.entries, 22);
+    assert_int_equal(counts.exits, 22);
+    assert_int_equal(counts.others, 0);
+    assert_int_equal(counts.not_paired, 0);
+}
+
+/* N3, M7: a program that handles SIGTRAP makes calls while it is blocked. */
+static void C1_N3_filter_and_handler_of_traps(void **state)
+{
+    (void)state;
+    char *const argv[] = {(char *)"stepped", (char *)"handler", NULL};
+    struct fixture *fixture = spawn_program_filtered(monitor, &getppid_id, 1, argv);
+    rein_watchpoint *watchpoint = watch_from_main(fixture, "target", 8);
+    assert_ok(rein_process_continue(fixture->process));
+    end_well(fixture);
+    assert_int_equal(rein_watchpoint_hits(watchpoint), 3);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -234,6 +287,8 @@ int main(void)
         live_test(C1_less_than_the_filter_stops),
         live_test(C1_filter_with_skips_and_breakpoints),
         live_test(C1_filter_and_steps),
+        live_test(C1_N3_filter_and_software_watch),
+        live_test(C1_N3_filter_and_handler_of_traps),
         live_test(C1_filter_and_children),
         live_test(C1_filters_of_its_own),
         live_test(C1_filter_binds),

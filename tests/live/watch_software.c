@@ -346,7 +346,7 @@ static void N3_software_beside_a_call(void **state)
     run_to_function(fixture, "main");
     rein_watchpoint *watchpoint = count_in(fixture, "target", word_size(fixture->process), &told);
     run_all(fixture);
-    assert_int_equal(rein_watchpoint_hits(watchpoint), 100);
+    assert_int_equal(rein_watchpoint_hits(watchpoint), 1000);
     assert_int_equal(told.of_others, 0);
 }
 
@@ -582,6 +582,62 @@ static void N3_software_crowd(void **state)
     assert_int_equal(rein_watchpoint_hits(watchpoint), 120);
 }
 
+struct program {
+    const char *name, *arguments[2];
+};
+
+/* Stepped from where they wait to begin, with a breakpoint that they count, too. */
+static void check_programs(const struct program *programs, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct fixture *fixture =
+            start_waiting(programs[i].name, programs[i].arguments[0], programs[i].arguments[1], NULL);
+        attach(fixture);
+        rein_watchpoint *watchpoint = count_in(fixture, "main", 8, NULL);
+        rein_breakpoint *breakpoint = count_at(fixture->process, address_of(fixture, "hot"));
+        for (int words = 0; words < 4; words++) /* for each time that it waits */
+            tell(fixture);
+        run_all(fixture);
+        assert_int_equal(rein_watchpoint_hits(watchpoint), 0);
+        assert_int_equal(rein_breakpoint_hits(breakpoint), said_count(fixture, "hot"));
+    }
+}
+
+static void N3_software_M7_signals(void **state)
+{
+    (void)state;
+    static const struct program programs[] = {{"rt_signals", {"10", "2"}}, {"sigtrap_blocked", {"3", NULL}}};
+    check_programs(programs, sizeof programs / sizeof *programs);
+}
+
+static void N3_software_M7_faults_and_restarts(void **state)
+{
+    (void)state;
+    static const struct program programs[] = {{"faults", {"1", "2"}}, {"eintr_epoll", {"2", NULL}}};
+    check_programs(programs, sizeof programs / sizeof *programs);
+}
+
+static void N3_software_M7_storm(void **state)
+{
+    (void)state;
+    static const struct program programs[] = {{"signals_storm", {"2", "3"}}, {"mutexes", {"2", "3"}}};
+    check_programs(programs, sizeof programs / sizeof *programs);
+}
+
+static void N3_software_M12_children(void **state)
+{
+    (void)state;
+    static const struct program programs[] = {{"vfork_loop", {"1", "2"}}, {"fork_loop", {"1", "2"}}};
+    check_programs(programs, sizeof programs / sizeof *programs);
+}
+
+static void N3_software_M12_spawned(void **state)
+{
+    (void)state;
+    static const struct program programs[] = {{"posix_spawn_loop", {"1", "2"}}};
+    check_programs(programs, sizeof programs / sizeof *programs);
+}
+
 /* X2: 32-bit programs; and repeated instructions with a breakpoint at them, in several threads. */
 static void check_copies(const char *name)
 {
@@ -611,7 +667,7 @@ static void N3_software_X2_32_bit(void **state)
     check_copies("i386/rep_movs");
     check_program("i386/popf_pushf", "5");
     static const char *const modes[] = {"moment", "handler", "beside", "filter"};
-    static const unsigned hits[] = {5, 3, 100, 6};
+    static const unsigned hits[] = {5, 3, 1000, 6};
     for (int i = 0; i < 4; i++) {
         struct fixture *fixture = spawn("i386/stepped", modes[i], NULL);
         run_to_function(fixture, "main");
@@ -647,6 +703,11 @@ int main(void)
         live_test(N3_software_I5_calls),
         live_test(N3_software_and_hardware),
         live_test(N3_software_crowd),
+        live_test(N3_software_M7_signals),
+        live_test(N3_software_M7_faults_and_restarts),
+        live_test(N3_software_M7_storm),
+        live_test(N3_software_M12_children),
+        live_test(N3_software_M12_spawned),
         live_test(N3_software_X2_32_bit),
     };
     return live_main(tests);

@@ -1,0 +1,91 @@
+/* What an instruction costs that is single-stepped for a software watchpoint's sake: rein's and gdb's. The floor does nothing
+ * but step, and does not look at what is watched. */
+#include "bench.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+struct stepped {
+    struct target *free, *plain, *other; /* untraced; the floor's; rein's or gdb's */
+};
+
+static double free_steps(void *arg)
+{
+    struct stepped *stepped = arg;
+    enum { COUNT = 100 };
+    return target_do(stepped->free, WORK_STEPS, COUNT) / TARGET_STEPS;
+}
+
+static double plain_steps(void *arg)
+{
+    struct stepped *stepped = arg;
+    target_ask(stepped->plain, WORK_STEPS, 1);
+    floor_step(stepped->plain);
+    return target_done(stepped->plain) / TARGET_STEPS;
+}
+
+static double other_steps(void *arg)
+{
+    struct stepped *stepped = arg;
+    return target_do(stepped->other, WORK_STEPS, 1) / TARGET_STEPS;
+}
+
+static void compare_rein(struct stepped *stepped)
+{
+    struct rein_watchpoint_options options = REIN_WATCHPOINT_OPTIONS_INIT;
+    rein_monitor *monitor;
+    rein_process *process;
+    stepped->other = target_start(0);
+    check(rein_monitor_create(NULL, &monitor) == 0);
+    check(rein_attach(monitor, stepped->other->pid, NULL, &process) == 0);
+    options.flags = REIN_WATCH_SOFTWARE;
+    check(rein_process_add_watchpoint(process, stepped->other->page->block, 8, REIN_WATCH_WRITE, &options, NULL) == 0);
+    check(rein_process_continue(process) == 0);
+    compare("watched instruction, software / untraced", "rein", 21, free_steps, other_steps, stepped);
+    compare("  the same / stepped by hand", "rein", 21, plain_steps, other_steps, stepped);
+    rein_process_unref(process);
+    check(rein_monitor_close(monitor) == 0);
+    target_end(stepped->other);
+}
+
+static void compare_gdb(struct stepped *stepped)
+{
+    static const char what[] = "  the same / stepped by hand";
+    char path[] = "/tmp/bench-XXXXXX", pid[16];
+    if (!is_installed("gdb")) {
+        skip(what, "gdb", "is not installed");
+        return;
+    }
+    int fd = mkstemp(path);
+    check(fd >= 0);
+    stepped->other = target_start(0);
+    snprintf(pid, sizeof pid, "%d", stepped->other->pid);
+    check(dprintf(fd, "set pagination off\nset confirm off\nset can-use-hw-watchpoints 0\nwatch *(long *)0x%lx\ncontinue\n",
+                  (unsigned long)stepped->other->page->block) > 0);
+    close(fd);
+    char *const argv[] = {(char *)"gdb", (char *)"-nx", (char *)"-batch", (char *)"-p", pid, (char *)"-x", path, NULL};
+    pid_t gdb = start_program(argv);
+    for (int tries = 0, slow = 0; slow < 3; tries++) { /* now it steps */
+        check(tries < 1000);
+        slow = other_steps(stepped) < 1 ? 0 : slow + 1;
+        usleep(slow ? 1000 : 20000);
+    }
+    compare(what, "gdb", 5, plain_steps, other_steps, stepped);
+    kill(gdb, SIGKILL);
+    wait_for_end(gdb);
+    target_end(stepped->other);
+    unlink(path);
+}
+
+void bench_steps(void)
+{
+    struct stepped stepped = {.free = target_start(0), .plain = target_start(0)};
+    struct crowd crowd = floor_attach(stepped.plain->pid, true);
+    compare_rein(&stepped);
+    compare_gdb(&stepped);
+    floor_detach(&crowd);
+    target_end(stepped.plain);
+    target_end(stepped.free);
+}
