@@ -139,7 +139,7 @@ size_t x86_split_watch(uint64_t address, uint64_t size, enum arch_watch_kind kin
         address += piece;
         size -= piece;
         if (count > X86_WATCH_SLOTS) { /* more than there can be: how many more is of no interest */
-            count += size / widest;
+            count += (size_t)(size / widest);
             break;
         }
     }

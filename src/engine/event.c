@@ -693,12 +693,29 @@ static rein_thread *make_unknown_caller(rein_thread *leader)
 }
 
 /* Of the program in whose first moment the thread is: how it runs now is how it was begun. (If that cannot be seen it has been
- * killed, and will never run.) */
+ * killed, and will never run.) One that this library was not built for is let go, when that has been told; one that was just
+ * being started is not to run at all. */
 static void learn_architecture(rein_thread *thread)
 {
+    rein_process *process = thread->process;
     struct arch_registers registers;
-    if (!thread->process->os->get_registers(thread->id, &registers))
-        thread->process->arch = registers.arch;
+    int result = process->os->get_registers(thread->id, &registers);
+    process->foreign = result == -ENOTSUP;
+    if (!result)
+        process->arch = registers.arch;
+}
+
+static void refuse_foreign(rein_process *process)
+{
+    LOG(&process->monitor->log, REIN_LOG_WARNING,
+        "Process %d executes a program for another architecture than %s, and cannot be traced any more", process->id,
+        process->os->arch->name);
+    if (!process->starting) {
+        attach_let_go(process, 0);
+        return;
+    }
+    process->killing = true;
+    process->os->kill(process->id, SIGKILL);
 }
 
 /* A new program (M12). The thread that called exec has the process's id now; all others are gone, the leader, whose id
@@ -771,6 +788,10 @@ static void handle_exec(rein_monitor *monitor, const struct os_event *event)
     process->pass = PASS_NONE; /* a guest may still be stepping: it is counted until it has stopped */
     process->os->memory_close(&process->memory);
     process->os->memory_init(&process->memory);
+    if (process->starting && process->foreign) {
+        refuse_foreign(process);
+        return;
+    }
     if (process->starting) {
         process->starting = false;
         if (!is_quiet(thread))
@@ -779,6 +800,8 @@ static void handle_exec(rein_monitor *monitor, const struct os_event *event)
     }
     struct rein_cause cause = {.kind = REIN_CAUSE_EXEC, .former_id = event->former_id};
     show(thread, TRANSITION_EXEC, &cause, NULL);
+    if (process->foreign)
+        refuse_foreign(process);
 }
 
 /* ---- */

@@ -176,10 +176,10 @@ static bool look(rein_process *process, const rein_watchpoint *watchpoint, uint6
     *value = 0;
     if (watchpoint->kind == REIN_WATCH_EXECUTE || watchpoint->size > sizeof *value || !way)
         return false;
-    if (process->os->read(&process->memory, way->id, watchpoint->address, value, watchpoint->size) !=
+    if (process->os->read(&process->memory, way->id, watchpoint->address, value, (size_t)watchpoint->size) !=
         (int64_t)watchpoint->size)
         return false;
-    breakpoints_hide(process, watchpoint->address, (unsigned char *)value, watchpoint->size);
+    breakpoints_hide(process, watchpoint->address, (unsigned char *)value, (size_t)watchpoint->size);
     return true;
 }
 
