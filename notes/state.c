@@ -296,5 +296,5 @@ NOTE(74, "A step that delivers a signal ends at the handler's first instruction"
     open_gate(d);
     EXPECT(is_signal(wait_for(d, pid), SIGUSR1));
     EXPECT(step(d, pid, SIGUSR1).si_code == SIGTRAP);
-    EXPECT(registers_of(d, pid).PC == (uintptr_t)nothing);
+    EXPECT((uintptr_t)registers_of(d, pid).PC == (uintptr_t)nothing);
 }

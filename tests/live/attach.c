@@ -343,7 +343,7 @@ static void P8_P2_C1_limit_before_a_vfork_parent_is_known(void **state)
         assert_ok(rein_attach(monitor, fixture->pid, &options, &process));
         assert_error_says(rein_process_add_breakpoint(process, pc, &counting, NULL), REIN_BAD_STATE, "stop it first");
         assert_error(rein_process_stop(process, LIMIT_MS), REIN_CANNOT_STOP);
-        unsigned long before, after;
+        rein_word before, after;
         assert_ok(rein_process_read(process, said_address(fixture, "count"), &before, sizeof before, NULL));
         rein_breakpoint *breakpoint = count_at(process, pc);
         assert_ok(rein_process_continue(process));

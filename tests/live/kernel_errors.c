@@ -304,7 +304,7 @@ static void assert_text_is_whole(int pid)
         if (!strstr(line, "/checked_work") ||
             sscanf(line, "%" SCNx64 "-%" SCNx64 " r-xp %" SCNx64, &start, &end, &offset) != 3)
             continue;
-        size_t size = end - start < sizeof in_file ? end - start : sizeof in_file;
+        size_t size = end - start < sizeof in_file ? (size_t)(end - start) : sizeof in_file;
         int file = open(fixture_path("checked_work"), O_RDONLY | O_CLOEXEC);
         ssize_t length = pread(file, in_file, size, (off_t)offset);
         close(file);

@@ -24,6 +24,7 @@
 
 #include "os/linux/linux.h"
 #include "sanitized.h"
+#include "../fixtures/tools.h"
 
 #define LIMIT_MS 20000 /* for what should happen at once */
 

@@ -837,7 +837,7 @@ static size_t find_in_vdso(int pid, rein_word *places, size_t size)
         rein_word start, end;
         if (!strstr(line, "[vdso]") || sscanf(line, "%" SCNx64 "-%" SCNx64, &start, &end) != 2)
             continue;
-        size_t length = raw_read(pid, start, code, end - start < sizeof code ? end - start : sizeof code);
+        size_t length = raw_read(pid, start, code, end - start < sizeof code ? (size_t)(end - start) : sizeof code);
         for (size_t i = 0; i + 1 < length && count < size; i++) {
             if (code[i] == 0x0f && code[i + 1] == 0x05)
                 places[count++] = start + i;

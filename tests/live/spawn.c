@@ -275,9 +275,9 @@ static void P9_null_stdio(void **state)
     rein_process *process = NULL;
     options.flags = REIN_SPAWN_NULL_STDIO;
     int fds[1] = {0};
-    assert_error(rein_spawn(monitor, "/bin/sh", test_arguments, NULL, NULL, fds, 1, &options, &process),
+    assert_error(rein_spawn(monitor, tool("sh"), test_arguments, NULL, NULL, fds, 1, &options, &process),
                  REIN_INVALID_ARGUMENT);
-    assert_ok(rein_spawn(monitor, "/bin/sh", test_arguments, NULL, NULL, NULL, 0, &options, &process));
+    assert_ok(rein_spawn(monitor, tool("sh"), test_arguments, NULL, NULL, NULL, 0, &options, &process));
     later_unref_process(process);
     set_policy(process, REIN_IGNORE);
     assert_ok(rein_process_continue(process));
@@ -390,7 +390,7 @@ static void P9_M10_many(void **state)
     int descriptors = count_descriptors();
     for (int round = 0; round < 3; round++) {
         for (int i = 0; i < 30; i++)
-            assert_ok(rein_spawn(monitor, "/bin/true", true_arguments, NULL, NULL, NULL, 0, &options, &processes[i]));
+            assert_ok(rein_spawn(monitor, tool("true"), true_arguments, NULL, NULL, NULL, 0, &options, &processes[i]));
         for (int i = 0; i < 30; i++) {
             set_policy(processes[i], REIN_IGNORE);
             assert_ok(rein_process_continue(processes[i]));

@@ -34,6 +34,7 @@
 
 #include "rein/rein.h"
 #include "sanitized.h"
+#include "../fixtures/tools.h"
 
 #define LIMIT_MS 20000 /* for what should happen at once */
 #define BRIEF_MS 50    /* for what should not happen at all */

@@ -8,7 +8,7 @@
  * REIN_STRESS_SECONDS (20 when unset). The same seed makes the same choices; what becomes of them is the scheduler's
  * affair. --hold: after a failure everything stays as it is for a debugger. --log: what rein tells at level TRACE. */
 #include <dirent.h>
-#include <elf.h>
+#include <link.h>
 #include <malloc.h>
 #include <sched.h>
 #include <sys/mman.h>
@@ -1459,8 +1459,8 @@ static void look_at_program(void)
         exit(2);
     const unsigned char *bytes = mmap(NULL, (size_t)file.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
     close(fd);
-    const Elf64_Ehdr *header = (const void *)bytes;
-    const Elf64_Phdr *segments = (const void *)(bytes + header->e_phoff);
+    const ElfW(Ehdr) *header = (const void *)bytes;
+    const ElfW(Phdr) *segments = (const void *)(bytes + header->e_phoff);
     for (int i = 0; i < header->e_phnum; i++) {
         if (segments[i].p_type == PT_LOAD && (segments[i].p_flags & PF_X)) {
             text_address = base + segments[i].p_vaddr;
