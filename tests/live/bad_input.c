@@ -133,11 +133,11 @@ static void E1_null(void **state)
     refused(rein_registers_present(registers, 0, NULL));
     refused(rein_registers_read(NULL, 0, values, sizeof values, NULL));
     refused(rein_registers_read(registers, 0, NULL, sizeof values, NULL));
-    refused(rein_registers_read(registers, 0, values, 7, NULL));
+    refused(rein_registers_read(registers, 0, values, word_size(process) - 1, NULL));
     refused(rein_registers_write(NULL, 0, values, 8));
     refused(rein_registers_write(registers, 0, NULL, 8));
-    refused(rein_registers_write(registers, 0, values, 7));
-    refused(rein_registers_write(registers, 0, values, 9));
+    refused(rein_registers_write(registers, 0, values, word_size(process) - 1));
+    refused(rein_registers_write(registers, 0, values, word_size(process) + 1));
     refused(rein_process_read(NULL, 0, &byte, 1, NULL));
     refused(rein_process_read(process, 0, NULL, 1, NULL));
     refused(rein_process_write(NULL, 0, &byte, 1, NULL));

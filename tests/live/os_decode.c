@@ -76,9 +76,11 @@ static void handle(int number)
 
 /* ---- Signals ---- */
 
+#define A_VALUE (UINTPTR_MAX / 15) /* 0x11... */
+
 static bool sends_itself_signals(void *arg)
 {
-    union sigval value = {.sival_ptr = (void *)(uintptr_t)0x123456789abcdef0};
+    union sigval value = {.sival_ptr = (void *)A_VALUE};
     int pid = getpid();
 
     (void)arg;
@@ -121,7 +123,7 @@ static void signals_with_their_siginfo(void **state)
     assert_int_equal(event.signal.number, SIGRTMIN + 5);
     assert_int_equal(event.signal.code, SI_QUEUE);
     assert_int_equal(event.signal.sender_pid, pid);
-    assert_true(event.signal.value == 0x123456789abcdef0);
+    assert_true(event.signal.value == (int64_t)A_VALUE);
     assert_int_equal(((const siginfo_t *)(const void *)event.signal.raw)->si_signo, SIGRTMIN + 5);
     /* another, with the siginfo changed to it */
     event.signal.number = SIGUSR2;
@@ -138,7 +140,7 @@ static void signals_with_their_siginfo(void **state)
     event = expect_event(pid, OS_EVENT_SIGNAL);
     assert_int_equal(event.signal.number, SIGTRAP);
     assert_int_equal(event.signal.code, SI_QUEUE);
-    assert_true(event.signal.value == 0x123456789abcdef0);
+    assert_true(event.signal.value == (int64_t)A_VALUE);
     resume(pid, OS_RESUME_RUN, SIGTRAP);
     event = expect_event(pid, OS_EVENT_TRAP); /* but it may pretend to itself */
     assert_int_equal(event.signal.code, SI_KERNEL);

@@ -858,6 +858,13 @@ size_t word_size(const rein_process *process)
     return strcmp(rein_process_architecture(process), "i386") == 0 ? 4 : 8;
 }
 
+rein_word word_at(rein_process *process, rein_word address)
+{
+    rein_word word = 0;
+    assert_ok(rein_process_read(process, address, &word, word_size(process), NULL));
+    return word;
+}
+
 void skip_if_32_bit(const rein_process *process, const char *reason)
 {
     if (word_size(process) == 8)

@@ -140,6 +140,8 @@ rein_word pc_of(rein_thread *thread);
 /* Registers by amd64's names; of a 32-bit program those that are half of them. */
 int register_index(const rein_registers *registers, const char *name);
 rein_word register_of(rein_thread *thread, const char *name);
+/* A word of a stopped program's memory, as wide as its words are. */
+rein_word word_at(rein_process *process, rein_word address);
 /* Bytes in a word of its program's. */
 size_t word_size(const rein_process *process);
 /* Ends the test as skipped, with the reason, if it is a 32-bit program. */
