@@ -337,6 +337,11 @@ static void R1_set_pc_of_a_thread_in_a_system_call(void **state)
     assert_word(pc_of(reader), address_of(fixture, "after_blocking_syscall"));
 
     rein_breakpoint *start = add_breakpoint(process, address_of(fixture, "blocking_syscall_insn"));
+#if defined(__i386__) /* what the function has begun with is undone */
+    rein_word sp = register_of(reader, "esp");
+    set_register_of(reader, "ebx", word_at(process, sp));
+    set_register_of(reader, "esp", sp + 4);
+#endif
     set_pc_of(reader, address_of(fixture, "blocking_read"));
     assert_ok(rein_thread_continue(reader));
     assert_ok(rein_thread_wait(reader, LIMIT_MS));

@@ -276,7 +276,7 @@ static enum rein_verdict change(rein_thread *thread, const struct rein_cause *ca
         *failures += rein_thread_skip_syscall(thread, 43) != 0;
     if (is_i386 && call.number == 63 && !entry)
         *failures += rein_thread_set_syscall_result(thread, -ESRCH) != 0;
-    if (!is_i386 && call.number == SYS_getpgid && entry && call.args[0] == (rein_word)-5) { /* other arguments, twice */
+    if (!is_i386 && call.number == SYS_getpgid && entry && (int32_t)call.args[0] == -5) { /* other arguments, twice */
         *failures += rein_thread_skip_syscall(thread, 5) != 0;
         call.args[0] = 0;
         *failures += rein_thread_set_syscall(thread, &call) != 0;
