@@ -39,6 +39,13 @@
 #define LIMIT_MS 20000 /* for what should happen at once */
 #define BRIEF_MS 50    /* for what should not happen at all */
 
+/* By whose numbers this library's own programs make system calls; those of amd64 can make i386's, too. */
+#if defined(__i386__)
+#define OWN_ARCH AUDIT_ARCH_I386
+#else
+#define OWN_ARCH AUDIT_ARCH_X86_64
+#endif
+
 extern rein_monitor *monitor; /* the test's own */
 
 int live_setup(void **state);

@@ -6,13 +6,10 @@
 #include "engine/monitor.h"
 #include "os/linux/linux.h"
 
-/* How this library's own programs make calls; those of amd64 can make i386's, too. */
 #if defined(__i386__)
-#define OWN_ARCH AUDIT_ARCH_I386
 #define SOME_ADDRESS 0x12345000
 #define SYS_map SYS_mmap2
 #else
-#define OWN_ARCH AUDIT_ARCH_X86_64
 #define SOME_ADDRESS 0x123456789000
 #define SYS_map SYS_mmap
 #endif
