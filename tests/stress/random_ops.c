@@ -995,6 +995,14 @@ static int op_step(struct worker *worker, struct target *target, rein_process *p
     return result;
 }
 
+#if defined(__i386__)
+#define KEPT "esi"
+#define KEPT_TOO "ebx"
+#else
+#define KEPT "r15"
+#define KEPT_TOO "rbx"
+#endif
+
 static int op_registers(struct worker *worker, struct target *target, rein_process *process)
 {
     rein_thread *thread = any_thread(worker, target, process);
@@ -1002,7 +1010,7 @@ static int op_registers(struct worker *worker, struct target *target, rein_proce
     int result = thread ? rein_thread_registers(thread, &registers) : 0;
     note(worker, target, result, "rein_thread_registers");
     if (registers) {
-        int index = rein_registers_index(registers, one_in(&worker->random, 2) ? "r15" : "rbx");
+        int index = rein_registers_index(registers, one_in(&worker->random, 2) ? KEPT : KEPT_TOO);
         rein_word value;
         rein_registers_get(registers, index, &value);
         result = rein_registers_set(registers, index, value);
