@@ -192,12 +192,30 @@ static void handle_hit(rein_thread *thread, rein_breakpoint *breakpoint, uint64_
     rein_breakpoint_unref(breakpoint);
 }
 
+/* It runs code that this library was not built for, and is let go; one that was just being started is not to run at all. */
+static void refuse_foreign(rein_process *process)
+{
+    process->foreign = true;
+    LOG(&process->monitor->log, REIN_LOG_WARNING,
+        "Process %d runs code for another architecture than %s, and cannot be traced any more", process->id,
+        process->os->arch->name);
+    if (!process->starting) {
+        attach_let_go(process, 0);
+        return;
+    }
+    process->killing = true;
+    process->os->kill(process->id, SIGKILL);
+}
+
 /* The registers, or what the stop is about, could not be read or set: the thread stays where it is, until more is heard
  * of it or the process is let go. */
 static void leave_unhandled(rein_thread *thread, int result)
 {
     thread->unhandled = true;
-    thread_check(thread, result, "does not give its registers");
+    if (result == -ENOTSUP)
+        refuse_foreign(thread->process);
+    else
+        thread_check(thread, result, "does not give its registers");
 }
 
 /* A trap instruction was executed: a breakpoint's, or the program's own (M6). */
@@ -693,8 +711,7 @@ static rein_thread *make_unknown_caller(rein_thread *leader)
 }
 
 /* Of the program in whose first moment the thread is: how it runs now is how it was begun. (If that cannot be seen it has been
- * killed, and will never run.) One that this library was not built for is let go, when that has been told; one that was just
- * being started is not to run at all. */
+ * killed, and will never run.) */
 static void learn_architecture(rein_thread *thread)
 {
     rein_process *process = thread->process;
@@ -703,19 +720,6 @@ static void learn_architecture(rein_thread *thread)
     process->foreign = result == -ENOTSUP;
     if (!result)
         process->arch = registers.arch;
-}
-
-static void refuse_foreign(rein_process *process)
-{
-    LOG(&process->monitor->log, REIN_LOG_WARNING,
-        "Process %d executes a program for another architecture than %s, and cannot be traced any more", process->id,
-        process->os->arch->name);
-    if (!process->starting) {
-        attach_let_go(process, 0);
-        return;
-    }
-    process->killing = true;
-    process->os->kill(process->id, SIGKILL);
 }
 
 /* A new program (M12). The thread that called exec has the process's id now; all others are gone, the leader, whose id

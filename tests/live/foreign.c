@@ -1,5 +1,5 @@
 /* X2: a library that was built for i386 says no to 64-bit programs, and what to do, instead of cutting their addresses in two.
- * Programs: the machine's own cat, sh and true, family. */
+ * Programs: the machine's own cat and sh, mixed, family. */
 #include "support.h"
 
 #include <elf.h>
@@ -114,7 +114,7 @@ static void X2_M12_exec_lets_it_go(void **state)
         assert_ok(rein_process_continue(process));
         struct rein_event *event = expect_event(process, REIN_CAUSE_EXEC);
         assert_error_says(rein_process_wait(process, LIMIT_MS), REIN_DETACHED,
-                          "executes a program for another architecture, which a library built for i386 cannot trace");
+                          "runs code for another architecture, which a library built for i386 cannot trace");
         assert_error(rein_thread_registers(event->thread, &registers), REIN_DETACHED);
         assert_error(rein_process_program(process, path, sizeof path), REIN_DETACHED);
         assert_says_64(out);
@@ -138,6 +138,23 @@ static void X2_C1_followed_child(void **state)
         assert_int_equal(how.status, 5);
         assert_says_64(out);
     }
+}
+
+/* A 32-bit program that comes to 64-bit code by a far jump is let go there. */
+static void X2_T1_a_far_jump(void **state)
+{
+    (void)state;
+    struct fixture *fixture = spawn("mixed", "far", NULL);
+    rein_process *process = fixture->process;
+    add_breakpoint(process, address_of(fixture, "far_call"));
+    tell(fixture);
+    rein_thread *thread = run_to(process, REIN_CAUSE_BREAKPOINT);
+    int result = 0;
+    for (int i = 0; i < 20 && result == 0; i++)
+        result = rein_thread_step(thread, 0, LIMIT_MS);
+    assert_error_says(result, REIN_DETACHED, "runs code for another architecture");
+    read_to_end(fixture);
+    assert_non_null(has_said(fixture, "ok mixed"));
 }
 
 /* Where the memory of such a program would be, there is none for us. */
@@ -165,7 +182,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         live_test(X2_P8_attach_is_refused), live_test(X2_P9_spawn_is_refused),
         live_test(X2_M12_exec_lets_it_go),  live_test(X2_C1_followed_child),
-        live_test(X2_P5_addresses_behind_the_end),
+        live_test(X2_T1_a_far_jump),        live_test(X2_P5_addresses_behind_the_end),
     };
     return live_main(tests);
 }
