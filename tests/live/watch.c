@@ -6,12 +6,7 @@
 #include "apart.h"
 
 #define TARGET_SIZE 8
-#define WIDEST sizeof(void *) /* that one debug register watches */
-#if defined(__i386__)
-#define ARCHITECTURE "i386"
-#else
-#define ARCHITECTURE "amd64"
-#endif
+#define WIDEST (unsigned)word_size(process) /* that one debug register watches */
 
 static int fires = -1;
 
@@ -190,8 +185,11 @@ static void N3_E1_impossible(void **state)
     struct fixture *fixture = spawn("watched", "step", NULL);
     rein_process *process = fixture->process;
     rein_word area = address_of(fixture, "area");
-    assert_error_says(rein_process_add_watchpoint(process, area, 4 * WIDEST + 1, REIN_WATCH_WRITE, NULL, NULL), REIN_NO_SLOT,
-                      "needs 5 of the 4 debug registers that " ARCHITECTURE " has, and 0 are in use");
+    char says[100];
+    snprintf(says, sizeof says, "needs 5 of the 4 debug registers that %s has, and 0 are in use",
+             rein_process_architecture(process));
+    assert_error_says(rein_process_add_watchpoint(process, area, 4 * WIDEST + 1, REIN_WATCH_WRITE, NULL, NULL),
+                      REIN_NO_SLOT, says);
     assert_error_says(rein_process_add_watchpoint(process, area, 12 * WIDEST + 3, REIN_WATCH_WRITE, NULL, NULL), REIN_NO_SLOT,
                       "needs 14 of");
     assert_error_says(rein_process_add_watchpoint(process, area + 1, 30, REIN_WATCH_WRITE, NULL, NULL), REIN_NO_SLOT,
