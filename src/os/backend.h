@@ -255,10 +255,10 @@ struct os_backend {
     int (*program_path)(int pid, char *path, size_t size); /* cut to size; -ESRCH */
     /* Of what it executes; the library's own if that is not to be seen, NULL if it is one that it was not built for. */
     const struct arch *(*program_arch)(int pid);
-    int (*inner_id)(int pid, int *id);           /* in its own PID namespace; -ENOTSUP: the kernel does not tell */
-    bool (*is_thread_of)(int id, int pid);       /* the same question for a known pid, without a descriptor */
-    int (*tracer_of)(int id, int *tracer);       /* 0: none */
-    bool (*same_memory)(int id, int other_id);   /* do they share an address space? */
+    int (*inner_id)(int pid, int *id);         /* in its own PID namespace; -ENOTSUP: the kernel does not tell */
+    bool (*is_thread_of)(int id, int pid);     /* the same question for a known pid, without a descriptor */
+    int (*tracer_of)(int id, int *tracer);     /* 0: none */
+    bool (*same_memory)(int id, int other_id); /* do they share an address space? */
     /* Why could id not be seized? Turns the errno into a rein_error and words, with what to do about it. */
     int (*explain_seize)(int pid, int id, int error, char *text, size_t size);
     /* In words, why a thread that did not stop did not: "is in uninterruptible sleep in nfs_wait". */

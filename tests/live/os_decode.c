@@ -827,7 +827,8 @@ static long make_semop(bool limited)
 #else
     enum { SEMOP = 1, SEMTIMEDOP = 4 };
 
-    return limited ? syscall(SYS_ipc, SEMTIMEDOP, set, 1, 0, &take, &a_minute) : syscall(SYS_ipc, SEMOP, set, 1, 0, &take);
+    return limited ? syscall(SYS_ipc, SEMTIMEDOP, set, 1, 0, &take, &a_minute)
+                   : syscall(SYS_ipc, SEMOP, set, 1, 0, &take);
 #endif
 }
 

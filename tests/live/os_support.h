@@ -22,9 +22,9 @@
 
 #include <cmocka.h>
 
+#include "../fixtures/tools.h"
 #include "os/linux/linux.h"
 #include "sanitized.h"
-#include "../fixtures/tools.h"
 
 #define LIMIT_MS 20000 /* for what should happen at once */
 

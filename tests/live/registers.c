@@ -4,7 +4,7 @@
 #include <limits.h>
 
 #if defined(__i386__)
-static const char *const names[] = {"eax", "ebx",    "ecx", "edx", "esi", "edi", "ebp", "esp",     "eip",
+static const char *const names[] = {"eax",    "ebx", "ecx", "edx", "esi", "edi", "ebp", "esp",     "eip",
                                     "eflags", "cs",  "ss",  "ds",  "es",  "fs",  "gs",  "orig_eax"};
 static const char *const general[] = {"eax", "ebx", "ecx", "edx", "esi", "edi", "ebp"};
 #define REGISTER(name) "e" name

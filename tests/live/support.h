@@ -32,9 +32,9 @@
 
 #include <cmocka.h>
 
+#include "../fixtures/tools.h"
 #include "rein/rein.h"
 #include "sanitized.h"
-#include "../fixtures/tools.h"
 
 #define LIMIT_MS 20000 /* for what should happen at once */
 #define BRIEF_MS 50    /* for what should not happen at all */

@@ -190,8 +190,8 @@ static void N3_E1_impossible(void **state)
              rein_process_architecture(process));
     assert_error_says(rein_process_add_watchpoint(process, area, 4 * WIDEST + 1, REIN_WATCH_WRITE, NULL, NULL),
                       REIN_NO_SLOT, says);
-    assert_error_says(rein_process_add_watchpoint(process, area, 12 * WIDEST + 3, REIN_WATCH_WRITE, NULL, NULL), REIN_NO_SLOT,
-                      "needs 14 of");
+    assert_error_says(rein_process_add_watchpoint(process, area, 12 * WIDEST + 3, REIN_WATCH_WRITE, NULL, NULL),
+                      REIN_NO_SLOT, "needs 14 of");
     assert_error_says(rein_process_add_watchpoint(process, area + 1, 30, REIN_WATCH_WRITE, NULL, NULL), REIN_NO_SLOT,
                       "of the 4 debug registers");
     const rein_word bad[] = {0, 8, 0x800000000000, 0xffff888000000000, 0xffffffffff600000 - 8, UINT64_MAX - 7};
@@ -799,8 +799,8 @@ static void N3_M6_the_programs_own(void **state)
     rein_watchpoint *watchpoints[3];
     for (unsigned i = 0; i < 3; i++)
         watchpoints[i] = count_in(process, area + 8 * i, WIDEST, REIN_WATCH_WRITE, NULL, 0, NULL);
-    assert_error_says(rein_process_add_watchpoint(process, area + 24, WIDEST, REIN_WATCH_WRITE, NULL, NULL), REIN_NO_SLOT,
-                      "somebody else has debug registers");
+    assert_error_says(rein_process_add_watchpoint(process, area + 24, WIDEST, REIN_WATCH_WRITE, NULL, NULL),
+                      REIN_NO_SLOT, "somebody else has debug registers");
     run_all(fixture);
     assert_int_equal(said_count(fixture, "own"), 4);
     for (unsigned i = 0; i < 3; i++)

@@ -59,10 +59,7 @@ RAW_INLINE long raw_syscall(long number, long a, long b, long c, long d, long e,
 RAW_INLINE long raw_syscall(long number, long a, long b, long c, long d, long e)
 {
     long result;
-    __asm__ volatile("int $0x80"
-                     : "=a"(result)
-                     : "a"(number), "b"(a), "c"(b), "d"(c), "S"(d), "D"(e)
-                     : "memory", "cc");
+    __asm__ volatile("int $0x80" : "=a"(result) : "a"(number), "b"(a), "c"(b), "d"(c), "S"(d), "D"(e) : "memory", "cc");
     return result;
 }
 
