@@ -294,9 +294,10 @@ static int open_file(const struct modules *modules, const struct module *module)
 static struct symbols *open_vdso(const struct module *module)
 {
     const void *image = (const void *)getauxval(AT_SYSINFO_EHDR); /* NOLINT(performance-no-int-to-ptr) */
-    if (image == NULL || module->start >> 32 == 0)
+    bool is_32_bit = module->start >> 32 == 0;
+    if (image == NULL || is_32_bit != (sizeof image == 4))
         return NULL;
-    return symbols_open_image(image, module->end - module->start);
+    return symbols_open_image(image, (size_t)(module->end - module->start));
 }
 
 struct symbols *module_symbols(struct modules *modules, struct module *module)

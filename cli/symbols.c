@@ -112,7 +112,7 @@ const char *symbols_soname(struct symbols *symbols)
         Elf_Data *data = elf_getdata(section, NULL);
         for (int i = 0; data != NULL && gelf_getdyn(data, i, &entry) != NULL && entry.d_tag != DT_NULL; i++)
             if (entry.d_tag == DT_SONAME)
-                return elf_strptr(symbols->elf, header.sh_link, entry.d_un.d_val);
+                return elf_strptr(symbols->elf, header.sh_link, (size_t)entry.d_un.d_val);
     }
     return NULL;
 }
@@ -174,7 +174,7 @@ static void read_section(struct symbols *symbols, Elf_Scn *section, const GElf_S
     Elf_Data *data = elf_getdata(section, NULL);
     if (data == NULL || header->sh_entsize == 0)
         return;
-    size_t count = header->sh_size / header->sh_entsize;
+    size_t count = (size_t)(header->sh_size / header->sh_entsize);
     for (size_t i = 1; i < count; i++) {
         GElf_Sym symbol;
         if (gelf_getsym(data, (int)i, &symbol) == NULL)

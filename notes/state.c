@@ -58,7 +58,7 @@ NOTE(67, "The vector registers are as large as the kernel says, and must be set 
     block.iov_len = size - 64;
     EXPECT(trace(PTRACE_SETREGSET, pid, NT_X86_XSTATE, &block) == -1 && errno == EFAULT);
 #else
-    cannot(d, "only on x86");
+    cannot(d, "only on amd64");
 #endif
 }
 
@@ -199,7 +199,7 @@ NOTE(71, "Only siginfo tells a breakpoint from a step, and both from somebody's 
     EXPECT(is_signal(wait_for(d, pid), SIGTRAP));
     EXPECT(info_of(d, pid).si_code == SI_USER);
 #else
-    cannot(d, "only on x86");
+    cannot(d, "only on amd64");
 #endif
 }
 
@@ -239,7 +239,7 @@ NOTE(72, "A step over pushf shows the program the trap flag, and popf keeps it",
     go_on(d, pid, 0);
     EXPECT(is_signal(wait_for(d, pid), SIGTRAP)); /* nobody has stepped */
 #else
-    cannot(d, "only on x86");
+    cannot(d, "only on amd64");
 #endif
 }
 
@@ -270,7 +270,7 @@ NOTE(73, "A step of mov to ss executes two instructions",
     step(d, pid, 0);
     EXPECT(registers_of(d, pid).rip == before + 3);
 #else
-    cannot(d, "only on x86");
+    cannot(d, "only on amd64");
 #endif
 }
 
@@ -296,5 +296,5 @@ NOTE(74, "A step that delivers a signal ends at the handler's first instruction"
     open_gate(d);
     EXPECT(is_signal(wait_for(d, pid), SIGUSR1));
     EXPECT(step(d, pid, SIGUSR1).si_code == SIGTRAP);
-    EXPECT(registers_of(d, pid).PC == (uintptr_t)nothing);
+    EXPECT((uintptr_t)registers_of(d, pid).PC == (uintptr_t)nothing);
 }

@@ -224,7 +224,8 @@ struct rein_attach_options {
  * Errors: REIN_NO_PROCESS, REIN_NOT_PERMITTED (the message says why: user, capability, Yama, dumpable, container),
  * REIN_ALREADY_TRACED (by whom), REIN_KERNEL_THREAD, REIN_SELF, REIN_TIMEOUT and REIN_CANNOT_STOP (see above;
  * REIN_TIMEOUT also without the flag, when not one thread could be taken: in the middle of an exec that lasts),
- * REIN_BAD_STATE (it is held by this monitor already), REIN_EXITED (a zombie, or it ended meanwhile).
+ * REIN_BAD_STATE (it is held by this monitor already), REIN_EXITED (a zombie, or it ended meanwhile), REIN_NOT_SUPPORTED
+ * (its program is for another architecture; see rein_process_architecture).
  * After a failure everything is as before. On success the caller holds a reference to *process. */
 REIN_API int rein_attach(rein_monitor *monitor, int pid, const struct rein_attach_options *options,
                          rein_process **process);
@@ -257,7 +258,8 @@ struct rein_spawn_options {
  * descriptor i for i < fd_count, -1: closed; all others are closed. fds == NULL: it inherits as by fork and exec.
  * Signals that the host ignores stay ignored; the signal mask is the caller's. Its parent is the monitor.
  * Errors: REIN_EXEC_FAILED (the message says which step - exec, chdir, a descriptor, credentials - and the errno, which
- * is in errno too), REIN_SYSTEM (no process could be made), REIN_UNEXPECTED_STOP, REIN_TIMEOUT (it is killed). */
+ * is in errno too), REIN_SYSTEM (no process could be made), REIN_UNEXPECTED_STOP, REIN_TIMEOUT (it is killed),
+ * REIN_NOT_SUPPORTED (a program for another architecture: it has not run). */
 REIN_API int rein_spawn(rein_monitor *monitor, const char *path, char *const argv[], char *const envv[],
                         const char *dir, const int *fds, size_t fd_count, const struct rein_spawn_options *options,
                         rein_process **process);
@@ -270,7 +272,10 @@ REIN_API void rein_process_unref(rein_process *process);
 REIN_API int rein_process_id(const rein_process *process);
 /* The architecture of the program that it executes: "amd64", or "i386" for a 32-bit program on amd64. By its numbers system
  * calls are made in it (rein_thread_syscall). An exec may change it, which it has when that is told. A static string; any
- * time; NULL for NULL. */
+ * time; NULL for NULL.
+ * A library that is built for amd64 traces both. One that is built for i386 traces 32-bit programs only, on any kernel that
+ * runs them: a 64-bit program can neither be attached to nor spawned, and a process that executes one is let go as soon as
+ * its exec has been told (REIN_DETACHED, with a message that says why). */
 REIN_API const char *rein_process_architecture(const rein_process *process);
 
 /* Lets the process go: every thread is stopped for a moment, the breakpoints are taken out, and all run on as if they had

@@ -416,6 +416,13 @@ static bool scan(struct attach *attach)
     rein_process *process = attach->process;
     attach->found = 0;
     attach->busy = false;
+    if (!process->os->program_arch(process->id)) {
+        error_set(&attach->request.error, REIN_NOT_SUPPORTED,
+                  "process %d cannot be attached to: its program is for another architecture than %s, for which this "
+                  "library was built; use one built for that",
+                  process->id, process->os->arch->name);
+        return false;
+    }
     int result = process->os->for_each_thread(process->id, seize_one, attach);
     /* Its children once, when all threads are ours and so cannot make one that we do not see. */
     if (!result && !attach->found && !attach->children_seen && process->os->for_each_child_of) {
@@ -471,7 +478,9 @@ static bool finish_attach(struct attach *attach, int result)
     rein_process *process = attach->process;
     process->being_taken = false;
     if (!result) {
-        process->arch = process->os->program_arch(process->id); /* from here on each exec is told */
+        const struct arch *arch = process->os->program_arch(process->id); /* from here on each exec is told */
+        if (arch)
+            process->arch = arch;
         *(rein_process **)attach->request.out = rein_process_ref(process);
     }
     request_finish(&attach->request, result);
@@ -680,6 +689,11 @@ static bool spawn_ready(struct request *request)
         int error = process->os->spawn_error(&spawn->child, &step);
         if (error)
             result = explain_spawn(spawn, error, step);
+        else if (process->foreign)
+            result = error_set(&request->error, REIN_NOT_SUPPORTED,
+                               "%s was not started: it is a program for another architecture than %s, for which this "
+                               "library was built; use one built for that",
+                               spawn->what.path, process->os->arch->name);
         else
             result = error_set(&request->error, REIN_UNEXPECTED_STOP, "%s: its process %d ended before the exec (%s)",
                                spawn->what.path, process->id,

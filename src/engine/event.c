@@ -196,12 +196,30 @@ static void handle_hit(rein_thread *thread, rein_breakpoint *breakpoint, uint64_
     rein_breakpoint_unref(breakpoint);
 }
 
+/* It runs code that this library was not built for, and is let go; one that was just being started is not to run at all. */
+static void refuse_foreign(rein_process *process)
+{
+    process->foreign = true;
+    LOG(&process->monitor->log, REIN_LOG_WARNING,
+        "Process %d runs code for another architecture than %s, and cannot be traced any more", process->id,
+        process->os->arch->name);
+    if (!process->starting) {
+        attach_let_go(process, 0);
+        return;
+    }
+    process->killing = true;
+    process->os->kill(process->id, SIGKILL);
+}
+
 /* The registers, or what the stop is about, could not be read or set: the thread stays where it is, until more is heard
  * of it or the process is let go. */
 static void leave_unhandled(rein_thread *thread, int result)
 {
     thread->unhandled = true;
-    thread_check(thread, result, "does not give its registers");
+    if (result == -ENOTSUP)
+        refuse_foreign(thread->process);
+    else
+        thread_check(thread, result, "does not give its registers");
 }
 
 /* A trap instruction was executed: a breakpoint's, or the program's own (M6). */
@@ -718,9 +736,12 @@ static rein_thread *make_unknown_caller(rein_thread *leader)
  * killed, and will never run.) */
 static void learn_architecture(rein_thread *thread)
 {
+    rein_process *process = thread->process;
     struct arch_registers registers;
-    if (!thread->process->os->get_registers(thread->id, &registers))
-        thread->process->arch = registers.arch;
+    int result = process->os->get_registers(thread->id, &registers);
+    process->foreign = result == -ENOTSUP;
+    if (!result)
+        process->arch = registers.arch;
 }
 
 /* A new program (M12). The thread that called exec has the process's id now; all others are gone, the leader, whose id
@@ -793,6 +814,10 @@ static void handle_exec(rein_monitor *monitor, const struct os_event *event)
     process->pass = PASS_NONE; /* a guest may still be stepping: it is counted until it has stopped */
     process->os->memory_close(&process->memory);
     process->os->memory_init(&process->memory);
+    if (process->starting && process->foreign) {
+        refuse_foreign(process);
+        return;
+    }
     if (process->starting) {
         process->starting = false;
         if (!is_quiet(thread))
@@ -801,6 +826,8 @@ static void handle_exec(rein_monitor *monitor, const struct os_event *event)
     }
     struct rein_cause cause = {.kind = REIN_CAUSE_EXEC, .former_id = event->former_id};
     show(thread, TRANSITION_EXEC, &cause, NULL);
+    if (process->foreign)
+        refuse_foreign(process);
 }
 
 /* ---- */

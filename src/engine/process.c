@@ -181,7 +181,10 @@ int process_check(rein_process *process, struct error *error)
                              rein_signal_name(process->exit.signal));
         return error_set(error, REIN_EXITED, "process %d has exited with status %d", process->id, process->exit.status);
     default:
-        return error_set(error, REIN_DETACHED, "process %d has been let go", process->id);
+        return error_set(error, REIN_DETACHED, "process %d has been let go%s%s%s", process->id,
+                         process->foreign ? ": it runs code for another architecture, which a library built for " : "",
+                         process->foreign ? process->os->arch->name : "",
+                         process->foreign ? " cannot trace; use one built for that" : "");
     }
 }
 

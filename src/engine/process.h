@@ -190,6 +190,7 @@ struct rein_process {
     bool killing;           /* by rein_process_kill: nothing is told any more */
     bool being_taken;       /* attach is not complete: threads that come and go are not told */
     bool starting;          /* spawned, not yet exec'd */
+    bool foreign;           /* it executes a program that this library was not built for */
     bool filtered;          /* has a seccomp filter that needs a tracer: it cannot be let go */
     bool fully_stopped;     /* nobody can run code, and breakpoints are out */
     unsigned in_group_stop; /* how many of its threads are */

@@ -180,10 +180,10 @@ bool watch_pass(const rein_thread *thread, uint64_t pc, struct arch_registers *r
 static bool read_bytes(rein_process *process, const rein_watchpoint *watchpoint, unsigned char *bytes)
 {
     rein_thread *way = process_living_thread(process);
-    if (!way || process->os->read(&process->memory, way->id, watchpoint->address, bytes, watchpoint->size) !=
-                    (int64_t)watchpoint->size)
+    size_t size = (size_t)watchpoint->size;
+    if (!way || process->os->read(&process->memory, way->id, watchpoint->address, bytes, size) != (int64_t)size)
         return false;
-    breakpoints_hide(process, watchpoint->address, bytes, watchpoint->size);
+    breakpoints_hide(process, watchpoint->address, bytes, size);
     return true;
 }
 
@@ -267,17 +267,18 @@ bool watch_steps(const rein_thread *thread)
 static void compare(rein_thread *thread, uint64_t pc, rein_watchpoint *watchpoint, struct watch_hits *hits)
 {
     unsigned char bytes[WATCH_SOFTWARE_SIZE_MAX];
+    size_t size = (size_t)watchpoint->size;
     struct rein_cause cause = {.kind = REIN_CAUSE_WATCHPOINT, .pc = pc, .watchpoint = watchpoint};
     bool was_known = watchpoint->value_known;
     watchpoint->value_known = read_bytes(thread->process, watchpoint, bytes);
-    if (!watchpoint->value_known || (was_known && !memcmp(bytes, watchpoint->bytes, watchpoint->size)))
+    if (!watchpoint->value_known || (was_known && !memcmp(bytes, watchpoint->bytes, size)))
         return;
-    if (watchpoint->size <= sizeof cause.value) {
-        memcpy(&cause.old_value, watchpoint->bytes, watchpoint->size);
-        memcpy(&cause.value, bytes, watchpoint->size);
+    if (size <= sizeof cause.value) {
+        memcpy(&cause.old_value, watchpoint->bytes, size);
+        memcpy(&cause.value, bytes, size);
         cause.value_known = true;
     }
-    memcpy(watchpoint->bytes, bytes, watchpoint->size);
+    memcpy(watchpoint->bytes, bytes, size);
     if (was_known)
         count_hit(thread, &cause, hits);
 }

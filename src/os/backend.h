@@ -164,7 +164,7 @@ struct os_backend {
      * fault_signals. */
     int (*resume)(int id, enum os_resume how, int signal);
     int (*detach)(int id, int signal); /* must be stopped */
-    /* With whose they are. */
+    /* With whose they are; -ENOTSUP: an architecture's that this library was not built for. */
     int (*get_registers)(int id, struct arch_registers *registers);
     int (*set_registers)(int id, const struct arch_registers *registers);
     /* Any other set. How many bytes the kernel has given, 0 when it has none for this thread; as many as were asked
@@ -253,11 +253,12 @@ struct os_backend {
     int (*thread_name)(int pid, int id, char name[16]);
     int (*process_of)(int id, int *pid, int *parent);      /* thread group and parent of any thread */
     int (*program_path)(int pid, char *path, size_t size); /* cut to size; -ESRCH */
-    const struct arch *(*program_arch)(int pid); /* of what it executes; the library's own if that is not to be seen */
-    int (*inner_id)(int pid, int *id);           /* in its own PID namespace; -ENOTSUP: the kernel does not tell */
-    bool (*is_thread_of)(int id, int pid);       /* the same question for a known pid, without a descriptor */
-    int (*tracer_of)(int id, int *tracer);       /* 0: none */
-    bool (*same_memory)(int id, int other_id);   /* do they share an address space? */
+    /* Of what it executes; the library's own if that is not to be seen, NULL if it is one that it was not built for. */
+    const struct arch *(*program_arch)(int pid);
+    int (*inner_id)(int pid, int *id);         /* in its own PID namespace; -ENOTSUP: the kernel does not tell */
+    bool (*is_thread_of)(int id, int pid);     /* the same question for a known pid, without a descriptor */
+    int (*tracer_of)(int id, int *tracer);     /* 0: none */
+    bool (*same_memory)(int id, int other_id); /* do they share an address space? */
     /* Why could id not be seized? Turns the errno into a rein_error and words, with what to do about it. */
     int (*explain_seize)(int pid, int id, int error, char *text, size_t size);
     /* In words, why a thread that did not stop did not: "is in uninterruptible sleep in nfs_wait". */

@@ -4,7 +4,7 @@
 #ifndef REIN_TESTS_APART_H
 #define REIN_TESTS_APART_H
 
-#include <elf.h>
+#include <link.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -92,8 +92,8 @@ static inline rein_word harmed_text(const struct fixture *fixture)
     const unsigned char *bytes = mmap(NULL, (size_t)file.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
     close(fd);
     assert_ptr_not_equal(bytes, MAP_FAILED);
-    const Elf64_Ehdr *header = (const void *)bytes;
-    const Elf64_Phdr *segments = (const void *)(bytes + header->e_phoff);
+    const ElfW(Ehdr) *header = (const void *)bytes;
+    const ElfW(Phdr) *segments = (const void *)(bytes + header->e_phoff);
     rein_word base = address_of(fixture, "main") - symbol_value(fixture->name, "main"), harmed = 0;
     for (int i = 0; i < header->e_phnum && !harmed; i++) {
         if (segments[i].p_type != PT_LOAD || !(segments[i].p_flags & PF_X))

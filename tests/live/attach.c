@@ -114,9 +114,8 @@ static void P8_no_thread_slips_by(void **state)
     rein_process *process = attach(fixture);
     set_policy(process, REIN_IGNORE);
     uint64_t before, after;
-    rein_word counter = 0;
     /* The program's own count, through its pointer. */
-    assert_ok(rein_process_read(process, address_of(fixture, "fixture_hot"), &counter, 8, NULL));
+    rein_word counter = word_at(process, address_of(fixture, "fixture_hot"));
     rein_breakpoint *breakpoint = count_at(process, address_of(fixture, "hot"));
     rein_thread **threads = NULL;
     size_t count, inside = 0;
@@ -126,7 +125,7 @@ static void P8_no_thread_slips_by(void **state)
         inside += pc >= hot && pc < hot + 0x20;
     }
     rein_thread_list_free(threads, count);
-    assert_ok(rein_process_read(process, counter, &before, 8, NULL));
+    before = word_at(process, counter);
     assert_ok(rein_process_continue(process));
     assert_error(rein_process_wait(process, 300), REIN_TIMEOUT);
     tell(fixture);
@@ -342,7 +341,7 @@ static void P8_P2_C1_limit_before_a_vfork_parent_is_known(void **state)
         assert_ok(rein_attach(monitor, fixture->pid, &options, &process));
         assert_error_says(rein_process_add_breakpoint(process, pc, &counting, NULL), REIN_BAD_STATE, "stop it first");
         assert_error(rein_process_stop(process, LIMIT_MS), REIN_CANNOT_STOP);
-        unsigned long before, after;
+        rein_word before, after;
         assert_ok(rein_process_read(process, said_address(fixture, "count"), &before, sizeof before, NULL));
         rein_breakpoint *breakpoint = count_at(process, pc);
         assert_ok(rein_process_continue(process));

@@ -26,7 +26,7 @@ static void E1_null(void **state)
     (void)state;
     prepare();
     char *const arguments[] = {(char *)"x", NULL};
-    const char *path = "/bin/true";
+    const char *path = tool("true");
     struct rein_exit how;
     struct rein_event event;
     struct rein_cause cause;
@@ -133,11 +133,11 @@ static void E1_null(void **state)
     refused(rein_registers_present(registers, 0, NULL));
     refused(rein_registers_read(NULL, 0, values, sizeof values, NULL));
     refused(rein_registers_read(registers, 0, NULL, sizeof values, NULL));
-    refused(rein_registers_read(registers, 0, values, 7, NULL));
+    refused(rein_registers_read(registers, 0, values, word_size(process) - 1, NULL));
     refused(rein_registers_write(NULL, 0, values, 8));
     refused(rein_registers_write(registers, 0, NULL, 8));
-    refused(rein_registers_write(registers, 0, values, 7));
-    refused(rein_registers_write(registers, 0, values, 9));
+    refused(rein_registers_write(registers, 0, values, word_size(process) - 1));
+    refused(rein_registers_write(registers, 0, values, word_size(process) + 1));
     refused(rein_process_read(NULL, 0, &byte, 1, NULL));
     refused(rein_process_read(process, 0, NULL, 1, NULL));
     refused(rein_process_write(NULL, 0, &byte, 1, NULL));
@@ -185,7 +185,7 @@ static void E1_sizes_of_options(void **state)
         if (bad[i] < sizeof(size_t)) {
             refused(rein_monitor_create(&monitor_options, &made));
             refused(rein_attach(monitor, other->pid, &attach_options, &got));
-            refused(rein_spawn(monitor, "/bin/true", arguments, NULL, NULL, NULL, 0, &spawn_options, &got));
+            refused(rein_spawn(monitor, tool("true"), arguments, NULL, NULL, NULL, 0, &spawn_options, &got));
             refused(rein_process_add_breakpoint(process, address_of(fixture, "step_1"), &breakpoint_options, NULL));
             assert_null(made);
             assert_null(got);
@@ -214,7 +214,7 @@ static void E1_flags(void **state)
     monitor_options.log_level = (enum rein_log_level)70;
     refused(rein_monitor_create(&monitor_options, &made));
     refused(rein_attach(monitor, other->pid, &attach_options, &got));
-    refused(rein_spawn(monitor, "/bin/true", arguments, NULL, NULL, NULL, 0, &spawn_options, &got));
+    refused(rein_spawn(monitor, tool("true"), arguments, NULL, NULL, NULL, 0, &spawn_options, &got));
     refused(rein_process_add_breakpoint(process, address_of(fixture, "step_1"), &breakpoint_options, NULL));
     refused(rein_process_remove_breakpoint(process, address_of(fixture, "step_0"), 1u << 20));
     refused(rein_thread_step(thread, 1u << 20, 0));

@@ -964,7 +964,7 @@ static void I5_ends_in_the_function(void **state)
         set_policy(process, REIN_IGNORE);
         assert_ok(rein_process_set_policy(process, REIN_CAUSE_EXEC, REIN_STOP_ALL));
         path = register_of(thread, "rsp") - 4096;
-        assert_ok(rein_process_write(process, path, "/bin/true", 10, NULL));
+        assert_ok(rein_process_write(process, path, tool("true"), strlen(tool("true")) + 1, NULL));
         struct rein_call what = REIN_CALL_INIT;
         const struct rein_call_argument arguments[] = {WORD(path)};
         what.pc = address_of(fixture, "called_exec");

@@ -304,7 +304,7 @@ static void assert_text_is_whole(int pid)
         if (!strstr(line, "/checked_work") ||
             sscanf(line, "%" SCNx64 "-%" SCNx64 " r-xp %" SCNx64, &start, &end, &offset) != 3)
             continue;
-        size_t size = end - start < sizeof in_file ? end - start : sizeof in_file;
+        size_t size = end - start < sizeof in_file ? (size_t)(end - start) : sizeof in_file;
         int file = open(fixture_path("checked_work"), O_RDONLY | O_CLOEXEC);
         ssize_t length = pread(file, in_file, size, (off_t)offset);
         close(file);
@@ -520,7 +520,7 @@ static void call_function(rein_thread *thread, rein_word pc)
 /* To what they are already. */
 static void change_calls(rein_process *process)
 {
-    const struct rein_syscall_id id = {AUDIT_ARCH_X86_64, SYS_getppid};
+    const struct rein_syscall_id id = {OWN_ARCH, SYS_getppid};
     rein(rein_process_trace_syscalls(process, REIN_SYSCALL_ENTRIES | REIN_SYSCALL_EXITS, &id, 1));
     for (int exits = 0; exits < 2; exits++) {
         struct rein_cause cause;

@@ -257,7 +257,7 @@ static void end_terminated(void)
 
 static void end_exec(void)
 {
-    execl("/bin/sleep", "sleep", "0.3", (char *)NULL);
+    execl(tool("sleep"), "sleep", "0.3", (char *)NULL);
     _exit(97);
 }
 
@@ -487,7 +487,7 @@ static void assert_monitor_failed(rein_monitor *dead, rein_process *process, rei
     if (dead) {
         snprintf(bytes, sizeof bytes, "true");
         assert_error(rein_attach(dead, rein_process_id(process), NULL, &other), REIN_MONITOR_FAILED);
-        assert_error(rein_spawn(dead, "/bin/true", argv, NULL, NULL, NULL, 0, NULL, &other), REIN_MONITOR_FAILED);
+        assert_error(rein_spawn(dead, tool("true"), argv, NULL, NULL, NULL, 0, NULL, &other), REIN_MONITOR_FAILED);
     }
     assert_true(rein_thread_id(thread) > 0); /* what was known is known */
 }

@@ -562,7 +562,7 @@ static void M10_E1_out_of_descriptors(void **state)
                     wrong++;
                 result = result ? result : added ? added : continued;
             }
-            int spawn_result = rein_spawn(own, "/bin/true", (char *const[]){(char *)"true", NULL}, NULL, NULL, NULL, 0,
+            int spawn_result = rein_spawn(own, tool("true"), (char *const[]){(char *)"true", NULL}, NULL, NULL, NULL, 0,
                                           NULL, &spawned);
             if (spawn_result == 0)
                 spawn_result = rein_process_kill(spawned);

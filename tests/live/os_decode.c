@@ -56,7 +56,7 @@ static uint64_t pc_of(int id)
     struct arch_registers registers;
 
     assert_int_equal(linux_get_registers(id, &registers), 0);
-    return arch_amd64.get(&registers, arch_amd64.pc_index);
+    return arch_pc(&registers);
 }
 
 static void on_signal(int number, siginfo_t *info, void *context)
@@ -76,9 +76,11 @@ static void handle(int number)
 
 /* ---- Signals ---- */
 
+#define A_VALUE (UINTPTR_MAX / 15) /* 0x11... */
+
 static bool sends_itself_signals(void *arg)
 {
-    union sigval value = {.sival_ptr = (void *)(uintptr_t)0x123456789abcdef0};
+    union sigval value = {.sival_ptr = (void *)A_VALUE};
     int pid = getpid();
 
     (void)arg;
@@ -121,7 +123,7 @@ static void signals_with_their_siginfo(void **state)
     assert_int_equal(event.signal.number, SIGRTMIN + 5);
     assert_int_equal(event.signal.code, SI_QUEUE);
     assert_int_equal(event.signal.sender_pid, pid);
-    assert_true(event.signal.value == 0x123456789abcdef0);
+    assert_true(event.signal.value == (int64_t)A_VALUE);
     assert_int_equal(((const siginfo_t *)(const void *)event.signal.raw)->si_signo, SIGRTMIN + 5);
     /* another, with the siginfo changed to it */
     event.signal.number = SIGUSR2;
@@ -138,7 +140,7 @@ static void signals_with_their_siginfo(void **state)
     event = expect_event(pid, OS_EVENT_SIGNAL);
     assert_int_equal(event.signal.number, SIGTRAP);
     assert_int_equal(event.signal.code, SI_QUEUE);
-    assert_true(event.signal.value == 0x123456789abcdef0);
+    assert_true(event.signal.value == (int64_t)A_VALUE);
     resume(pid, OS_RESUME_RUN, SIGTRAP);
     event = expect_event(pid, OS_EVENT_TRAP); /* but it may pretend to itself */
     assert_int_equal(event.signal.code, SI_KERNEL);
@@ -280,6 +282,16 @@ __asm__(".pushsection .text\n"
         "ret\n"
         ".popsection\n");
 
+#if defined(__i386__)
+#define ENTER "int $0x80"
+#define ENTER_CLOBBERS
+#define SP "%%esp"
+#else
+#define ENTER "syscall"
+#define ENTER_CLOBBERS "rcx", "r11",
+#define SP "%%rsp"
+#endif
+
 static bool traps(void *arg)
 {
     (void)arg;
@@ -288,21 +300,21 @@ static bool traps(void *arg)
     kill(getpid(), SIGUSR2); /* ignored: a place to begin */
     __asm__ volatile("own_int3: int3\n\t"
                      "own_int3_long: .byte 0xcd, 0x03\n\t"
-                     "own_syscall: syscall\n\t"
+                     "own_syscall: " ENTER "\n\t"
                      "nop\n\t"
                      /* its own trap flag, for one instruction */
-                     "sub $128, %%rsp\n\t"
+                     "sub $128, " SP "\n\t"
                      "pushf\n\t"
-                     "orl $0x100, (%%rsp)\n\t"
+                     "orl $0x100, (" SP ")\n\t"
                      "own_popf: popf\n\t"
                      "nop\n\t"
                      "pushf\n\t"
-                     "andl $~0x100, (%%rsp)\n\t"
+                     "andl $~0x100, (" SP ")\n\t"
                      "popf\n\t"
-                     "add $128, %%rsp\n\t"
+                     "add $128, " SP "\n\t"
                      :
                      : "a"(SYS_getppid)
-                     : "rcx", "r11", "memory", "cc");
+                     : ENTER_CLOBBERS "memory", "cc");
     return true;
 }
 
@@ -361,8 +373,8 @@ static void steps(void **state)
 
     /* to the entry of a system call only */
     assert_int_equal(linux_get_registers(pid, &registers), 0);
-    arch_amd64.set(&registers, arch_amd64.pc_index, place(own_syscall));
-    arch_amd64.set(&registers, 0, SYS_getppid); /* rax */
+    registers.arch->set(&registers, registers.arch->pc_index, place(own_syscall));
+    registers.arch->set(&registers, 0, SYS_getppid); /* rax, eax */
     assert_int_equal(linux_set_registers(pid, &registers), 0);
     resume(pid, OS_RESUME_TO_SYSCALL, 0);
     event = expect_event(pid, OS_EVENT_SYSCALL);
@@ -480,7 +492,7 @@ static bool makes_all_kinds(void *arg)
     if (forked == 0)
         _exit(0);
     waitpid(forked, NULL, 0);
-    execv("/bin/true", arguments);
+    execv(tool("true"), arguments);
     return false;
 }
 
@@ -548,7 +560,7 @@ static void *thread_executes(void *arg)
 
     (void)arg;
     shared->thread = (int)syscall(SYS_gettid);
-    execv("/bin/true", arguments);
+    execv(tool("true"), arguments);
     return NULL;
 }
 
@@ -811,7 +823,14 @@ static long make_semop(bool limited)
     struct sembuf take = {0, -1, 0};
 
     shared->answer = set;
+#ifdef SYS_semop
     return limited ? syscall(SYS_semtimedop, set, &take, 1, &a_minute) : syscall(SYS_semop, set, &take, 1);
+#else
+    enum { SEMOP = 1, SEMTIMEDOP = 4 };
+
+    return limited ? syscall(SYS_ipc, SEMTIMEDOP, set, 1, 0, &take, &a_minute)
+                   : syscall(SYS_ipc, SEMOP, set, 1, 0, &take);
+#endif
 }
 
 static long make_semtimedop(bool limited)
@@ -820,7 +839,13 @@ static long make_semtimedop(bool limited)
     struct sembuf take = {0, -1, 0};
 
     shared->answer = set;
+#ifdef SYS_semtimedop
     return syscall(SYS_semtimedop, set, &take, 1, limited ? &a_minute : NULL);
+#else
+    static const int64_t a_minute_64[2] = {60, 0};
+
+    return syscall(SYS_semtimedop_time64, set, &take, 1, limited ? a_minute_64 : NULL);
+#endif
 }
 
 static long make_io_getevents(bool limited)

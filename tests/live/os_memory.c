@@ -330,7 +330,7 @@ static bool executes(void *arg)
     (void)arg;
     sleep_ms(1);
     raise(SIGSTOP);
-    execv("/bin/sleep", arguments);
+    execv(tool("sleep"), arguments);
     return false;
 }
 
@@ -361,7 +361,7 @@ static void stale_after_exec(void **state)
 
     struct arch_registers registers;
     assert_int_equal(linux_get_registers(other, &registers), 0);
-    uint64_t pc = arch_amd64.get(&registers, arch_amd64.pc_index);
+    uint64_t pc = arch_pc(&registers);
     assert_int_equal(linux_read(&memory, other, pc, &byte, 1), 1);
     assert_int_equal(linux_write(&memory, other, pc, &byte, 1), 1);
     kill_child(other);

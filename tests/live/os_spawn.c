@@ -629,11 +629,11 @@ static int descriptor_count(void)
 static void nothing_is_left(void **state)
 {
     (void)state;
-    what.path = "/bin/true";
+    what.path = tool("true");
     run();
     int mappings = mapping_count(), descriptors = descriptor_count();
     for (int i = 0; i < 200; i++) {
-        what.path = i % 2 == 0 ? "/bin/true" : "/no/such/program";
+        what.path = i % 2 == 0 ? tool("true") : "/no/such/program";
         what.copy_memory = i % 3 == 0;
         int status = run();
         assert_int_equal(status, i % 2 == 0 ? 0 : -1);

@@ -22,6 +22,7 @@
 
 #include <cmocka.h>
 
+#include "../fixtures/tools.h"
 #include "os/linux/linux.h"
 #include "sanitized.h"
 

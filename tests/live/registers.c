@@ -3,9 +3,25 @@
 
 #include <limits.h>
 
+#if defined(__i386__)
+static const char *const names[] = {"eax",    "ebx", "ecx", "edx", "esi", "edi", "ebp", "esp",     "eip",
+                                    "eflags", "cs",  "ss",  "ds",  "es",  "fs",  "gs",  "orig_eax"};
+static const char *const general[] = {"eax", "ebx", "ecx", "edx", "esi", "edi", "ebp"};
+#define REGISTER(name) "e" name
+#define KEPT "esi" /* two that functions leave as they were */
+#define KEPT_TOO "edi"
+enum { CODE_SEGMENT = 0x23, STACK_SEGMENT = 0x2b };
+#else
 static const char *const names[] = {"rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp",      "rsp",     "r8",
                                     "r9",  "r10", "r11", "r12", "r13", "r14", "r15",      "rip",     "eflags",
                                     "cs",  "ss",  "ds",  "es",  "fs",  "gs",  "orig_rax", "fs_base", "gs_base"};
+static const char *const general[] = {"rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", "r8",
+                                      "r9",  "r10", "r11", "r12", "r13", "r14", "r15"};
+#define REGISTER(name) "r" name
+#define KEPT "r12"
+#define KEPT_TOO "r13"
+enum { CODE_SEGMENT = 0x33, STACK_SEGMENT = 0x2b };
+#endif
 #define COUNT ((int)(sizeof names / sizeof *names))
 
 /* A thread of step_targets at the label, which it has reached by itself. */
@@ -50,25 +66,28 @@ static void R3_R1_values_are_the_threads(void **state)
     struct fixture *fixture;
     rein_thread *thread = at_label(&fixture, "step_4");
     rein_registers *registers = registers_of(thread);
-    rein_word pc, sp, value, pushed;
+    rein_word pc, sp, value;
+    uintptr_t pushed;
     assert_ok(rein_registers_pc(registers, &pc));
     assert_word(pc, address_of(fixture, "step_4"));
     assert_ok(rein_registers_get(registers, rein_registers_pc_index(registers), &value));
     assert_word(value, pc);
-    assert_string_equal(rein_registers_name(registers, rein_registers_pc_index(registers)), "rip");
-    assert_string_equal(rein_registers_name(registers, rein_registers_sp_index(registers)), "rsp");
+    assert_string_equal(rein_registers_name(registers, rein_registers_pc_index(registers)), REGISTER("ip"));
+    assert_string_equal(rein_registers_name(registers, rein_registers_sp_index(registers)), REGISTER("sp"));
     assert_ok(rein_registers_sp(registers, &sp));
     assert_word(register_of(thread, "rsp"), sp);
     assert_word(register_of(thread, "rax"), 0x1234); /* step_1 to step_3 have made these */
     assert_word(register_of(thread, "rdx"), 0x1234);
-    assert_word(register_of(thread, "cs"), 0x33);
-    assert_word(register_of(thread, "ss"), 0x2b);
+    assert_word(register_of(thread, "cs"), CODE_SEGMENT);
+    assert_word(register_of(thread, "ss"), STACK_SEGMENT);
+#if !defined(__i386__)
     assert_true(register_of(thread, "fs_base") != 0);
+#endif
     assert_word(register_of(thread, "eflags") & 0x100, 0);
 
     assert_ok(rein_thread_step(thread, 0, LIMIT_MS)); /* the call */
-    assert_word(register_of(thread, "rsp"), sp - 8);
-    assert_ok(rein_thread_read(thread, sp - 8, &pushed, sizeof pushed, NULL));
+    assert_word(register_of(thread, "rsp"), sp - sizeof(void *));
+    assert_ok(rein_thread_read(thread, sp - sizeof(void *), &pushed, sizeof pushed, NULL));
     assert_word(pushed, address_of(fixture, "step_7"));
 }
 
@@ -79,19 +98,20 @@ static void R1_set_pc_and_sp_are_what_runs(void **state)
     struct fixture *fixture;
     rein_thread *thread = at_label(&fixture, "step_1");
     rein_process *process = fixture->process;
-    rein_word sp, value, word = 0x1234;
+    rein_word sp, value;
+    uintptr_t word = 0x1234;
 
     /* Over step_1 and step_2, whose work is done by hand: rax, and a push. */
     rein_registers *registers = registers_of(thread);
     assert_ok(rein_registers_sp(registers, &sp));
-    assert_ok(rein_registers_set(registers, rein_registers_index(registers, "rax"), 0x1234));
-    assert_ok(rein_registers_set_sp(registers, sp - 8));
+    assert_ok(rein_registers_set(registers, rein_registers_index(registers, REGISTER("ax")), 0x1234));
+    assert_ok(rein_registers_set_sp(registers, sp - sizeof(void *)));
     assert_ok(rein_registers_set_pc(registers, address_of(fixture, "step_3")));
-    assert_ok(rein_thread_write(thread, sp - 8, &word, sizeof word, NULL));
+    assert_ok(rein_thread_write(thread, sp - sizeof(void *), &word, sizeof word, NULL));
     assert_ok(rein_registers_pc(registers, &value));
     assert_word(value, address_of(fixture, "step_3"));
     assert_ok(rein_registers_sp(registers, &value));
-    assert_word(value, sp - 8);
+    assert_word(value, sp - sizeof(void *));
 
     assert_ok(rein_process_remove_breakpoint(process, address_of(fixture, "step_1"), 0));
     set_policy(process, REIN_IGNORE);
@@ -142,28 +162,28 @@ static void R4_bad_index(void **state)
     assert_null(rein_registers_name(registers, INT_MIN));
 }
 
-/* W1, R5: all 64 bits go there and come back, to this snapshot, to others, and to the thread. */
+/* W1, R5: all bits go there and come back, to this snapshot, to others, and to the thread. */
 static void W1_R5_set_writes_through(void **state)
 {
     (void)state;
-    static const char *const general[] = {"rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", "r8",
-                                          "r9",  "r10", "r11", "r12", "r13", "r14", "r15"};
     struct fixture *fixture = spawn("step_targets", NULL);
     rein_thread *thread = first_thread(fixture->process);
     rein_registers *registers = registers_of(thread), *earlier = registers_of(thread);
     for (size_t i = 0; i < sizeof general / sizeof *general; i++) {
         int index = rein_registers_index(registers, general[i]);
-        rein_word value, old;
+        rein_word value, old, other = (uintptr_t)0xfedcba9876543210u + i;
         assert_ok(rein_registers_get(registers, index, &old));
-        assert_ok(rein_registers_set(registers, index, 0xfedcba9876543210u + i));
+        assert_ok(rein_registers_set(registers, index, other));
         assert_ok(rein_registers_get(registers, index, &value));
-        assert_word(value, 0xfedcba9876543210u + i);
-        assert_word(register_of(thread, general[i]), 0xfedcba9876543210u + i);
+        assert_word(value, other);
+        assert_word(register_of(thread, general[i]), other);
         assert_ok(rein_registers_get(earlier, index, &value));
         assert_word(value, old); /* a snapshot */
     }
+#if !defined(__i386__)
     set_register_of(thread, "fs_base", 0x7fff12345678);
     assert_word(register_of(thread, "fs_base"), 0x7fff12345678);
+#endif
     set_register_of(thread, "eflags", register_of(thread, "eflags") ^ 1);
 }
 
@@ -174,10 +194,10 @@ static void R5_two_snapshots_of_one_stop(void **state)
     struct fixture *fixture = spawn("step_targets", NULL);
     rein_thread *thread = first_thread(fixture->process);
     rein_registers *one = registers_of(thread), *other = registers_of(thread);
-    assert_ok(rein_registers_set(one, rein_registers_index(one, "r14"), 14));
-    assert_ok(rein_registers_set(other, rein_registers_index(other, "r15"), 15));
-    assert_word(register_of(thread, "r14"), 14);
-    assert_word(register_of(thread, "r15"), 15);
+    assert_ok(rein_registers_set(one, rein_registers_index(one, KEPT), 14));
+    assert_ok(rein_registers_set(other, rein_registers_index(other, KEPT_TOO), 15));
+    assert_word(register_of(thread, KEPT), 14);
+    assert_word(register_of(thread, KEPT_TOO), 15);
 }
 
 /* R5 */
@@ -188,7 +208,7 @@ static void R5_set_after_the_thread_has_run(void **state)
     rein_thread *thread = at_label(&fixture, "step_4");
     rein_process *process = fixture->process;
     rein_registers *stale = registers_of(thread);
-    int rbx = rein_registers_index(stale, "rbx");
+    int rbx = rein_registers_index(stale, REGISTER("bx"));
     rein_word rbx_before, value, all[COUNT];
     assert_ok(rein_registers_get(stale, rbx, &rbx_before));
     assert_ok(rein_registers_get_all(stale, all, COUNT));
@@ -215,7 +235,7 @@ static void R5_set_after_the_thread_has_run(void **state)
     assert_ok(rein_process_kill(process));
     assert_fails(rein_registers_set(fresh, rbx, 0xdead));
     assert_ok(rein_registers_get(fresh, rbx, &value));
-    assert_string_equal(rein_registers_name(fresh, rbx), "rbx");
+    assert_string_equal(rein_registers_name(fresh, rbx), REGISTER("bx"));
 }
 
 /* R5, E1 */
@@ -251,13 +271,13 @@ static void R5_all_at_once(void **state)
     assert_error(rein_registers_set_all(registers, values, COUNT - 1), REIN_INVALID_ARGUMENT);
     assert_error(rein_registers_set_all(registers, values, COUNT + 1), REIN_INVALID_ARGUMENT);
 
-    values[rein_registers_index(registers, "r12")] = 12;
-    values[rein_registers_index(registers, "r13")] = 13;
+    values[rein_registers_index(registers, KEPT)] = 12;
+    values[rein_registers_index(registers, KEPT_TOO)] = 13;
     assert_ok(rein_registers_set_all(registers, values, COUNT));
     assert_ok(rein_registers_get_all(registers, again, COUNT));
     assert_memory_equal(again, values, sizeof again);
-    assert_word(register_of(thread, "r12"), 12);
-    assert_word(register_of(thread, "r13"), 13);
+    assert_word(register_of(thread, KEPT), 12);
+    assert_word(register_of(thread, KEPT_TOO), 13);
     assert_word(pc_of(thread), address_of(fixture, "step_0"));
 }
 
@@ -271,17 +291,19 @@ static void R5_the_kernel_refuses(void **state)
     rein_word values[COUNT], value;
     int cs = rein_registers_index(registers, "cs");
     assert_error(rein_registers_set(registers, cs, 0x10), REIN_SYSTEM); /* the kernel's own segment */
-    assert_word(register_of(thread, "cs"), 0x33);
+    assert_word(register_of(thread, "cs"), CODE_SEGMENT);
     assert_ok(rein_registers_get(registers, cs, &value));
-    assert_word(value, 0x33);
+    assert_word(value, CODE_SEGMENT);
+#if !defined(__i386__)
     assert_error(rein_registers_set(registers, rein_registers_index(registers, "fs_base"), 0x8000000000000000u),
                  REIN_SYSTEM);
+#endif
 
     assert_ok(rein_registers_get_all(registers, values, COUNT));
     values[cs] = 0x10;
     assert_error(rein_registers_set_all(registers, values, COUNT), REIN_SYSTEM);
     assert_ok(rein_registers_get(registers, cs, &value));
-    assert_word(value, 0x33);
+    assert_word(value, CODE_SEGMENT);
     set_policy(fixture->process, REIN_IGNORE);
     assert_ok(rein_process_continue(fixture->process));
     assert_ends_traced(fixture, 0);
@@ -315,12 +337,17 @@ static void R1_set_pc_of_a_thread_in_a_system_call(void **state)
     assert_word(pc_of(reader), address_of(fixture, "after_blocking_syscall"));
 
     rein_breakpoint *start = add_breakpoint(process, address_of(fixture, "blocking_syscall_insn"));
+#if defined(__i386__) /* what the function has begun with is undone */
+    rein_word sp = register_of(reader, "esp");
+    set_register_of(reader, "ebx", word_at(process, sp));
+    set_register_of(reader, "esp", sp + 4);
+#endif
     set_pc_of(reader, address_of(fixture, "blocking_read"));
     assert_ok(rein_thread_continue(reader));
     assert_ok(rein_thread_wait(reader, LIMIT_MS));
     assert_int_equal(cause_of(reader), REIN_CAUSE_BREAKPOINT);
     assert_word(pc_of(reader), address_of(fixture, "blocking_syscall_insn"));
-    assert_word(register_of(reader, "rax"), 0);
+    assert_word(register_of(reader, "rax"), SYS_read);
     assert_int_equal(rein_breakpoint_hits(start), 1);
     set_policy(process, REIN_IGNORE);
     assert_ok(rein_process_continue(process));

@@ -837,7 +837,7 @@ static size_t find_in_vdso(int pid, rein_word *places, size_t size)
         rein_word start, end;
         if (!strstr(line, "[vdso]") || sscanf(line, "%" SCNx64 "-%" SCNx64, &start, &end) != 2)
             continue;
-        size_t length = raw_read(pid, start, code, end - start < sizeof code ? end - start : sizeof code);
+        size_t length = raw_read(pid, start, code, end - start < sizeof code ? (size_t)(end - start) : sizeof code);
         for (size_t i = 0; i + 1 < length && count < size; i++) {
             if (code[i] == 0x0f && code[i + 1] == 0x05)
                 places[count++] = start + i;
@@ -1098,7 +1098,8 @@ static void I1_I3_beside_traced_calls(void **state)
     }
     struct fixture *fixture = spawn("syscalls", "threads", "2", "200", NULL);
     rein_process *process = fixture->process;
-    const struct rein_syscall_id id = {AUDIT_ARCH_X86_64, SYS_getppid};
+    const struct rein_syscall_id id = {word_size(process) == 8 ? AUDIT_ARCH_X86_64 : AUDIT_ARCH_I386,
+                                       (uint32_t)number_in(process, SYS_getppid)};
     assert_ok(rein_process_trace_syscalls(process, REIN_SYSCALL_ENTRIES | REIN_SYSCALL_EXITS, &id, 1));
     set_policy(process, REIN_IGNORE);
     assert_ok(rein_process_set_policy(process, REIN_CAUSE_SYSCALL_ENTRY, REIN_STOP_ALL));

@@ -858,6 +858,13 @@ size_t word_size(const rein_process *process)
     return strcmp(rein_process_architecture(process), "i386") == 0 ? 4 : 8;
 }
 
+rein_word word_at(rein_process *process, rein_word address)
+{
+    rein_word word = 0;
+    assert_ok(rein_process_read(process, address, &word, word_size(process), NULL));
+    return word;
+}
+
 void skip_if_32_bit(const rein_process *process, const char *reason)
 {
     if (word_size(process) == 8)
@@ -870,18 +877,18 @@ int number_in(const rein_process *process, long number)
 {
     static const struct {
         long here;
-        int i386;
+        int narrow;
     } numbers[] = {
         {SYS_getpid, 20},     {SYS_gettid, 224},     {SYS_getppid, 64}, {SYS_pause, 29},
         {SYS_pipe2, 331},     {SYS_read, 3},         {SYS_write, 4},    {SYS_close, 6},
         {SYS_nanosleep, 162}, {SYS_poll, 168},       {SYS_futex, 240},  {SYS_kill, 37},
         {SYS_lseek, 19},      {SYS_exit_group, 252}, {SYS_exit, 1},     {100000, 100000}, /* there is none */
     };
-    if (word_size(process) == 8)
+    if (word_size(process) == sizeof(long))
         return (int)number;
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
         if (numbers[i].here == number)
-            return numbers[i].i386;
+            return numbers[i].narrow;
     fail_msg("call %ld is not in the table", number);
     return -1;
 }

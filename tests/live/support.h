@@ -32,12 +32,20 @@
 
 #include <cmocka.h>
 
+#include "../fixtures/tools.h"
 #include "rein/rein.h"
 #include "sanitized.h"
 
 #define LIMIT_MS 20000 /* for what should happen at once */
 #define LIMIT_S (LIMIT_MS / 1000.0)
 #define BRIEF_MS 50 /* for what should not happen at all */
+
+/* By whose numbers this library's own programs make system calls; those of amd64 can make i386's, too. */
+#if defined(__i386__)
+#define OWN_ARCH AUDIT_ARCH_I386
+#else
+#define OWN_ARCH AUDIT_ARCH_X86_64
+#endif
 
 extern rein_monitor *monitor; /* the test's own */
 
@@ -140,6 +148,8 @@ rein_word pc_of(rein_thread *thread);
 /* Registers by amd64's names; of a 32-bit program those that are half of them. */
 int register_index(const rein_registers *registers, const char *name);
 rein_word register_of(rein_thread *thread, const char *name);
+/* A word of a stopped program's memory, as wide as its words are. */
+rein_word word_at(rein_process *process, rein_word address);
 /* Bytes in a word of its program's. */
 size_t word_size(const rein_process *process);
 /* Ends the test as skipped, with the reason, if it is a 32-bit program. */

@@ -133,7 +133,8 @@ static void C1_follow_a_tree(void **state)
     assert_ok(rein_process_continue(root));
     follow_to_end(tree);
 
-    unsigned long hits = 0, execs = 0, calls = said_count(fixture, "hot") + said_count(fixture, "child_hot");
+    rein_word hits = 0;
+    rein_word execs = 0, calls = said_count(fixture, "hot") + said_count(fixture, "child_hot");
     for (size_t i = 0; i < tree->count; i++) {
         struct member *member = &tree->members[i];
         assert_true(member->exited);
@@ -141,7 +142,7 @@ static void C1_follow_a_tree(void **state)
         assert_in_range(member->exit.status, 0, 4);
         if (member->breakpoint)
             hits += rein_breakpoint_hits(member->breakpoint);
-        execs += (unsigned long)member->execs;
+        execs += (rein_word)member->execs;
     }
     assert_int_equal(tree->count, said_count(fixture, "processes") + 1);
     assert_int_equal(execs, said_count(fixture, "programs"));

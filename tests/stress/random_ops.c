@@ -8,7 +8,7 @@
  * REIN_STRESS_SEED and REIN_STRESS_SECONDS (20 when unset). The same seed makes the same choices; what becomes of them is the scheduler's
  * affair. --hold: after a failure everything stays as it is for a debugger. --log: what rein tells at level TRACE. */
 #include <dirent.h>
-#include <elf.h>
+#include <link.h>
 #include <linux/audit.h>
 #include <malloc.h>
 #include <sched.h>
@@ -1041,6 +1041,14 @@ static int op_step(struct worker *worker, struct target *target, rein_process *p
     return result;
 }
 
+#if defined(__i386__)
+#define KEPT "esi"
+#define KEPT_TOO "ebx"
+#else
+#define KEPT "r15"
+#define KEPT_TOO "rbx"
+#endif
+
 static int op_registers(struct worker *worker, struct target *target, rein_process *process)
 {
     rein_thread *thread = any_thread(worker, target, process);
@@ -1048,7 +1056,7 @@ static int op_registers(struct worker *worker, struct target *target, rein_proce
     int result = thread ? rein_thread_registers(thread, &registers) : 0;
     note(worker, target, result, "rein_thread_registers");
     if (registers) {
-        int index = rein_registers_index(registers, one_in(&worker->random, 2) ? "r15" : "rbx");
+        int index = rein_registers_index(registers, one_in(&worker->random, 2) ? KEPT : KEPT_TOO);
         rein_word value;
         rein_registers_get(registers, index, &value);
         result = rein_registers_set(registers, index, value);
@@ -1081,6 +1089,9 @@ static int op_call(struct worker *worker, struct target *target, rein_process *p
  * by itself. */
 static int op_function(struct worker *worker, struct target *target, rein_process *process)
 {
+#ifdef __i386__
+    return 0; /* they are not for 32-bit code */
+#endif
     rein_thread *thread = any_thread(worker, target, process);
     struct rein_call_argument argument = {.type = REIN_CALL_INTEGER, .word = any(&worker->random, 1u << 30)};
     struct rein_call call = REIN_CALL_INIT;
@@ -1127,9 +1138,8 @@ static int op_function(struct worker *worker, struct target *target, rein_proces
 static int op_syscalls(struct worker *worker, struct target *target, rein_process *process)
 {
     static const struct rein_syscall_id some[] = {
-        {AUDIT_ARCH_X86_64, SYS_getpid},       {AUDIT_ARCH_X86_64, SYS_poll},   {AUDIT_ARCH_X86_64, SYS_futex},
-        {AUDIT_ARCH_X86_64, SYS_rt_sigreturn}, {AUDIT_ARCH_X86_64, SYS_execve}, {AUDIT_ARCH_X86_64, SYS_vfork},
-        {AUDIT_ARCH_X86_64, SYS_exit},         {AUDIT_ARCH_X86_64, SYS_clone3},
+        {OWN_ARCH, SYS_getpid}, {OWN_ARCH, SYS_poll},  {OWN_ARCH, SYS_futex}, {OWN_ARCH, SYS_rt_sigreturn},
+        {OWN_ARCH, SYS_execve}, {OWN_ARCH, SYS_vfork}, {OWN_ARCH, SYS_exit},  {OWN_ARCH, SYS_clone3},
     };
     unsigned flags = one_in(&worker->random, 3) ? 0 : any(&worker->random, 4);
     int result = one_in(&worker->random, 4)
@@ -1623,8 +1633,8 @@ static void look_at_program(void)
         exit(2);
     const unsigned char *bytes = mmap(NULL, (size_t)file.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
     close(fd);
-    const Elf64_Ehdr *header = (const void *)bytes;
-    const Elf64_Phdr *segments = (const void *)(bytes + header->e_phoff);
+    const ElfW(Ehdr) *header = (const void *)bytes;
+    const ElfW(Phdr) *segments = (const void *)(bytes + header->e_phoff);
     for (int i = 0; i < header->e_phnum; i++) {
         if (segments[i].p_type == PT_LOAD && (segments[i].p_flags & PF_X)) {
             text_address = base + segments[i].p_vaddr;

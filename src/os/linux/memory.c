@@ -257,10 +257,13 @@ bool linux_memory_is_gone(const struct os_memory *memory)
     return is_still_ours(memory) && pread(memory->fd, &byte, 1, 0) == 0;
 }
 
-/* Not over the end of the address space. */
+/* Not over the end of the address space, which is as wide as a pointer of ours: a wider program is not traced. */
 static size_t clip(uint64_t address, size_t size)
 {
-    return address != 0 && size > UINT64_MAX - address + 1 ? (size_t)(UINT64_MAX - address + 1) : size;
+    if (address > UINTPTR_MAX)
+        return 0;
+    uint64_t behind = (uint64_t)UINTPTR_MAX - address;
+    return size > 0 && size - 1 > behind ? (size_t)(behind + 1) : size;
 }
 
 int64_t linux_read(struct os_memory *memory, int id, uint64_t address, void *buffer, size_t size)

@@ -168,7 +168,9 @@ static void drop(struct keeper *keeper)
 
 ON_ITS_OWN static void host_has_died(struct keeper *keeper)
 {
-    struct itimerval after = {{0, 0}, {EMERGENCY_AFTER_S, 0}};
+    struct {
+        struct raw_time interval, value;
+    } after = {{0, 0}, {EMERGENCY_AFTER_S, 0}};
     atomic_store(&keeper->host_is_dead, true);
     raw(SYS_setitimer, ITIMER_REAL, &after, NULL);
     /* The loop may be just about to sleep: this is pending until it does, and ends the sleep. */
@@ -228,11 +230,19 @@ struct raw_action {
     raw_signals mask;
 };
 
+/* Where a handler returns to, where the kernel has none of its own to offer: i386's is in the vDSO, which can be switched
+ * off. */
 #if defined(__x86_64__)
-/* Where a handler returns to. Here alone the kernel has none of its own to offer. */
+#define RESTORES
 __attribute__((naked)) static void restore(void)
 {
     __asm__("movq %0, %%rax\n\tsyscall" : : "i"(SYS_rt_sigreturn));
+}
+#elif defined(__i386__)
+#define RESTORES
+__attribute__((naked)) static void restore(void)
+{
+    __asm__("movl %0, %%eax\n\tint $0x80" : : "i"(SYS_rt_sigreturn));
 }
 #endif
 
@@ -241,7 +251,7 @@ ON_ITS_OWN void linux_set_action(int number, void (*handler)(int, siginfo_t *, v
     struct raw_action action = {.handler = handler, .mask = ~(raw_signals)0};
     if (handler)
         action.flags = SA_SIGINFO | SA_RESTART;
-#if defined(__x86_64__)
+#ifdef RESTORES
     action.flags |= 0x04000000; /* SA_RESTORER, which the C library keeps to itself */
     action.restorer = restore;
 #endif
@@ -311,6 +321,22 @@ ON_ITS_OWN static long clone_onto(void *top, unsigned long flags, int *parent_id
                      : "=a"(result)
                      : "a"(SYS_clone), "D"(flags), "S"(top), "d"(parent_id), "r"(r10), "r"(r8), "r"(r9), "r"(r12)
                      : "rcx", "r11", "memory", "cc");
+    return result;
+#elif defined(__i386__)
+    /* There is no register left for what is to be called: it is on the new stack, in front of the argument. */
+    uintptr_t *stack = (uintptr_t *)top - 4;
+    stack[0] = (uintptr_t)arg;
+    *--stack = (uintptr_t)function;
+    long result;
+    __asm__ volatile("int $0x80\n\t"
+                     "testl %%eax, %%eax\n\t"
+                     "jnz 1f\n\t" BACKTRACE_ENDS("eip") "xorl %%ebp, %%ebp\n\t"
+                                                        "popl %%eax\n\t"
+                                                        "calll *%%eax\n\t"
+                                                        "hlt\n\t" BACKTRACE_GOES_ON "1:"
+                     : "=a"(result)
+                     : "a"(SYS_clone), "b"(flags), "c"(stack), "d"(parent_id), "S"(0L), "D"(child_id)
+                     : "memory", "cc");
     return result;
 #elif defined(__aarch64__)
     register long x8 __asm__("x8") = SYS_clone;

@@ -391,7 +391,7 @@ int linux_program_path(int pid, char *path, size_t size)
 /* By the ELF header of its file, which tells of a program that has switched to other code, too. */
 const struct arch *linux_program_arch(int pid)
 {
-#if defined(__x86_64__)
+#if defined(__x86_64__) || defined(__i386__)
     char header[sizeof(Elf32_Ehdr) + 1];
     Elf32_Half machine = EM_NONE;
 
@@ -399,6 +399,10 @@ const struct arch *linux_program_arch(int pid)
         memcpy(&machine, header + offsetof(Elf32_Ehdr, e_machine), sizeof machine); /* at the same place in all */
     if (machine == EM_386)
         return &arch_i386;
+#if defined(__i386__)
+    if (machine == EM_X86_64)
+        return NULL;
+#endif
 #else
     (void)pid;
 #endif

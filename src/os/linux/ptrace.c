@@ -100,11 +100,14 @@ int linux_detach(int id, int signal)
     return ptrace(PTRACE_DETACH, id, NULL, in_pointer((unsigned)signal)) == 0 ? 0 : -errno;
 }
 
-/* The kernel shows a thread's registers as those of the code that it is in, whatever its program is, and whoever asks. */
+/* The kernel shows a thread's registers as those of the code that it is in, whatever its program is, and whoever asks. NULL:
+ * ours are not enough for it, being a 32-bit library's: addresses, siginfo and debug registers would be cut. */
 static const struct arch *arch_of_block(size_t size)
 {
-#if defined(__x86_64__) || defined(__i386__)
+#if defined(__x86_64__)
     return size == I386_BLOCK_SIZE ? &arch_i386 : &arch_amd64;
+#elif defined(__i386__)
+    return size == I386_BLOCK_SIZE ? &arch_i386 : NULL;
 #else
     (void)size;
     return os_backend.arch;
@@ -119,7 +122,7 @@ int linux_get_registers(int id, struct arch_registers *registers)
         return -errno;
     registers->size = block.iov_len;
     registers->arch = arch_of_block(block.iov_len);
-    return 0;
+    return registers->arch == NULL ? -ENOTSUP : 0;
 }
 
 #if defined(__x86_64__)

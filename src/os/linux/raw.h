@@ -52,6 +52,17 @@ RAW_INLINE long raw_syscall(long number, long a, long b, long c, long d, long e,
     return result;
 }
 
+#elif defined(__i386__)
+
+/* A sixth argument would be in ebp, which is the compiler's: to lend it is to lose the backtrace of a thread that sleeps
+ * here. So RAW_SYSCALL_ takes none but 0 for it, whatever is there. */
+RAW_INLINE long raw_syscall(long number, long a, long b, long c, long d, long e)
+{
+    long result;
+    __asm__ volatile("int $0x80" : "=a"(result) : "a"(number), "b"(a), "c"(b), "d"(c), "S"(d), "D"(e) : "memory", "cc");
+    return result;
+}
+
 #elif defined(__aarch64__)
 
 RAW_INLINE long raw_syscall(long number, long a, long b, long c, long d, long e, long f)
@@ -85,8 +96,13 @@ RAW_INLINE long raw_syscall(long number, long a, long b, long c, long d, long e,
 
 #endif
 
+#if defined(__i386__)
+#define RAW_SYSCALL_(number, a, b, c, d, e, f, ...)                                                                    \
+    raw_syscall(number, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e) + 0 * (long)sizeof(char[(f) ? -1 : 1]))
+#else
 #define RAW_SYSCALL_(number, a, b, c, d, e, f, ...)                                                                    \
     raw_syscall(number, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
+#endif
 /* raw(SYS_wait4, id, &status, options, 0): arguments that are left out are 0. */
 #define raw(...) RAW_SYSCALL_(__VA_ARGS__, 0, 0, 0, 0, 0, 0, 0)
 

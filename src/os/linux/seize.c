@@ -45,6 +45,46 @@ _Static_assert(SYS_ptrace == 101, "the number above");
 #define CONTEXT_PC gregs[REG_RIP]
 #define CONTEXT_RESULT gregs[REG_RAX]
 
+#elif defined(__i386__)
+
+extern const char rein_seize_call[], rein_seize_after[];
+long rein_seize(long request, long id, long address, long data);
+__asm__(".pushsection .text\n"
+        ".hidden rein_seize, rein_seize_call, rein_seize_after\n"
+        ".globl rein_seize, rein_seize_call, rein_seize_after\n"
+        ".type rein_seize, @function\n"
+        "rein_seize:\n"
+        ".cfi_startproc\n"
+        "    endbr32\n"
+        "    pushl %ebx\n"
+        ".cfi_adjust_cfa_offset 4\n"
+        ".cfi_rel_offset ebx, 0\n"
+        "    pushl %esi\n"
+        ".cfi_adjust_cfa_offset 4\n"
+        ".cfi_rel_offset esi, 0\n"
+        "    movl 12(%esp), %ebx\n"
+        "    movl 16(%esp), %ecx\n"
+        "    movl 20(%esp), %edx\n"
+        "    movl 24(%esp), %esi\n"
+        "    movl $26, %eax\n" /* SYS_ptrace */
+        "rein_seize_call:\n"
+        "    int $0x80\n"
+        "rein_seize_after:\n"
+        "    popl %esi\n"
+        ".cfi_adjust_cfa_offset -4\n"
+        ".cfi_restore esi\n"
+        "    popl %ebx\n"
+        ".cfi_adjust_cfa_offset -4\n"
+        ".cfi_restore ebx\n"
+        "    ret\n"
+        ".cfi_endproc\n"
+        ".size rein_seize, . - rein_seize\n"
+        ".popsection\n");
+_Static_assert(SYS_ptrace == 26, "the number above");
+
+#define CONTEXT_PC gregs[REG_EIP]
+#define CONTEXT_RESULT gregs[REG_EAX]
+
 #elif defined(__aarch64__)
 
 extern const char rein_seize_call[], rein_seize_after[];

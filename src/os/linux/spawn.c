@@ -44,6 +44,15 @@
 
 #define STACK_SIZE ((size_t)32 * 1024)
 #define SIGNAL_COUNT 64
+#if defined(__i386__) /* where the first ones took ids of 16 bits */
+#define CALL_SETGROUPS SYS_setgroups32
+#define CALL_SETRESGID SYS_setresgid32
+#define CALL_SETRESUID SYS_setresuid32
+#else
+#define CALL_SETGROUPS SYS_setgroups
+#define CALL_SETRESGID SYS_setresgid
+#define CALL_SETRESUID SYS_setresuid
+#endif
 #define EXIT_STATUS 127 /* a shell's, for what could not be started */
 
 /* At the start of the area. */
@@ -93,6 +102,30 @@ long linux_clone_to(void (*body)(void *arg), void *arg, unsigned long flags, voi
                      : "+a"(result)
                      : "D"(flags), "S"(stack), "d"(0L), "r"(r10), "r"(r8), [arg] "r"(arg), [body] "r"(body)
                      : "rcx", "r11", "memory", "cc");
+    return result;
+}
+
+#elif defined(__i386__)
+
+/* What is to be called, and its argument, are on the new stack: no register is left for them. */
+long linux_clone_to(void (*body)(void *arg), void *arg, unsigned long flags, void *stack)
+{
+    uintptr_t *top = (uintptr_t *)((uintptr_t)stack & ~(uintptr_t)15) - 4; /* aligned at the call */
+    long result = SYS_clone;
+
+    top[0] = (uintptr_t)arg;
+    *--top = (uintptr_t)body;
+    __asm__ volatile("int $0x80\n\t"
+                     "test %%eax, %%eax\n\t"
+                     "jnz 1f\n\t"
+                     "xor %%ebp, %%ebp\n\t" /* the outermost frame */
+                     "pop %%eax\n\t"
+                     "call *%%eax\n\t"
+                     "hlt\n"
+                     "1:"
+                     : "+a"(result)
+                     : "b"(flags), "c"(top), "d"(0L), "S"(0L), "D"(0L)
+                     : "memory", "cc");
     return result;
 }
 
@@ -245,9 +278,9 @@ IN_CHILD static void set_credentials(struct launch *launch)
     if (!(launch->flags & REIN_SPAWN_CREDENTIALS))
         return;
     /* The user last: after that there is no right to the others. */
-    check(launch, raw(SYS_setgroups, launch->group_count, launch->groups));
-    check(launch, raw(SYS_setresgid, launch->gid, launch->gid, launch->gid));
-    check(launch, raw(SYS_setresuid, launch->uid, launch->uid, launch->uid));
+    check(launch, raw(CALL_SETGROUPS, launch->group_count, launch->groups));
+    check(launch, raw(CALL_SETRESGID, launch->gid, launch->gid, launch->gid));
+    check(launch, raw(CALL_SETRESUID, launch->uid, launch->uid, launch->uid));
 }
 
 /* All signals have been blocked since before the clone, so none of the host's handlers runs here; the mask comes when
@@ -255,9 +288,9 @@ IN_CHILD static void set_credentials(struct launch *launch)
 IN_CHILD static void set_signals(struct launch *launch)
 {
     struct { /* the kernel's struct sigaction, not the C library's */
-        uint64_t handler;
+        uintptr_t handler;
         unsigned long flags;
-        uint64_t restorer;
+        uintptr_t restorer;
         raw_signals mask;
     } action;
 

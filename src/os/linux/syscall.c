@@ -9,10 +9,9 @@
 #include <string.h>
 #include <sys/user.h>
 
-#if defined(__x86_64__)
+#if defined(__x86_64__) || defined(__i386__)
 
 #define I386_BLOCK_SIZE 68 /* the kernel's user_regs_struct32 */
-#define CODE_64 0x33u      /* cs of 64-bit code: __USER_CS */
 #define LAST_ERROR 4095    /* the kernel's MAX_ERRNO */
 
 /* Where in the block of registers a call's values are. */
@@ -23,8 +22,9 @@ struct convention {
     unsigned char number, result, pc, args[6];
 };
 
-#define AMD64(name) offsetof(struct user_regs_struct, name)
 static const struct convention conventions[] = {
+#if defined(__x86_64__)
+#define AMD64(name) offsetof(struct user_regs_struct, name)
     {AUDIT_ARCH_X86_64,
      sizeof(struct user_regs_struct),
      8,
@@ -39,6 +39,7 @@ static const struct convention conventions[] = {
      AMD64(rax),
      AMD64(rip),
      {AMD64(rbx), AMD64(rcx), AMD64(rdx), AMD64(rsi), AMD64(rdi), AMD64(rbp)}},
+#endif
     /* ebx ecx edx esi edi ebp eax ds es fs gs orig_eax eip ... */
     {AUDIT_ARCH_I386, I386_BLOCK_SIZE, 4, 44, 24, 48, {0, 4, 8, 12, 16, 20}},
 };
@@ -162,6 +163,10 @@ int linux_set_own_syscall(int id, const struct rein_syscall *call)
     return change_registers(id, call, true, NULL);
 }
 
+#if defined(__x86_64__)
+
+#define CODE_64 0x33u /* cs of 64-bit code: __USER_CS */
+
 /* The program's kind tells the call's kind, but for the int $0x80 of a 64-bit program, which is only told by the instruction
  * itself, if it can still be read. */
 static uint32_t guess_arch(int id, const struct arch_registers *registers)
@@ -180,6 +185,17 @@ static uint32_t guess_arch(int id, const struct arch_registers *registers)
     linux_memory_close(&memory);
     return code[1] == 0x80 ? AUDIT_ARCH_I386 : AUDIT_ARCH_X86_64;
 }
+
+#else
+
+static uint32_t guess_arch(int id, const struct arch_registers *registers)
+{
+    (void)id;
+    (void)registers;
+    return AUDIT_ARCH_I386;
+}
+
+#endif
 
 /* -ENOSYS is in the result's register at each entry. It may be the result of an exit, too: so it only counts where no
  * entry was seen before. */

@@ -3,14 +3,14 @@
 #include <limits.h>
 #include <linux/futex.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "os/linux/linux.h"
+#include "os/linux/raw.h"
 
 void linux_word_wait(_Atomic uint32_t *word, uint32_t value, int64_t timeout_ns)
 {
-    struct timespec timeout = {timeout_ns / 1000000000, timeout_ns % 1000000000};
+    struct raw_time timeout = {(long)(timeout_ns / 1000000000), (long)(timeout_ns % 1000000000)};
     syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, timeout_ns < 0 ? NULL : &timeout, NULL, 0);
 }
 
