@@ -356,7 +356,7 @@ static size_t split_watch(uint64_t address, uint64_t size, enum arch_watch_kind 
         count++;
         address += piece;
         size -= piece;
-        if (count > WATCH_SLOTS) { /* more than there can be: how many more is of no interest */
+        if (count > ARCH_WATCH_SLOTS) { /* more than there can be: how many more is of no interest */
             count += size / 8;
             break;
         }
@@ -397,6 +397,7 @@ const struct arch arch_amd64 = {
     .trap = {0xcc}, /* int3 */
     .trap_size = 1,
     .trap_pc_offset = 1,
+    .alignment = 1,
     .get = get,
     .set = set,
     .lay_out = lay_out,

@@ -307,6 +307,16 @@ static void finish_step(rein_thread *thread, const struct os_event *event, struc
     end_step(thread, event, registers, !repeats);
 }
 
+/* An instruction that a watchpoint kept the thread in front of is done. */
+static void finish_access(rein_thread *thread, struct watch_hits *hits)
+{
+    thread->stepping = STEPPING_NOT;
+    if (hits->count && !is_quiet(thread))
+        show_hits(thread, hits);
+    else
+        event_stop_plain(thread);
+}
+
 /* The registers, and which watchpoints have been hit. false: they could not be had. */
 static bool look_at_trap(rein_thread *thread, struct arch_registers *registers, struct watch_hits *hits)
 {
@@ -318,6 +328,17 @@ static bool look_at_trap(rein_thread *thread, struct arch_registers *registers, 
     if (result)
         leave_unhandled(thread, result); /* killed; its end will be told */
     return !result;
+}
+
+static void finish(rein_thread *thread, const struct os_event *event, struct arch_registers *registers,
+                   struct watch_hits *hits)
+{
+    const struct arch *arch = thread->process->os->arch;
+    watch_take_made(thread, arch->get(registers, arch->pc_index), hits);
+    if (thread->stepping == STEPPING_WATCH)
+        finish_access(thread, hits);
+    else
+        finish_step(thread, event, registers, hits);
 }
 
 /* A debug register has fired. A thread that makes a step is in front of its instruction then, which is watched; one that the
@@ -332,8 +353,13 @@ static void handle_watched(rein_thread *thread, const struct os_event *event)
         handle_signal(thread, event);
         return;
     }
-    if (thread->stepping != STEPPING_NOT && hits.accessed) {
-        finish_step(thread, event, &registers, &hits);
+    if (thread->stepping != STEPPING_NOT && (hits.accessed || hits.ended)) {
+        finish(thread, event, &registers, &hits);
+        return;
+    }
+    if (thread->stepping != STEPPING_NOT && hits.to_come && !is_quiet(thread)) { /* now with that one off */
+        thread_resume(thread, breakpoint_step_how(thread, &registers), 0);
+        thread_expect(thread);
         return;
     }
     if (thread->stepping != STEPPING_NOT)
@@ -356,7 +382,7 @@ static void handle_stepped(rein_thread *thread, const struct os_event *event)
     if ((thread->stepping != STEPPING_NOT || watched) && !look_at_trap(thread, &registers, &hits))
         return;
     if (thread->stepping != STEPPING_NOT) {
-        finish_step(thread, event, &registers, &hits);
+        finish(thread, event, &registers, &hits);
     } else if (!hits.count || is_quiet(thread)) { /* the program uses the processor's single-step itself */
         handle_signal(thread, event);
     } else { /* one trap for both; the program gets its own when it goes on */

@@ -24,8 +24,9 @@ enum kernel_state {
 /* Why a running thread executes only one instruction. */
 enum stepping {
     STEPPING_NOT,
-    STEPPING_USER, /* asked for by the caller */
-    STEPPING_PASS, /* to get past a breakpoint, see breakpoint.c */
+    STEPPING_USER,  /* asked for by the caller */
+    STEPPING_PASS,  /* to get past a breakpoint, see breakpoint.c */
+    STEPPING_WATCH, /* to get past a watchpoint, see watch.c */
 };
 
 struct held_signal {
@@ -234,6 +235,12 @@ void process_leave_monitor(rein_process *process);
 rein_process *process_create(rein_monitor *monitor, int id);
 /* The process of that id that the monitor holds; NULL: none. */
 rein_process *process_find(rein_monitor *monitor, int id);
+/* An address as a caller gives it, without what the processor does not look at (arm64's tags). */
+static inline uint64_t process_address(const rein_process *process, uint64_t address)
+{
+    const struct arch *arch = process->os->arch;
+    return arch->clean_address ? arch->clean_address(address) : address;
+}
 /* Whose memory it uses: its own, or, as a guest, another's. */
 rein_process *process_of_memory(rein_process *process);
 /* 0 when the process can be worked with, else REIN_EXITED, ... in error. */

@@ -6,6 +6,7 @@
  * the engine and the kernel, an event at a time, and nobody waits for it but the request.
  *
  *     in a call that told an event, or at the entry of one ──▶ LEAVES ─┐
+ *     where it may be in a call unseen ──▶ SETTLES ─────────────────┤
  *     anywhere else ────────────────────────────────────────────────▶ ENTERS ──▶ MAKES ──▶ RETURNS ──▶ as before
  *                                          interrupted, made again:     ▲──────────┘   └─▶ REENTERS ─┘
  *
@@ -19,6 +20,11 @@
  *   - a signal's in sigsuspend, ppoll or pselect, which change the signal mask for their time, in a way that no
  *     tracer can restore: the call is made once more, and the carrier interrupts that.
  *   - at the entry of a call: it enters the call once more.
+ *
+ *   - where the kernel has set an interrupted thread back to its call's instruction already, and knows alone that it is in that
+ *     call (arm64): it runs on to the next trap, before it executes anything, for then it shows if it goes on by
+ *     restart_syscall(2); and after our call it enters one more, with its own registers, which is not made: at the end of that it is
+ *     made one that ends its own, interrupted.
  *
  * Meanwhile all signals are blocked that can be: they stay pending, as they were sent. SIGSTOP cannot be blocked; a fault's
  * signal must not be, for a fault that comes then kills. These are kept back (SIGSTOP), or blocked as soon as they show.
@@ -40,6 +46,7 @@
 enum { FIRST_REAL_TIME = 32 }; /* the kernel's: of these each is queued */
 
 enum phase {
+    PHASE_SETTLES,  /* stands at a call's instruction, and may be in that call: on to the next trap */
     PHASE_LEAVES,   /* the call in which it is, on to that one's end */
     PHASE_ENTERS,   /* on its way to the entry of the call */
     PHASE_MAKES,    /* from there to its end */
@@ -55,13 +62,16 @@ struct remote_call {
     enum phase phase;
     bool aborted; /* to come back as soon as it can */
     bool made;    /* .result is the call's */
+    bool dropped; /* at the entry: it is not made */
     int64_t result;
     uint64_t pc; /* of the instruction */
 
     /* The thread as it was. */
     enum way_back back;
-    bool repeats;  /* the call in which it is has another signal mask, and is to be made once more */
-    bool finishes; /* the call in which it is goes on to its end first: so its registers change */
+    bool repeats;                 /* the call in which it is has another signal mask, and is to be made once more */
+    bool rejoins;                 /* enters one more, which is not made */
+    bool interrupted, by_restart; /* it may be in a call, interrupted, at whose instruction it stands */
+    bool finishes;                /* the call in which it is goes on to its end first: so its registers change */
     int carrier;
     struct arch_registers registers;
     struct rein_signal signal;
@@ -282,6 +292,7 @@ static void come_back(rein_thread *thread)
 {
     struct remote_call *call = thread->remote_call;
     const struct arch *arch = thread->process->os->arch;
+    struct arch_registers back = call->registers;
     if (call->back == BACK_TO_ENTRY || call->repeats) {
         struct arch_registers registers = call->registers;
         struct arch_call own;
@@ -291,7 +302,16 @@ static void come_back(rein_thread *thread)
             run(thread, PHASE_REENTERS, OS_RESUME_TO_SYSCALL, 0);
         return;
     }
-    if (!set_registers(thread, &call->registers))
+    if (call->interrupted && !call->rejoins) {
+        call->rejoins = true;
+        arch->set(&back, arch->pc_index, call->pc);
+        if (set_registers(thread, &back))
+            run(thread, PHASE_ENTERS, OS_RESUME_TO_SYSCALL, 0);
+        return;
+    }
+    if (call->interrupted)
+        arch->interrupt_call(&back, call->by_restart);
+    if (!set_registers(thread, &back))
         return;
     if (call->back == BACK_TO_SIGNAL) {
         let_in(thread, SIGNAL_BIT(call->carrier));
@@ -343,6 +363,23 @@ static void enter(rein_thread *thread)
         run(thread, PHASE_ENTERS, OS_RESUME_TO_SYSCALL, 0);
 }
 
+/* Whether it goes on by restart_syscall(2) is to be seen now; it has executed nothing. */
+static void settle(rein_thread *thread, const struct os_event *event)
+{
+    struct remote_call *call = thread->remote_call;
+    struct arch_registers registers;
+    if (event->kind == OS_EVENT_SIGNAL && event->signal.number == SIGSTOP)
+        thread_hold_signal(thread, &event->signal);
+    if (event->kind != OS_EVENT_INTERRUPTED && event->kind != OS_EVENT_GROUP_STOP) {
+        run_to_trap(thread, PHASE_SETTLES, OS_RESUME_RUN);
+        return;
+    }
+    if (!get_registers(thread, &registers))
+        return;
+    call->by_restart = thread->process->os->arch->goes_on_by_restart(&registers);
+    enter(thread);
+}
+
 /* At the end of the call that it was in, or was just entering and did not make. */
 static void leave(rein_thread *thread)
 {
@@ -356,10 +393,12 @@ static void make(rein_thread *thread)
 {
     struct remote_call *call = thread->remote_call;
     struct arch_registers registers;
-    if (call->aborted || call->made) {
+    const struct arch *arch = thread->process->os->arch;
+    call->dropped = call->aborted || call->made || call->rejoins;
+    if (call->dropped) {
         if (!get_registers(thread, &registers))
             return;
-        thread->process->os->arch->drop_call(&registers);
+        arch->drop_call(&registers);
         if (!set_registers(thread, &registers))
             return;
     }
@@ -372,11 +411,9 @@ static void take_result(rein_thread *thread)
     struct remote_call *call = thread->remote_call;
     const struct os_backend *os = thread->process->os;
     struct arch_registers registers;
-    struct arch_call made;
     if (!get_registers(thread, &registers))
         return;
-    os->arch->get_call(&registers, &made);
-    bool dropped = (int64_t)made.number < 0, interrupted = os->call_is_made_again(&registers, NULL) == 1;
+    bool dropped = call->dropped, interrupted = os->call_is_made_again(&registers, NULL) == 1;
     int64_t result = os->arch->call_result(&registers);
     if (interrupted && !call->aborted) {
         run_to_trap(thread, PHASE_ENTERS, OS_RESUME_TO_SYSCALL);
@@ -513,6 +550,9 @@ bool remote_call_event(rein_thread *thread, const struct os_event *event)
     thread_set_kernel(thread, KERNEL_STOPPED);
     bool at_call = event->kind == OS_EVENT_SYSCALL;
     switch (call->phase) {
+    case PHASE_SETTLES:
+        settle(thread, event);
+        break;
     case PHASE_LEAVES:
         if (at_call)
             leave(thread);
@@ -621,6 +661,22 @@ static int find_carrier(rein_thread *thread, struct remote_call *call, struct er
     return 0;
 }
 
+/* Where that means that it may be in a call. */
+static bool stands_at_call(rein_thread *thread, const struct arch_registers *registers)
+{
+    rein_process *process = thread->process;
+    const struct arch *arch = process->os->arch;
+    unsigned char code[ARCH_INSTRUCTION_MAX];
+    uint64_t pc = arch->get(registers, arch->pc_index);
+    if (!arch->interrupt_call)
+        return false;
+    int64_t size = process->os->read(&process->memory, thread->id, pc, code, sizeof code);
+    if (size <= 0)
+        return false;
+    breakpoints_hide(process, pc, code, (size_t)size);
+    return arch->classify(code, (size_t)size, NULL) == ARCH_INSTRUCTION_SYSCALL;
+}
+
 /* Notes down how the thread is. */
 static int look(rein_thread *thread, struct remote_call *call, struct error *error)
 {
@@ -649,6 +705,7 @@ static int look(rein_thread *thread, struct remote_call *call, struct error *err
         if (result)
             return result;
     }
+    call->interrupted = call->back != BACK_TO_ENTRY && !call->finishes && stands_at_call(thread, &call->registers);
     call->sequence_at = os->sequence_word(thread->id);
     if (!call->sequence_at || os->read(&process->memory, thread->id, call->sequence_at, &call->sequence,
                                        sizeof call->sequence) != sizeof call->sequence)
@@ -686,7 +743,9 @@ static int begin(rein_thread *thread, struct remote_call *call, bool filtered, s
     thread_set_call(thread, call);
     LOG(&thread->process->monitor->log, REIN_LOG_TRACE, "Thread %d: makes system call %llu at 0x%llx", thread->id,
         (unsigned long long)call->call.number, (unsigned long long)call->pc);
-    if (call->finishes) {
+    if (call->interrupted) {
+        run_to_trap(thread, PHASE_SETTLES, OS_RESUME_RUN);
+    } else if (call->finishes) {
         run(thread, PHASE_LEAVES, OS_RESUME_TO_SYSCALL, 0);
     } else if (call->back == BACK_TO_ENTRY) {
         struct arch_registers registers = call->registers;

@@ -35,8 +35,8 @@ static void P2_add(void **state)
     snprintf(words, sizeof words, "breakpoint already exists at PC 0x%" PRIx64, pc);
     assert_error_says(rein_process_add_breakpoint(process, pc, NULL, &second), REIN_BREAKPOINT_EXISTS, words);
     assert_null(second);
-    assert_ok(rein_process_add_breakpoint(process, pc + 1, NULL, NULL)); /* no handle wanted */
-    assert_true(find(process, pc + 1) != NULL);
+    assert_ok(rein_process_add_breakpoint(process, pc + TRAP_SIZE, NULL, NULL)); /* no handle wanted */
+    assert_true(find(process, pc + TRAP_SIZE) != NULL);
 }
 
 /* P2: where there is no memory. Nothing is left of the attempt. */
@@ -379,9 +379,9 @@ static enum rein_verdict look_around(rein_thread *thread, rein_breakpoint *break
     expect(seen, rein_thread_registers(thread, &registers) == 0);
     expect(seen, rein_registers_pc(registers, &pc) == 0 && pc == seen->pc);
     rein_word r11 = 0;
-    expect(seen, rein_registers_get(registers, rein_registers_index(registers, "r11"), &r11) == 0);
-    expect(seen, rein_registers_set(registers, rein_registers_index(registers, "r11"), ~r11) == 0);
-    expect(seen, rein_registers_set(registers, rein_registers_index(registers, "r11"), r11) == 0);
+    expect(seen, rein_registers_get(registers, rein_registers_index(registers, SCRATCH_REGISTER), &r11) == 0);
+    expect(seen, rein_registers_set(registers, rein_registers_index(registers, SCRATCH_REGISTER), ~r11) == 0);
+    expect(seen, rein_registers_set(registers, rein_registers_index(registers, SCRATCH_REGISTER), r11) == 0);
     rein_registers_free(registers);
     expect(seen, rein_thread_read(thread, seen->pc, &byte, 1, NULL) == 0 && byte != 0xcc);
     expect(seen, rein_process_read(seen->process, seen->pc, &raw, 1, NULL) == 0 && raw == byte);
@@ -604,7 +604,7 @@ static enum rein_verdict move_on(rein_thread *thread, rein_breakpoint *breakpoin
     (void)breakpoint;
     atomic_fetch_add(&seen->breakpoint_calls, 1);
     expect(seen, rein_thread_registers(thread, &registers) == 0);
-    expect(seen, rein_registers_set(registers, rein_registers_index(registers, "rax"), 0x1234) == 0);
+    expect(seen, rein_registers_set(registers, rein_registers_index(registers, RESULT_REGISTER), 0x1234) == 0);
     expect(seen, rein_registers_set_pc(registers, seen->other_pc) == 0);
     rein_registers_free(registers);
     return REIN_VERDICT_GO_ON;

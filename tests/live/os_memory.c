@@ -361,7 +361,7 @@ static void stale_after_exec(void **state)
 
     struct arch_registers registers;
     assert_int_equal(linux_get_registers(other, &registers), 0);
-    uint64_t pc = arch_amd64.get(&registers, arch_amd64.pc_index);
+    uint64_t pc = os_backend.arch->get(&registers, os_backend.arch->pc_index);
     assert_int_equal(linux_read(&memory, other, pc, &byte, 1), 1);
     assert_int_equal(linux_write(&memory, other, pc, &byte, 1), 1);
     kill_child(other);

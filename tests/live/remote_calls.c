@@ -247,10 +247,11 @@ static void I3_sleeping_in_sleepers(void **state)
     static const char *const sleepers[] = {"nanosleep", "poll", "timed_futex"};
     for (int i = 0; i < 3; i++) {
         rein_thread *thread = thread_in(fixture, sleepers[i]);
-        if ((int64_t)register_of(thread, "rax") != -516)
+        if ((int64_t)register_of(thread, RESULT_REGISTER) != -516)
             continue; /* it was just awake */
         assert_error_says(try_call(thread, SYS_nanosleep, sleep, LIMIT_MS, &result), REIN_BAD_STATE, "time limit");
-        assert_error_says(try_call(thread, SYS_poll, poll_it, LIMIT_MS, &result), REIN_BAD_STATE, "another thread");
+        if (SYS_poll != SYS_ppoll) /* that one keeps nothing */
+            assert_error_says(try_call(thread, SYS_poll, poll_it, LIMIT_MS, &result), REIN_BAD_STATE, "another thread");
         assert_error(try_call(thread, SYS_futex, wait, LIMIT_MS, &result), REIN_BAD_STATE);
     }
     struct look before = look_at(reader);

@@ -63,9 +63,9 @@ static void P9_stopped_at_the_start(void **state)
     assert_string_equal(name, "show_start");
     /* At the start of a program the stack pointer points at argc, and the other registers are 0. */
     rein_word argc;
-    assert_ok(rein_thread_read(thread, register_of(thread, "rsp"), &argc, sizeof argc, NULL));
+    assert_ok(rein_thread_read(thread, register_of(thread, STACK_POINTER), &argc, sizeof argc, NULL));
     assert_int_equal(argc, 4);
-    assert_word(register_of(thread, "rbx"), 0);
+    assert_word(register_of(thread, KEPT_REGISTER), 0);
     assert_word(register_of(thread, "rbp"), 0);
     assert_word(register_of(thread, "rdi"), 0);
     sleep_ms(20);

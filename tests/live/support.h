@@ -32,14 +32,16 @@
 
 #include <cmocka.h>
 
+#include "machine.h"
 #include "rein/rein.h"
 #include "sanitized.h"
 
-#define LIMIT_MS 20000 /* for what should happen at once */
-#define BRIEF_MS 50    /* for what should not happen at all */
+#define LIMIT_MS (20000 * live_slow()) /* for what should happen at once */
+#define BRIEF_MS 50                    /* for what should not happen at all */
 
 extern rein_monitor *monitor; /* the test's own */
 
+int live_slow(void); /* REIN_SLOW: how many times slower than a processor the machine is */
 int live_setup(void **state);
 int live_teardown(void **state);
 #define live_test(function) cmocka_unit_test_setup_teardown(function, live_setup, live_teardown)

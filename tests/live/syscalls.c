@@ -177,7 +177,7 @@ static void C1_stops_at_the_chosen_one(void **state)
     assert_int_equal(cause.kind, REIN_CAUSE_SYSCALL_ENTRY);
     rein_cause_text(&cause, text, sizeof text);
     assert_string_equal(text, "system call 110");
-    assert_word(register_of(thread, "orig_rax"), SYS_getppid);
+    assert_word(register_of(thread, CALL_REGISTER), SYS_getppid);
     assert_word(cause.syscall.pc, pc_of(thread));
     rein_cause_clear(&cause);
 
@@ -347,7 +347,7 @@ static void C1_changed_when_stopped(void **state)
     assert_ok(rein_thread_set_syscall_result(thread, -EIO));
     assert_ok(rein_thread_cause(thread, &cause));
     assert_int_equal(cause.syscall.error, EIO);
-    assert_word(register_of(thread, "rax"), (rein_word)-EIO);
+    assert_word(register_of(thread, RESULT_REGISTER), (rein_word)-EIO);
 
     set_policy(process, REIN_IGNORE);
     assert_ok(rein_process_continue(process));
@@ -383,7 +383,7 @@ static void C1_registers_are_given_back(void **state)
         assert_word(register_of(thread, i386 ? "rcx" : "rsi") & UINT32_MAX, 1);
         run_to_stop(process);
         assert_int_equal(cause_of(thread), REIN_CAUSE_SYSCALL_EXIT);
-        assert_word(register_of(thread, "rax"), (rein_word)getpgid(fixture->pid));
+        assert_word(register_of(thread, RESULT_REGISTER), (rein_word)getpgid(fixture->pid));
         for (int i = 0; i < COUNT; i++)
             assert_word(register_of(thread, names[i]), before[i]);
     }

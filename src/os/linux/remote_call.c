@@ -87,7 +87,7 @@ int linux_check_call(int pid, int id, const struct arch_registers *registers, co
         snprintf(text, size, "%s", never);
         return REIN_INVALID_ARGUMENT;
     }
-    if (registers->size != sizeof(struct user_regs_struct)) {
+    if (registers->size < sizeof(struct user_regs_struct)) {
         snprintf(text, size, "it runs 32-bit code");
         return REIN_NOT_SUPPORTED;
     }
@@ -101,7 +101,7 @@ int linux_check_call(int pid, int id, const struct arch_registers *registers, co
                  "the same");
         return REIN_NOT_PERMITTED;
     }
-    if (linux_call_has_restart_block(registers) && uses_restart_block(call)) {
+    if (linux_call_has_restart_block(id, registers) && uses_restart_block(call)) {
         snprintf(text, size,
                  "it sleeps with a time limit, and what the kernel has noted of that would be lost; make this call in "
                  "another thread");

@@ -17,8 +17,6 @@
 #include <sys/syscall.h>
 #include <sys/user.h>
 
-#if defined(__x86_64__)
-
 /* The kernel's own (include/linux/errno.h); user space has no header with them. */
 enum { RESTART_FIRST = 512, RESTART_NO_HANDLER = 514, RESTART_LAST = 516 };
 
@@ -133,42 +131,13 @@ bool linux_call_can_repeat(const struct arch_registers *registers)
     return user.orig_rax == SYS_rt_sigsuspend || user.orig_rax == SYS_ppoll || user.orig_rax == SYS_pselect6;
 }
 
-bool linux_call_has_restart_block(const struct arch_registers *registers)
+bool linux_call_has_restart_block(int id, const struct arch_registers *registers)
 {
     struct user_regs_struct user;
 
+    (void)id;
     if (linux_call_is_made_again(registers, NULL) != 1)
         return false;
     memcpy(&user, registers->bytes, sizeof user);
     return (int64_t)user.rax == -RESTART_LAST;
 }
-
-#else
-
-bool linux_call_can_repeat(const struct arch_registers *registers)
-{
-    (void)registers;
-    return false;
-}
-
-bool linux_call_has_restart_block(const struct arch_registers *registers)
-{
-    (void)registers;
-    return false;
-}
-
-int linux_restart_interrupted_call(int id, struct arch_registers *registers)
-{
-    (void)id;
-    (void)registers;
-    return 0;
-}
-
-int linux_call_is_made_again(const struct arch_registers *registers, uint64_t *pc)
-{
-    (void)registers;
-    (void)pc;
-    return 0;
-}
-
-#endif

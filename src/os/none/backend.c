@@ -321,15 +321,15 @@ static int set_watches(int id, const uint64_t words[ARCH_WATCH_WORDS])
     return -ENOSYS;
 }
 
-static int take_watch_hits(int id, uint32_t *slots)
+static int take_watch_hits(int id, const struct arch_watch *watches, size_t count, uint32_t *slots)
 {
-    (void)id, (void)slots;
+    (void)id, (void)watches, (void)count, (void)slots;
     return -ENOSYS;
 }
 
-static int try_watch(bool copy_memory)
+static int try_watch(bool copy_memory, unsigned slots[2])
 {
-    (void)copy_memory;
+    (void)copy_memory, (void)slots;
     return -ENOSYS;
 }
 
