@@ -32,10 +32,11 @@ struct record {
     struct watch *watch; /* watchpoint */
     bool value_known;
     rein_word old_value, new_value;
-    rein_word pc;   /* breakpoint, watchpoint, signal */
-    int other;      /* the new thread, the child, the former id */
-    int inner;      /* the child's id in its own namespace; 0: the same */
-    unsigned conts; /* group-stop: how many SIGCONT had been seen */
+    rein_word pc;     /* breakpoint, watchpoint, signal */
+    const char *arch; /* of the new program; a static string */
+    int other;        /* the new thread, the child, the former id */
+    int inner;        /* the child's id in its own namespace; 0: the same */
+    unsigned conts;   /* group-stop: how many SIGCONT had been seen */
     struct rein_exit exit;
     char name[16]; /* thread exit */
     char *program; /* exec: to be freed; NULL: not known */

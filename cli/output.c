@@ -322,6 +322,7 @@ static void event_json(struct output *output, const struct record *record, const
         set_number(object, "former_tid", record->other);
         if (program != NULL)
             output_set_text(object, "program", program);
+        output_set_text(object, "arch", record->arch);
         break;
     case REIN_CAUSE_FORK:
     case REIN_CAUSE_VFORK:

@@ -240,6 +240,7 @@ static enum rein_verdict on_event(rein_thread *thread, const struct rein_cause *
         tracee->linker.notify = 0;
         record.other = cause->former_id;
         record.program = program_of(tracee->process);
+        record.arch = rein_process_architecture(tracee->process);
         hold = tracer_wants_places(tracer);
         break;
     case REIN_CAUSE_FORK:

@@ -92,7 +92,8 @@ typedef struct rein_registers rein_registers;
     X(MONITOR_FAILED, -28, "the monitor has failed")                                                                   \
     X(NO_SLOT, -40, "too few debug registers")                                                                         \
     X(NO_WATCHPOINT, -41, "no such watchpoint")                                                                        \
-    X(NEVER_FIRES, -42, "accepted by the kernel, but never fires on this machine")
+    X(NEVER_FIRES, -42, "accepted by the kernel, but never fires on this machine")                                     \
+    X(CALL_STOPPED, -43, "the thread has stopped in the function that it calls")
 
 enum rein_error {
     REIN_OK = 0,
@@ -266,6 +267,10 @@ REIN_API void rein_process_unref(rein_process *process);
 
 /* The process id. */
 REIN_API int rein_process_id(const rein_process *process);
+/* The architecture of the program that it executes: "amd64", or "i386" for a 32-bit program on amd64. By its numbers system
+ * calls are made in it (rein_thread_syscall). An exec may change it, which it has when that is told. A static string; any
+ * time; NULL for NULL. */
+REIN_API const char *rein_process_architecture(const rein_process *process);
 
 /* Lets the process go: every thread is stopped for a moment, the breakpoints are taken out, and all run on as if they had
  * never been traced. A signal that a stopped thread was about to get is delivered; what was in a group-stop is
@@ -304,7 +309,7 @@ enum rein_cause_kind {
                                  while registers and memory can still be read (PTRACE_EVENT_EXIT), except for a
                                  thread that another's exec makes vanish */
     REIN_CAUSE_EXEC,          /* "exec": the thread runs a new program; .former_id is the id it had before. All other
-                                 threads are gone, all breakpoints are forgotten */
+                                 threads are gone, all breakpoints are forgotten; see rein_process_architecture */
     REIN_CAUSE_FORK,       /* "fork": .child is the new process; if it is followed, .new_process is its handle, else it
                                  is not held and carries no breakpoint */
     REIN_CAUSE_VFORK,      /* "vfork": .child shares this memory and runs instead of this thread; .new_process as
@@ -577,24 +582,28 @@ REIN_API int rein_thread_set_signal(rein_thread *thread, int number);
  * A snapshot of a stopped thread's registers. Reading it never fails for lack of the thread. A set writes through to
  * the thread, which must still be in the same stop: after it has run on a set is REIN_BAD_STATE and changes nothing,
  * neither there nor in the snapshot. Registers have an index, in this order on amd64: rax rbx rcx rdx rsi rdi rbp rsp
- * r8 r9 r10 r11 r12 r13 r14 r15 rip eflags cs ss ds es fs gs orig_rax fs_base gs_base. Others, wider ones among them,
- * follow: see the next section. */
+ * r8 r9 r10 r11 r12 r13 r14 r15 rip eflags cs ss ds es fs gs orig_rax fs_base gs_base; on i386: eax ebx ecx edx esi
+ * edi ebp esp eip eflags cs ss ds es fs gs orig_eax. Others, wider ones among them, follow: see the next section. */
 REIN_API int rein_thread_registers(rein_thread *thread, rein_registers **registers);
 REIN_API void rein_registers_free(rein_registers *registers);
 
-/* Of those that fit a word: 27 on amd64. */
+/* Whose registers these are: rein_process_architecture's, unless the program has switched, by a far jump, to code of
+ * another kind (as 64-bit programs can that run 32-bit ones, wine, say). Then they are that code's: it can be stepped and has
+ * breakpoints as ever, but no calls can be made in it. A static string; NULL for NULL. */
+REIN_API const char *rein_registers_architecture(const rein_registers *registers);
+/* Of those that fit a word: 27 on amd64, 17 on i386. */
 REIN_API int rein_registers_count(const rein_registers *registers);
 /* A static string, or NULL when the index is out of range. */
 REIN_API const char *rein_registers_name(const rein_registers *registers, int index);
 /* REIN_NO_REGISTER when there is none of that name. */
 REIN_API int rein_registers_index(const rein_registers *registers, const char *name);
-/* The index of program counter, stack pointer and link register (REIN_NO_LINK_REGISTER on amd64). */
+/* The index of program counter, stack pointer and link register (REIN_NO_LINK_REGISTER on amd64 and i386). */
 REIN_API int rein_registers_pc_index(const rein_registers *registers);
 REIN_API int rein_registers_sp_index(const rein_registers *registers);
 REIN_API int rein_registers_link_index(const rein_registers *registers);
 
 REIN_API int rein_registers_get(const rein_registers *registers, int index, rein_word *value);
-/* REIN_OUT_OF_RANGE; REIN_SYSTEM when the kernel refuses the value (a segment register's, say). Setting the pc of a thread
+/* REIN_OUT_OF_RANGE; REIN_INVALID_ARGUMENT when the value is wider than the register; REIN_SYSTEM when the kernel refuses the value (a segment register's, say). Setting the pc of a thread
  * that is stopped in a system call keeps the kernel from restarting the call at the new place. */
 REIN_API int rein_registers_set(rein_registers *registers, int index, rein_word value);
 /* All at once: count must be rein_registers_count. */
@@ -611,7 +620,8 @@ REIN_API int rein_registers_set_link(rein_registers *registers, rein_word value)
 /* ---- Registers of any size -------------------------------------------------------------------------------------
  * Behind the registers above, which are in every snapshot and fit a word, come all the others that the architecture
  * can have, on amd64: st0-st7 and the x87's fctrl fstat ftag fiseg fioff foseg fooff fop, mxcsr, xmm0-xmm31,
- * ymm0-ymm31, zmm0-zmm31, k0-k7, pkru, tilecfg, tmm0-tmm7, ssp (the shadow stack's pointer). Which of them there are is
+ * ymm0-ymm31, zmm0-zmm31, k0-k7, pkru, tilecfg, tmm0-tmm7, ssp (the shadow stack's pointer); on i386 the same but for
+ * the tiles, ssp, and all numbers from 8 on. Which of them there are is
  * up to the processor, the kernel and the thread: rein_registers_present tells. xmm0, ymm0 and zmm0 are one register
  * in three widths: a write of xmm0 leaves what is above it. A register that the program has not used yet has its
  * initial value. The names and widths are gdb's: the x87's control registers have 4 bytes, of which they fill less, and
@@ -761,6 +771,91 @@ REIN_API int rein_thread_open(rein_thread *thread, const char *path, int flags, 
                               const struct rein_syscall_options *options, int *descriptor);
 REIN_API int rein_thread_close(rein_thread *thread, int descriptor, const struct rein_syscall_options *options);
 
+/* FUNCTIONS. A stopped thread calls a function of its program, by the platform's convention, on its own stack, and is as before
+ * when that returns: registers of all kinds, signal mask, the signal that it was about to get, state and cause, and the
+ * system call in which it is stopped goes on. What the function does to memory, files and other threads stays.
+ *
+ * While it is in the function it is a thread like any other, and its events are events as ever. If one stops it there - a
+ * breakpoint, a signal, a stop by request - rein_thread_call returns REIN_CALL_STOPPED, and the call is under way: the
+ * thread can be looked at, stepped, be made to call another function (which returns to this stop), and continued; then
+ * rein_thread_call_wait waits for the rest of it. rein_thread_call_abandon brings it back without the result, from wherever it
+ * is; whatever the function has begun is then half done, and locks that it holds stay locked. A signal that has stopped the
+ * thread in the function is delivered after that, if it was to be, but for a fault of the function's own and its abort.
+ *
+ * The thread returns to an address that no program can have memory at, and the SIGSEGV of that is taken for the return,
+ * whoever else runs where. So SIGSEGV is not blocked during the call; and if the program ignores it, or the function blocks
+ * it, it is reset to its default action (as SIGTRAP by a breakpoint). Unwinders see the program end there: an exception
+ * that leaves the function ends in std::terminate. A function that leaves by longjmp does not return; its call is over when
+ * one around it returns, or is abandoned. A process that the function makes by fork returns from it as well, and dies of
+ * that SIGSEGV: it should exec or exit first, or be followed.
+ *
+ * A thread that sleeps with a time limit (nanosleep, poll, ...) sleeps for the rest of it; but if the function sleeps so
+ * itself, the thread's own sleep ends with EINTR, as it would for a signal's handler: the kernel notes one such rest. In
+ * a process that is stopped by job control the function runs, and the thread is in that stop when it is back.
+ *
+ * It can be made where rein_thread_syscall can. It is refused in a thread with a shadow stack, which has return addresses
+ * in a second place, and in one that runs 32-bit code (REIN_NOT_SUPPORTED). From a signal's stop, and the entry of a traced call,
+ * the way back takes a system call: a seccomp filter may be against that (REIN_NOT_PERMITTED, see REIN_CALL_FILTERED), and
+ * for epoll_pwait the same exception holds (REIN_BAD_STATE). A detach, the end of the monitor and the death of the host
+ * abandon calls; a monitor that is killed cannot. */
+enum rein_call_type { REIN_CALL_INTEGER = 0, REIN_CALL_DOUBLE, REIN_CALL_FLOAT };
+/* Integers of any width up to 64 bits, extended as their type demands, and pointers are REIN_CALL_INTEGER. Functions with a
+ * variable number of arguments take what C makes of them: double for float, int for less. A struct that is returned in
+ * memory has its address as the first argument. */
+struct rein_call_argument {
+    enum rein_call_type type;
+    union {
+        rein_word word;
+        double real;
+        float single;
+    };
+};
+enum {
+    REIN_CALL_OTHERS_RUN =
+        1 << 0, /* continues the other threads, as rein_process_continue: the function may wait for one.
+                                      Without it they stay as they are */
+    REIN_CALL_FILTERED = 1 << 1, /* as REIN_SYSCALL_FILTERED */
+};
+struct rein_call {
+    size_t size;
+    unsigned flags;
+    rein_word pc; /* the function */
+    const struct rein_call_argument *arguments;
+    size_t count;    /* at most REIN_CALL_ARGUMENTS_MAX */
+    rein_word stack; /* to call it on another: the address behind that. 0: the thread's, below what it uses there */
+};
+#define REIN_CALL_INIT                                                                                                 \
+    {                                                                                                                  \
+        sizeof(struct rein_call), 0, 0, NULL, 0, 0                                                                     \
+    }
+#define REIN_CALL_ARGUMENTS_MAX 1024
+
+/* All that a function can return in; which it is, is up to its type. On amd64: rax and rdx, xmm0 and xmm1, st0. A struct of up
+ * to 16 bytes comes in two of the first four, in order; a float is vectors[0].single. */
+struct rein_call_result {
+    rein_word words[2];
+    union {
+        double real;
+        float single;
+        unsigned char bytes[16];
+    } vectors[2];
+    unsigned char extended[16]; /* a long double, 10 bytes of it */
+};
+
+/* Calls the function and waits until it has returned, and, if the process was stopped as a whole, is so again; the result is
+ * then in *result (which may be NULL). REIN_CALL_STOPPED: see above; REIN_TIMEOUT, REIN_CANCELLED: likewise, but the
+ * thread runs. REIN_BAD_ADDRESS: there is no memory where the stack should be. REIN_NO_THREAD, REIN_EXITED, REIN_DETACHED: the
+ * thread has ended in the function, or was let go. The errors of rein_thread_syscall's state. REIN_ON_MONITOR in a callback. */
+REIN_API int rein_thread_call(rein_thread *thread, const struct rein_call *call, int timeout_ms,
+                              struct rein_call_result *result);
+/* Waits for the innermost function that the thread is in. One that has returned while nobody waited is remembered, until the next
+ * is called. Errors as above; REIN_CANCELLED: it was abandoned meanwhile; REIN_BAD_STATE: there is none. */
+REIN_API int rein_thread_call_wait(rein_thread *thread, int timeout_ms, struct rein_call_result *result);
+/* Brings the thread, running or stopped, back from the innermost function that it is in, and returns when it is there. In a
+ * callback it only begins. REIN_TIMEOUT: it comes as soon as it can (from a vfork, or an uninterruptible sleep).
+ * REIN_BAD_STATE: it is in none. REIN_NO_THREAD, REIN_EXITED. */
+REIN_API int rein_thread_call_abandon(rein_thread *thread, int timeout_ms);
+
 /* A new descriptor of the host's, close-on-exec, for what the process has open as descriptor: both share its position and
  * flags. The process is not stopped for it (pidfd_getfd, Linux 5.6: REIN_NOT_SUPPORTED before). REIN_SYSTEM: the
  * process has no such descriptor (EBADF), the host has too many. */
@@ -812,8 +907,8 @@ REIN_API uint64_t rein_breakpoint_hits(const rein_breakpoint *breakpoint);
 
 /* ---- Watchpoints -----------------------------------------------------------------------------------------------
  * A watchpoint tells of accesses to a few bytes of memory. It is made of the processor's debug registers: nothing is
- * changed in the program, which runs at full speed until one fires. There are few: 4 on amd64, for each thread; each
- * watches 1, 2, 4 or 8 bytes at a multiple of its size, so a range of another size or at another address takes several.
+ * changed in the program, which runs at full speed until one fires. There are few: 4 on amd64 and i386, for each thread; each
+ * watches 1, 2, 4 or (not on i386) 8 bytes at a multiple of its size, so a range of another size or at another address takes several.
  *
  * A hit is an instruction that accesses at least one of the bytes, and hits counts them exactly, whatever else happens:
  *   REIN_WATCH_WRITE       that writes there, also when what it writes is what was there (see REIN_WATCH_CHANGES)

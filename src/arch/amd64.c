@@ -1,80 +1,20 @@
-/* amd64: its table of registers, int3, and what stepping has to know of an instruction, which Zydis decodes. */
-#include "arch/arch.h"
-#include "arch/xstate.h"
+/* amd64: its table of registers, int3, and what the engine has to know of it that i386 has not. */
+#include "arch/x86.h"
 
 #include <string.h>
 
-#include <Zydis/Zydis.h>
-
-#define EFLAGS_TRAP 0x100u     /* TF: trap after each instruction */
-#define EFLAGS_RESUME 0x10000u /* RF: no debug register fires for the next instruction */
-#define INT_SYSCALL 0x80u      /* the old way into the kernel, open to 64-bit programs too */
-
 /* ---- The table of registers ---- */
 
-static const struct rein_register_flag eflags_bits[] = {
-    {"CF", 0, 0},   {"PF", 2, 2},   {"AF", 4, 4},    {"ZF", 6, 6},     {"SF", 7, 7},   {"TF", 8, 8},
-    {"IF", 9, 9},   {"DF", 10, 10}, {"OF", 11, 11},  {"IOPL", 12, 13}, {"NT", 14, 14}, {"RF", 16, 16},
-    {"VM", 17, 17}, {"AC", 18, 18}, {"VIF", 19, 19}, {"VIP", 20, 20},  {"ID", 21, 21},
-};
-static const struct rein_register_flag mxcsr_bits[] = {
-    {"IE", 0, 0},   {"DE", 1, 1},   {"ZE", 2, 2},   {"OE", 3, 3},   {"UE", 4, 4},
-    {"PE", 5, 5},   {"DAZ", 6, 6},  {"IM", 7, 7},   {"DM", 8, 8},   {"ZM", 9, 9},
-    {"OM", 10, 10}, {"UM", 11, 11}, {"PM", 12, 12}, {"RC", 13, 14}, {"FZ", 15, 15},
-};
-#define BITS(table) .flags = (table), .flag_count = sizeof(table) / sizeof *(table)
-
-/* What any register has: name, width (gdb's), type, group, number in DWARF (the psABI's; ymm and zmm have none of their
- * own: there, xmm's means the widest of the three). */
-#define REGISTER(its_name, its_bytes, its_type, its_group, its_dwarf)                                                  \
-    .name = (its_name), .bytes = (its_bytes), .type = REIN_TYPE_##its_type, .group = REIN_GROUP_##its_group,           \
-    .dwarf = (its_dwarf)
-
-/* Whatever its width, it has a word in the kernel's block. The offsets there are those of struct user_regs_struct, spelt
- * out because arch/ includes nothing of an operating system; tests/unit/arch_amd64.c compares them with <sys/user.h>. */
-#define WORD(its_name, bytes, type, group, dwarf, offset)                                                              \
-    REGISTER(#its_name, bytes, type, group, dwarf), .set = ARCH_SET_GENERAL, .kind = (offset) / 8
-
-#define XSTATE(its_kind, its_number) .set = ARCH_SET_X86_XSTATE, .kind = XSTATE_##its_kind, .number = (its_number)
-#define VECTOR_LANES                                                                                                   \
-    (REIN_LANES_INT8 | REIN_LANES_INT16 | REIN_LANES_INT32 | REIN_LANES_INT64 | REIN_LANES_INT128 |                    \
-     REIN_LANES_FLOAT16 | REIN_LANES_BFLOAT16 | REIN_LANES_FLOAT32 | REIN_LANES_FLOAT64)
-#define TILE_LANES (REIN_LANES_INT8 | REIN_LANES_INT32 | REIN_LANES_FLOAT16 | REIN_LANES_BFLOAT16 | REIN_LANES_FLOAT32)
-
+#define WORD_SIZE 8
 /* The first of those that come in rows. */
 enum { DWARF_XMM0 = 17, DWARF_ST0 = 33, DWARF_XMM16 = 67, DWARF_K0 = 118 };
 
-#define ST(n)                                                                                                          \
-    {                                                                                                                  \
-        REGISTER("st" #n, 10, FLOAT, FLOAT, DWARF_ST0 + (n)), XSTATE(ST, n)                                            \
-    }
-#define CONTROL(name, kind, dwarf)                                                                                     \
-    {                                                                                                                  \
-        REGISTER(name, 4, INTEGER, FLOAT, dwarf), XSTATE(kind, 0)                                                      \
-    }
-#define XMM(n, dwarf)                                                                                                  \
-    {                                                                                                                  \
-        REGISTER("xmm" #n, 16, VECTOR, VECTOR, (dwarf) + (n)), XSTATE(XMM, n), .lanes = VECTOR_LANES                   \
-    }
-#define LOW_XMM(n) XMM(n, DWARF_XMM0)
 #define HIGH_XMM(n) XMM(n, DWARF_XMM16 - 16)
-#define YMM(n)                                                                                                         \
-    {                                                                                                                  \
-        REGISTER("ymm" #n, 32, VECTOR, VECTOR, -1), XSTATE(YMM, n), .lanes = VECTOR_LANES                              \
-    }
-#define ZMM(n)                                                                                                         \
-    {                                                                                                                  \
-        REGISTER("zmm" #n, 64, VECTOR, VECTOR, -1), XSTATE(ZMM, n), .lanes = VECTOR_LANES                              \
-    }
-#define MASK(n)                                                                                                        \
-    {                                                                                                                  \
-        REGISTER("k" #n, 8, INTEGER, MASK, DWARF_K0 + (n)), XSTATE(MASK, n)                                            \
-    }
+#define TILE_LANES (REIN_LANES_INT8 | REIN_LANES_INT32 | REIN_LANES_FLOAT16 | REIN_LANES_BFLOAT16 | REIN_LANES_FLOAT32)
 #define TILE(n)                                                                                                        \
     {                                                                                                                  \
         REGISTER("tmm" #n, 1024, MATRIX, TILE, -1), XSTATE(TILE, n), .lanes = TILE_LANES, .row = 64                    \
     }
-#define EIGHT(X) X(0), X(1), X(2), X(3), X(4), X(5), X(6), X(7)
 #define LOW_SIXTEEN(X) EIGHT(X), X(8), X(9), X(10), X(11), X(12), X(13), X(14), X(15)
 #define HIGH_SIXTEEN(X)                                                                                                \
     X(16), X(17), X(18), X(19), X(20), X(21), X(22), X(23), X(24), X(25), X(26), X(27), X(28), X(29), X(30), X(31)
@@ -98,7 +38,7 @@ static const struct arch_register registers[] = {
     {WORD(r14, 8, INTEGER, GENERAL, 14, 8)},
     {WORD(r15, 8, INTEGER, GENERAL, 15, 0)},
     {WORD(rip, 8, CODE_POINTER, GENERAL, 16, 128)},
-    {WORD(eflags, 4, FLAGS, GENERAL, 49, 144), BITS(eflags_bits)},
+    {WORD(eflags, 4, FLAGS, GENERAL, 49, 144), BITS(x86_eflags_bits)},
     {WORD(cs, 4, INTEGER, SEGMENT, 51, 136)},
     {WORD(ss, 4, INTEGER, SEGMENT, 52, 160)},
     {WORD(ds, 4, INTEGER, SEGMENT, 53, 184)},
@@ -109,15 +49,8 @@ static const struct arch_register registers[] = {
     {WORD(fs_base, 8, DATA_POINTER, SEGMENT, 58, 168)},
     {WORD(gs_base, 8, DATA_POINTER, SEGMENT, 59, 176)},
     EIGHT(ST),
-    CONTROL("fctrl", FCTRL, 65),
-    CONTROL("fstat", FSTAT, 66),
-    CONTROL("ftag", FTAG, -1),
-    CONTROL("fiseg", FISEG, -1),
-    CONTROL("fioff", FIOFF, -1),
-    CONTROL("foseg", FOSEG, -1),
-    CONTROL("fooff", FOOFF, -1),
-    CONTROL("fop", FOP, -1),
-    {REGISTER("mxcsr", 4, FLAGS, VECTOR, 64), XSTATE(MXCSR, 0), BITS(mxcsr_bits)},
+    CONTROLS(65, 66),
+    MXCSR(64),
     LOW_SIXTEEN(LOW_XMM),
     HIGH_SIXTEEN(HIGH_XMM),
     LOW_SIXTEEN(YMM),
@@ -134,6 +67,7 @@ static const struct arch_register registers[] = {
 /* Those that are spoken of here: indices. */
 enum {
     AMD64_rax = 0,
+    AMD64_rcx = 2,
     AMD64_rdx = 3,
     AMD64_rsi = 4,
     AMD64_rdi = 5,
@@ -183,99 +117,26 @@ static void set(struct arch_registers *block, int index, uint64_t value)
 
 /* ---- The others ---- */
 
-static void lay_out(struct arch_block *block, enum arch_set set)
-{
-    if (set == ARCH_SET_X86_XSTATE)
-        xstate_lay_out(block);
-}
-
 static size_t width(const struct arch_block *block, int index)
 {
-    const struct arch_register *what = &registers[index];
-    bool has =
-        what->set == ARCH_SET_X86_XSTATE ? xstate_has(block, what->kind, what->number) : block->size >= what->bytes;
-    return has ? what->bytes : 0;
+    return x86_width(block, &registers[index]);
 }
 
 static void read(const struct arch_block *block, int index, void *value)
 {
-    const struct arch_register *what = &registers[index];
-    if (what->set == ARCH_SET_X86_XSTATE)
-        xstate_read(block, what->kind, what->number, value);
-    else
-        memcpy(value, block->bytes, what->bytes);
+    x86_read(block, &registers[index], value);
 }
 
 static void write(struct arch_block *block, int index, const void *value)
 {
-    const struct arch_register *what = &registers[index];
-    if (what->set == ARCH_SET_X86_XSTATE)
-        xstate_write(block, what->kind, what->number, value);
-    else
-        memcpy(block->bytes, value, what->bytes);
+    x86_write(block, &registers[index], value);
 }
 
 /* ---- Instructions ---- */
 
-static bool decode(const unsigned char *code, size_t size, ZydisDecodedInstruction *instruction)
-{
-    ZydisDecoder decoder;
-    return ZYAN_SUCCESS(ZydisDecoderInit(&decoder, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64)) &&
-           ZYAN_SUCCESS(ZydisDecoderDecodeInstruction(&decoder, NULL, code, size, instruction));
-}
-
-static enum arch_instruction classify_decoded(const ZydisDecodedInstruction *instruction)
-{
-    switch (instruction->mnemonic) {
-    case ZYDIS_MNEMONIC_SYSCALL:
-    case ZYDIS_MNEMONIC_SYSENTER:
-        return ARCH_INSTRUCTION_SYSCALL;
-    case ZYDIS_MNEMONIC_INT:
-        return instruction->raw.imm[0].value.u == INT_SYSCALL ? ARCH_INSTRUCTION_SYSCALL : ARCH_INSTRUCTION_PLAIN;
-    case ZYDIS_MNEMONIC_PUSHF:
-    case ZYDIS_MNEMONIC_PUSHFD:
-    case ZYDIS_MNEMONIC_PUSHFQ:
-        return ARCH_INSTRUCTION_PUSHES_FLAGS;
-    case ZYDIS_MNEMONIC_POPF:
-    case ZYDIS_MNEMONIC_POPFD:
-    case ZYDIS_MNEMONIC_POPFQ:
-    case ZYDIS_MNEMONIC_IRET:
-    case ZYDIS_MNEMONIC_IRETD:
-    case ZYDIS_MNEMONIC_IRETQ:
-        return ARCH_INSTRUCTION_POPS_FLAGS;
-    default:
-        /* Zydis sets these only where the prefix makes the instruction repeat ("rep ret" does not). */
-        if (instruction->attributes & (ZYDIS_ATTRIB_HAS_REP | ZYDIS_ATTRIB_HAS_REPE | ZYDIS_ATTRIB_HAS_REPNE))
-            return ARCH_INSTRUCTION_REPEATED;
-        return ARCH_INSTRUCTION_PLAIN;
-    }
-}
-
-/* mov to ss (8e /2): the processor holds back the trap of a single-step until the instruction after it is done. */
-static bool delays_trap(const ZydisDecodedInstruction *instruction)
-{
-    return instruction->mnemonic == ZYDIS_MNEMONIC_MOV && instruction->opcode == 0x8e &&
-           instruction->opcode_map == ZYDIS_OPCODE_MAP_DEFAULT && instruction->raw.modrm.reg == 2;
-}
-
 static enum arch_instruction classify(const unsigned char *code, size_t size, size_t *length)
 {
-    ZydisDecodedInstruction instruction;
-    if (!decode(code, size, &instruction)) {
-        if (length)
-            *length = 0;
-        return ARCH_INSTRUCTION_UNKNOWN;
-    }
-    if (length)
-        *length = instruction.length;
-    if (!delays_trap(&instruction))
-        return classify_decoded(&instruction);
-
-    /* A step of it executes two, so what counts is the second. A second mov to ss holds nothing back. */
-    ZydisDecodedInstruction second;
-    if (!decode(code + instruction.length, size - instruction.length, &second))
-        return ARCH_INSTRUCTION_PLAIN;
-    return classify_decoded(&second);
+    return x86_classify(X86_MODE_64, code, size, length);
 }
 
 /* Whatever the width of what was pushed, the flag is bit 8 of its lowest 16. */
@@ -331,52 +192,92 @@ static void remake_call(struct arch_registers *block)
     drop_call(block);
 }
 
+static void end_call(struct arch_registers *block, int64_t result)
+{
+    put(block, AMD64_rax, (uint64_t)result);
+    drop_call(block);
+}
+
 static int64_t call_result(const struct arch_registers *block)
 {
     return (int64_t)get(block, AMD64_rax);
 }
 
+static void set_result(struct arch_registers *block, int64_t result)
+{
+    put(block, AMD64_rax, (uint64_t)result);
+}
+/* ---- Functions: the System V psABI, 3.2.2 and 3.2.3 ---- */
+
+/* The last page of the address space is the kernel's, which has nothing there either (its error numbers, as pointers, point
+ * there). It must be canonical: else the fault would come at the ret, with the pc still in the function. */
+#define RETURN_ADDRESS UINT64_C(0xfffffffffffff0f0)
+#define EFLAGS_DIRECTION 0x400u   /* DF: clear at each call */
+#define EFLAGS_ALIGNMENT 0x40000u /* AC: no compiler reckons with it */
+enum { RED_ZONE = 128, VECTOR_ARGUMENTS = 8, VECTOR_BYTES = 16, GENERAL_BYTES = 27 * 8 };
+
+static void begin_x87(struct arch_block *vectors)
+{
+    uint32_t tags, empty = 0xffff;
+    xstate_read(vectors, XSTATE_FTAG, 0, &tags);
+    if (tags != empty)
+        xstate_write(vectors, XSTATE_FTAG, 0, &empty);
+}
+
+static bool set_function(struct arch_registers *block, struct arch_block *vectors, struct arch_function *function)
+{
+    static const int integers[] = {AMD64_rdi, AMD64_rsi, AMD64_rdx, AMD64_rcx, AMD64_r8, AMD64_r9};
+    enum { INTEGER_ARGUMENTS = sizeof integers / sizeof *integers };
+    unsigned integer = 0, vector = 0;
+    size_t words = 1; /* the first is the return address */
+    if (block->size != GENERAL_BYTES || !xstate_has(vectors, XSTATE_XMM, 0))
+        return false;
+    for (size_t i = 0; i < function->count; i++) {
+        const struct rein_call_argument *argument = &function->arguments[i];
+        unsigned char value[VECTOR_BYTES] = "";
+        uint64_t word = argument->type == REIN_CALL_FLOAT ? 0 : argument->word;
+        if (argument->type == REIN_CALL_FLOAT)
+            memcpy(&word, &argument->single, sizeof argument->single);
+        memcpy(value, &word, sizeof word);
+        if (argument->type == REIN_CALL_INTEGER && integer < INTEGER_ARGUMENTS)
+            put(block, integers[integer++], word);
+        else if (argument->type != REIN_CALL_INTEGER && vector < VECTOR_ARGUMENTS)
+            xstate_write(vectors, XSTATE_XMM, vector++, value);
+        else
+            function->words[words++] = word;
+    }
+    begin_x87(vectors);
+    uint64_t arguments_at = (function->stack - 8 * (words - 1)) & ~UINT64_C(15);
+    function->words[0] = RETURN_ADDRESS;
+    function->word_count = words;
+    function->sp_behind = arguments_at;
+    put(block, AMD64_rsp, arguments_at - 8);
+    put(block, AMD64_rip, function->pc);
+    put(block, AMD64_rax, vector); /* how many it must save, if it takes a variable number of arguments */
+    put(block, AMD64_orig_rax, UINT64_MAX);
+    uint64_t unwanted = EFLAGS_TRAP | EFLAGS_RESUME | EFLAGS_DIRECTION | EFLAGS_ALIGNMENT;
+    put(block, AMD64_eflags, get(block, AMD64_eflags) & ~unwanted);
+    return true;
+}
+
+static void function_result(const struct arch_registers *block, const struct arch_block *vectors,
+                            struct rein_call_result *result)
+{
+    result->words[0] = get(block, AMD64_rax);
+    result->words[1] = get(block, AMD64_rdx);
+    for (unsigned i = 0; i < 2; i++)
+        xstate_read(vectors, XSTATE_XMM, i, result->vectors[i].bytes);
+    xstate_read(vectors, XSTATE_ST, 0, result->extended);
+}
+
 /* ---- Debug registers: DR0 to DR3 hold addresses, DR7 says what of ---- */
 
-enum { WATCH_SLOTS = 4, CONTROL_WORD = 4 };
+/* ---- Debug registers ---- */
 
-/* One register watches 1, 2, 4 or 8 bytes at a multiple of that. */
 static size_t split_watch(uint64_t address, uint64_t size, enum arch_watch_kind kind, struct arch_watch *pieces,
                           size_t room)
 {
-    size_t count = 0;
-    if (kind == ARCH_WATCH_EXECUTE && size != 1)
-        return 0;
-    while (size) {
-        unsigned piece = 8;
-        while (piece > size || address % piece)
-            piece /= 2;
-        if (count < room)
-            pieces[count] = (struct arch_watch){address, piece, kind};
-        count++;
-        address += piece;
-        size -= piece;
-        if (count > ARCH_WATCH_SLOTS) { /* more than there can be: how many more is of no interest */
-            count += size / 8;
-            break;
-        }
-    }
-    return count;
-}
-
-/* For slot N bit 2 N of DR7 switches it on; from bit 16 + 4 N there are two bits for the kind and two for the size. */
-static void encode_watches(const struct arch_watch *watches, size_t count, uint64_t words[ARCH_WATCH_WORDS])
-{
-    static const uint64_t kinds[ARCH_WATCH_KINDS] = {
-        [ARCH_WATCH_EXECUTE] = 0, [ARCH_WATCH_WRITE] = 1, [ARCH_WATCH_READ_WRITE] = 3};
-    static const uint64_t sizes[9] = {[1] = 0, [2] = 1, [4] = 3, [8] = 2};
-    for (size_t i = 0; i < ARCH_WATCH_WORDS; i++)
-        words[i] = 0;
-    for (size_t i = 0; i < count && i < WATCH_SLOTS; i++) {
-        words[i] = watches[i].address;
-        words[CONTROL_WORD] |= UINT64_C(1) << (2 * i) | (kinds[watches[i].kind] | sizes[watches[i].size] << 2)
-                                                            << (16 + 4 * i);
-    }
+    return x86_split_watch(address, size, kind, 8, pieces, room);
 }
 
 /* The processor stops in front of a watched instruction, but not with RF, which lasts for one instruction. The kernel sets it
@@ -400,7 +301,7 @@ const struct arch arch_amd64 = {
     .alignment = 1,
     .get = get,
     .set = set,
-    .lay_out = lay_out,
+    .lay_out = x86_lay_out,
     .width = width,
     .read = read,
     .write = write,
@@ -415,9 +316,17 @@ const struct arch arch_amd64 = {
     .drop_call = drop_call,
     .remake_call = remake_call,
     .call_result = call_result,
-    .watch_slots = {WATCH_SLOTS, 0},
+    .end_call = end_call,
+    .set_function = set_function,
+    .function_result = function_result,
+    .function_set = ARCH_SET_X86_XSTATE,
+    .return_address = RETURN_ADDRESS,
+    .red_zone = RED_ZONE,
+    .return_stack_set = ARCH_SET_X86_SHADOW_STACK,
+    .set_result = set_result,
+    .watch_slots = {X86_WATCH_SLOTS, 0},
     .watch_pool = {0, 0, 0},
     .split_watch = split_watch,
-    .encode_watches = encode_watches,
+    .encode_watches = x86_encode_watches,
     .pass_watch = pass_watch,
 };

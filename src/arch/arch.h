@@ -1,6 +1,9 @@
 /* What an architecture must offer: its registers by name, its breakpoint instruction, and what the engine has to know
  * of an instruction to step it exactly. One constant struct per architecture; nothing here calls the system.
  *
+ * A machine may run programs of several (amd64 those of i386, too). Which one a program is of is told by its process, and
+ * changes with an exec; which one a thread's registers are of is told by these: a program can switch.
+ *
  * Registers travel as the kernel's own blocks (those of PTRACE_GETREGSET), so that what a set of one register does not
  * mean to change goes back bit for bit. The general ones, which each stop needs, have a fixed place to be in; the others
  * come in blocks of whatever size the kernel has. */
@@ -23,7 +26,10 @@
 #define ARCH_SEQUENCE_MAX 64 /* bytes of a sequence that is stepped as a whole */
 #define ARCH_ENDS_MAX 4      /* where one may end */
 
+struct arch;
+
 struct arch_registers {
+    const struct arch *arch; /* whose they are: that of the code that the thread is in */
     uint64_t bytes[ARCH_REGISTERS_MAX / 8];
     size_t size; /* as the kernel gave it */
 };
@@ -83,6 +89,17 @@ struct arch_call {
     uint64_t number, arguments[6];
 };
 
+/* A function that a thread is to call, and where that leaves it. */
+struct arch_function {
+    uint64_t pc;
+    const struct rein_call_argument *arguments;
+    size_t count;
+    uint64_t stack;     /* what is below it may be overwritten */
+    uint64_t *words;    /* set_function's: what is to be in memory from the new stack pointer on; room for count + 2 */
+    size_t word_count;  /* set_function's */
+    uint64_t sp_behind; /* set_function's: the stack pointer when it has returned */
+};
+
 /* What one debug register watches. The order of the kinds is rein_watch_kind's. */
 enum arch_watch_kind { ARCH_WATCH_EXECUTE, ARCH_WATCH_WRITE, ARCH_WATCH_READ_WRITE, ARCH_WATCH_KINDS };
 struct arch_watch {
@@ -103,7 +120,7 @@ struct arch {
     size_t trap_pc_offset; /* how far the pc is behind the breakpoint's address after it: x86 1, arm64 0 */
     uint64_t alignment;    /* an instruction's address is a multiple of it */
 
-    /* The general ones. */
+    /* The general ones. A value that is wider than its register is cut. */
     uint64_t (*get)(const struct arch_registers *registers, int index);
     /* Setting the pc also keeps the kernel from restarting an interrupted system call there. */
     void (*set)(struct arch_registers *registers, int index, uint64_t value);
@@ -122,7 +139,7 @@ struct arch {
      * to one of these places in one go. 0: it is none, and the instruction can be stepped by itself. NULL: there are none here. */
     size_t (*sequence_ends)(uint64_t pc, const unsigned char *code, size_t size, uint64_t ends[ARCH_ENDS_MAX]);
     /* After a single-step of an instruction that pushes flags: the address of the pushed word, and the bit that the
-     * step has put there. */
+     * step has put there, which is one of the lowest 16. */
     uint64_t (*pushed_flags)(const struct arch_registers *registers, uint64_t *step_bit);
     /* Does the program use the single-step flag itself? Asked before the step. */
     bool (*uses_step_flag)(const struct arch_registers *registers);
@@ -143,12 +160,29 @@ struct arch {
      * itself. */
     void (*remake_call)(struct arch_registers *registers);
     int64_t (*call_result)(const struct arch_registers *registers); /* at the end of a call */
+    void (*set_result)(struct arch_registers *registers, int64_t result);
+    /* Interrupted in a call: it is not made again, and has that result. */
+    void (*end_call)(struct arch_registers *registers, int64_t result);
     /* Both are NULL, but where the kernel has set an interrupted thread back to the instruction of its call by the time that it
      * stops, and then knows alone if it is in that call. A thread that may be, and has passed the point where the kernel sees to
      * it: does it go on by restart_syscall(2)? And one that stands at the instruction, made one that ends that call,
      * interrupted: the kernel will set it back. */
     bool (*goes_on_by_restart)(const struct arch_registers *registers);
     void (*interrupt_call)(struct arch_registers *registers, bool by_restart);
+
+    /* Functions, called by the platform's convention; set_function is NULL where that is not known yet. The thread goes on
+     * with the function's first instruction; vectors is its block of floating-point registers. false: it runs another kind
+     * of code. */
+    bool (*set_function)(struct arch_registers *registers, struct arch_block *vectors, struct arch_function *function);
+    void (*function_result)(const struct arch_registers *registers, const struct arch_block *vectors,
+                            struct rein_call_result *result);
+    enum arch_set function_set; /* which block vectors is */
+    /* What it returns to: no program can have memory there, and the fault leaves the pc there. */
+    uint64_t return_address;
+    enum arch_set
+        return_stack_set; /* who has this one keeps return addresses in a second place; GENERAL: nobody does */
+    size_t red_zone;      /* bytes below the stack pointer that are in use, too */
+
     /* Debug registers: how many there are in each of two pools, and which pool a kind is taken from (amd64 has one for all,
      * arm64 one for instructions and one for data). */
     unsigned watch_slots[2];
@@ -165,6 +199,16 @@ struct arch {
     bool watch_fires_before; /* an access: the register must be off for it to be made */
 };
 
-extern const struct arch arch_amd64, arch_arm64;
+static inline uint64_t arch_pc(const struct arch_registers *registers)
+{
+    return registers->arch->get(registers, registers->arch->pc_index);
+}
+
+static inline uint64_t arch_sp(const struct arch_registers *registers)
+{
+    return registers->arch->get(registers, registers->arch->sp_index);
+}
+
+extern const struct arch arch_amd64, arch_arm64, arch_i386;
 
 #endif

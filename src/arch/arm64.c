@@ -469,6 +469,11 @@ static int64_t call_result(const struct arch_registers *block)
     return (int64_t)get(block, ARM64_x0);
 }
 
+static void set_result(struct arch_registers *block, int64_t result)
+{
+    put(block, ARM64_x0, (uint64_t)result);
+}
+
 static bool goes_on_by_restart(const struct arch_registers *block)
 {
     return get(block, ARM64_x8) == RESTART_SYSCALL;
@@ -586,6 +591,7 @@ const struct arch arch_arm64 = {
     .drop_call = drop_call,
     .remake_call = remake_call,
     .call_result = call_result,
+    .set_result = set_result,
     .goes_on_by_restart = goes_on_by_restart,
     .interrupt_call = interrupt_call,
     .watch_slots = {WATCH_SLOTS, WATCH_SLOTS},

@@ -35,6 +35,7 @@ int attach_release(rein_monitor *monitor, int id, int signal, enum os_resume els
 void attach_detach_thread(rein_thread *thread)
 {
     rein_process *process = thread->process;
+    function_calls_end_here(thread);
     thread_restore_mask(thread);
     if (thread->leaving)
         breakpoints_clean_copy(process, thread->id, thread->image);
@@ -81,6 +82,7 @@ void attach_let_go(rein_process *process, int signal)
     {
         rein_thread *thread = LIST_ENTRY(item, rein_thread, link);
         remote_call_abort(thread);
+        function_calls_abandon(thread);
         syscall_finish(thread);
         thread_interrupt(thread);
     }
@@ -120,6 +122,7 @@ void attach_let_go_advance(rein_process *process)
         process_retry(process);
         return;
     }
+    function_calls_advance(process);
     if (process->code_runners || process->pass_steppers || process->listeners)
         return;
     LIST_FOR_EACH(item, &process->threads)
@@ -127,7 +130,7 @@ void attach_let_go_advance(rein_process *process)
         const rein_thread *thread = LIST_ENTRY(item, rein_thread, link);
         if (thread->kernel == KERNEL_BORN) /* its first stop is near */
             return;
-        if (thread->remote_call && !thread->stuck) /* it is about to come back */
+        if ((thread->remote_call || thread->calls) && !thread->stuck) /* it is about to come back */
             return;
     }
     if (breakpoints_take_out(process) && process->let_go_tries++ < LET_GO_TRIES)
@@ -230,7 +233,7 @@ struct attach {
     bool busy;       /* the scan under way has met somebody who cannot be seized now */
 };
 
-enum { SEIZE_TRIES = 4, SCAN_ENDS = 1, DOUBTS_MAX = 1000 };
+enum { SEIZE_TRIES = 4, SCAN_ENDS = 1, DOUBTS_MAX = 1000, LAST_LOOKS = 10 };
 
 static bool want_stopped(const struct attach *attach)
 {
@@ -452,7 +455,9 @@ void attach_adopt(rein_process *process)
 {
     static const struct rein_attach_options stopped = REIN_ATTACH_OPTIONS_INIT;
     struct attach attach = {.process = process, .options = &stopped, .adopts = true};
-    process->os->for_each_thread(process->id, seize_one, &attach);
+    int result = process->os->for_each_thread(process->id, seize_one, &attach);
+    /* Who is new may have made others that the look has missed. */
+    process->unscanned = attach.found || attach.busy || result == -EAGAIN;
 }
 
 static void fail_attach(struct attach *attach)
@@ -465,8 +470,10 @@ static bool finish_attach(struct attach *attach, int result)
 {
     rein_process *process = attach->process;
     process->being_taken = false;
-    if (!result)
+    if (!result) {
+        process->arch = process->os->program_arch(process->id); /* from here on each exec is told */
         *(rein_process **)attach->request.out = rein_process_ref(process);
+    }
     request_finish(&attach->request, result);
     process_unref(process);
     return true;
@@ -509,7 +516,15 @@ static void give_up_attach(struct request *request)
     if (attach->failed || process->condition != PROCESS_HELD)
         return; /* it is ending anyway */
     if (!(attach->options->flags & REIN_ATTACH_STRICT)) {
-        process->has_sharers = true; /* its children have not been looked at */
+        /* There may have been no second look yet, for that waits for all to have stopped. */
+        for (int looks = 0; looks < LAST_LOOKS && (!looks || attach->found); looks++) {
+            if (!scan(attach)) {
+                fail_attach(attach);
+                return;
+            }
+        }
+        process->unscanned = attach->found || attach->busy;
+        process->has_sharers = !attach->children_seen;
         finish_attach(attach, 0);
         return;
     }

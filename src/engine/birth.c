@@ -59,6 +59,7 @@ static rein_process *create_unborn(rein_process *parent, int id)
     }
     child->being_taken = child->unborn = true;
     child->filtered = parent->filtered;
+    child->arch = parent->arch;
     return child;
 }
 
@@ -370,6 +371,15 @@ static void free_stray(rein_monitor *monitor, int id)
     attach_release(monitor, id, 0, OS_RESUME_RUN);
 }
 
+/* Its first stop is not to come any more: it was let go before its parent could tell, which has been let go, too, and
+ * taken again. */
+static bool is_free(rein_monitor *monitor, int id)
+{
+    int tracer = 0;
+    int result = monitor->os->tracer_of(id, &tracer);
+    return result == -ESRCH || (!result && tracer != monitor->id);
+}
+
 void births_free_strays(rein_monitor *monitor, bool all)
 {
     int64_t before = monitor_now() - (int64_t)RECENT_MS * 1000000;
@@ -377,9 +387,12 @@ void births_free_strays(rein_monitor *monitor, bool all)
     {
         struct birth *birth = LIST_ENTRY(item, struct birth, link);
         bool is_held = birth->what == BIRTH_HANDLED && find_unborn(monitor, birth->id);
-        if ((birth->what != BIRTH_STRAY && !is_held) || (!all && birth->at > before))
+        bool expected = birth->what == BIRTH_EXPECTED;
+        if ((birth->what != BIRTH_STRAY && !is_held && !expected) || (!all && birth->at > before))
             continue;
-        if (!is_held)
+        if (expected && !is_free(monitor, birth->id))
+            continue;
+        if (birth->what == BIRTH_STRAY)
             free_stray(monitor, birth->id);
         forget_birth(birth);
     }

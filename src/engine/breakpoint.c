@@ -37,7 +37,7 @@
 #include "engine/process.h"
 
 /* A child that was forked just before another thread's exec may still be born: its parent was killed and cannot tell. */
-enum { GHOSTS_AFTER_EXEC_MS = 1000, CLEAN_TRIES = 3 };
+enum { GHOSTS_AFTER_EXEC_MS = 1000, GHOST_IMAGES_MAX = 8, CLEAN_TRIES = 3 };
 
 void breakpoints_init(struct breakpoints *breakpoints)
 {
@@ -69,8 +69,11 @@ rein_breakpoint *rein_breakpoint_ref(rein_breakpoint *breakpoint)
 
 void rein_breakpoint_unref(rein_breakpoint *breakpoint)
 {
-    if (breakpoint && atomic_fetch_sub_explicit(&breakpoint->references, 1, memory_order_acq_rel) == 1)
+    while (breakpoint && atomic_fetch_sub_explicit(&breakpoint->references, 1, memory_order_acq_rel) == 1) {
+        rein_breakpoint *older = breakpoint->older;
         free(breakpoint);
+        breakpoint = older;
+    }
 }
 
 rein_breakpoint *breakpoint_find(rein_process *process, uint64_t pc)
@@ -94,7 +97,7 @@ static int access_memory(rein_process *process, uint64_t address, void *buffer, 
 /* Does memory hold a trap instruction there? 1, 0, or an error as above. */
 static int holds_trap(rein_process *process, uint64_t address)
 {
-    const struct arch *arch = process->os->arch;
+    const struct arch *arch = process->arch;
     unsigned char code[ARCH_TRAP_MAX];
     int result = access_memory(process, address, code, NULL, arch->trap_size);
     return result ? result : !memcmp(code, arch->trap, arch->trap_size);
@@ -114,7 +117,7 @@ static int explain_access(rein_process *process, uint64_t pc, int result, const 
 
 static int put_in(rein_process *process, rein_breakpoint *breakpoint, struct error *error)
 {
-    const struct arch *arch = process->os->arch;
+    const struct arch *arch = process->arch;
     if (breakpoint->in)
         return 0;
     int result = access_memory(process, breakpoint->pc, breakpoint->original, NULL, arch->trap_size);
@@ -137,7 +140,7 @@ static int take_out(rein_process *process, rein_breakpoint *breakpoint)
     int result = holds_trap(process, breakpoint->pc);
     bool done = result == 1;
     if (done)
-        result = access_memory(process, breakpoint->pc, NULL, breakpoint->original, process->os->arch->trap_size);
+        result = access_memory(process, breakpoint->pc, NULL, breakpoint->original, process->arch->trap_size);
     if (result && (done || result != -EFAULT)) {
         LOG(&process->monitor->log, REIN_LOG_WARNING, "Process %d: breakpoint at 0x%llx cannot be taken out",
             process->id, (unsigned long long)breakpoint->pc);
@@ -179,20 +182,40 @@ int breakpoints_take_out(rein_process *process)
     return result;
 }
 
+/* The one ghost before this is of the same image, or of a long gone one: it is not needed any more. */
+static void forget_older(rein_breakpoint *breakpoint)
+{
+    rein_breakpoint *same = breakpoint->older;
+    if (same && same->image == breakpoint->image) {
+        breakpoint->older = same->older;
+        same->older = NULL;
+        rein_breakpoint_unref(same);
+    }
+    for (unsigned count = 1; breakpoint->older; breakpoint = breakpoint->older) {
+        if (++count > GHOST_IMAGES_MAX) {
+            rein_breakpoint_unref(breakpoint->older);
+            breakpoint->older = NULL;
+            break;
+        }
+    }
+}
+
 /* The caller has made room, or has nothing better to do without. */
 static void become_ghost(rein_process *process, rein_breakpoint *breakpoint)
 {
     rein_breakpoint *older = table_find(&process->breakpoints.ghosts, breakpoint->pc);
-    if (!breakpoint->ever_in || table_set(&process->breakpoints.ghosts, breakpoint->pc, breakpoint))
+    if (!breakpoint->ever_in || table_set(&process->breakpoints.ghosts, breakpoint->pc, breakpoint)) {
         rein_breakpoint_unref(breakpoint);
-    else
-        rein_breakpoint_unref(older);
+    } else {
+        breakpoint->older = older;
+        forget_older(breakpoint);
+    }
 }
 
 /* The new program is in memory a moment before the exec is told: what was put in meanwhile is in that. */
 static void take_out_of_new_image(rein_process *process, rein_breakpoint *breakpoint)
 {
-    const struct arch *arch = process->os->arch;
+    const struct arch *arch = process->arch;
     if (breakpoint->in && memcmp(breakpoint->original, arch->trap, arch->trap_size) != 0 &&
         !process->os->memory_is_gone(&process->memory)) /* else all was written to the old one */
         take_out(process, breakpoint);
@@ -239,27 +262,32 @@ void breakpoints_drop_ghosts(rein_process *process)
     free_all(&process->breakpoints.ghosts);
 }
 
+static void clean_one(rein_process *process, const rein_breakpoint *breakpoint, struct os_memory *memory, int id)
+{
+    const struct arch *arch = process->arch;
+    unsigned char code[ARCH_TRAP_MAX];
+    int64_t size = (int64_t)arch->trap_size;
+    bool clean = false;
+    /* It dies of one that is left. Descriptors or memory that are short now may not be so a moment later. */
+    for (int tries = 0; !clean && tries < CLEAN_TRIES; tries++) {
+        int64_t done = process->os->read(memory, id, breakpoint->pc, code, arch->trap_size);
+        clean = done >= 0 && (done < size || memcmp(code, arch->trap, arch->trap_size) != 0);
+        if (done == size && !clean)
+            clean = process->os->write(memory, id, breakpoint->pc, breakpoint->original, arch->trap_size) == size;
+    }
+    if (!clean)
+        LOG(&process->monitor->log, REIN_LOG_WARNING, "Process %d: breakpoint at 0x%llx cannot be taken out", id,
+            (unsigned long long)breakpoint->pc);
+}
+
 static void clean(rein_process *process, const struct table *table, struct os_memory *memory, int id, unsigned image)
 {
-    const struct arch *arch = process->os->arch;
     TABLE_FOR_EACH(slot, table)
     {
-        const rein_breakpoint *breakpoint = slot->value;
-        unsigned char code[ARCH_TRAP_MAX];
-        int64_t size = (int64_t)arch->trap_size;
-        bool clean = false;
-        if ((breakpoint->image != image && image != IMAGE_UNKNOWN) || !breakpoint->ever_in)
-            continue;
-        /* It dies of one that is left. Descriptors or memory that are short now may not be so a moment later. */
-        for (int tries = 0; !clean && tries < CLEAN_TRIES; tries++) {
-            int64_t done = process->os->read(memory, id, breakpoint->pc, code, arch->trap_size);
-            clean = done >= 0 && (done < size || memcmp(code, arch->trap, arch->trap_size) != 0);
-            if (done == size && !clean)
-                clean = process->os->write(memory, id, breakpoint->pc, breakpoint->original, arch->trap_size) == size;
+        for (const rein_breakpoint *breakpoint = slot->value; breakpoint; breakpoint = breakpoint->older) {
+            if ((breakpoint->image == image || image == IMAGE_UNKNOWN) && breakpoint->ever_in)
+                clean_one(process, breakpoint, memory, id);
         }
-        if (!clean)
-            LOG(&process->monitor->log, REIN_LOG_WARNING, "Process %d: breakpoint at 0x%llx cannot be taken out", id,
-                (unsigned long long)breakpoint->pc);
     }
 }
 
@@ -317,7 +345,7 @@ static void overlay_one(const struct arch *arch, rein_breakpoint *breakpoint, ui
 /* Whichever is less: looking for a breakpoint at each address, or looking at each breakpoint. */
 static void overlay(rein_process *process, uint64_t address, unsigned char *buffer, size_t size, enum overlay what)
 {
-    const struct arch *arch = process->os->arch;
+    const struct arch *arch = process->arch;
     const struct table *table = &process->breakpoints.table;
     if (size + arch->trap_size <= table->count) {
         for (uint64_t at = address - (arch->trap_size - 1); at != address + size; at++) {
@@ -351,7 +379,7 @@ void breakpoints_note_write(rein_process *process, uint64_t address, const unsig
 rein_breakpoint *breakpoint_of_trap(rein_thread *thread, uint64_t pc, uint64_t *address)
 {
     rein_process *process = thread->process;
-    const struct arch *arch = process->os->arch;
+    const struct arch *arch = process->arch;
     *address = pc - arch->trap_pc_offset;
     rein_breakpoint *breakpoint = breakpoint_find(process, *address);
     bool ghost = !breakpoint;
@@ -370,21 +398,17 @@ rein_breakpoint *breakpoint_of_trap(rein_thread *thread, uint64_t pc, uint64_t *
 
 /* ---- Getting past ---- */
 
-static uint64_t get_pc(const rein_process *process, const struct arch_registers *registers)
-{
-    return process->os->arch->get(registers, process->os->arch->pc_index);
-}
-
 /* What the instruction at the thread's pc is, the breakpoints in memory overlooked. */
-static enum arch_instruction classify(rein_thread *thread, uint64_t pc)
+static enum arch_instruction classify(rein_thread *thread, const struct arch_registers *registers)
 {
     rein_process *process = thread->process;
+    uint64_t pc = arch_pc(registers);
     unsigned char code[ARCH_INSTRUCTION_MAX];
     int64_t size = process->os->read(&process->memory, thread->id, pc, code, sizeof code);
     if (size <= 0)
         return ARCH_INSTRUCTION_UNKNOWN;
     breakpoints_hide(process, pc, code, (size_t)size);
-    return process->os->arch->classify(code, (size_t)size, NULL);
+    return registers->arch->classify(code, (size_t)size, NULL);
 }
 
 static void note_shown(rein_thread *thread, uint64_t pc, uint64_t sp)
@@ -406,13 +430,13 @@ void breakpoint_count(rein_thread *thread, rein_breakpoint *breakpoint, uint64_t
 static rein_breakpoint *shown_breakpoint(rein_thread *thread, const struct arch_registers *registers)
 {
     rein_process *process = thread->process;
-    uint64_t pc = get_pc(process, registers);
+    uint64_t pc = arch_pc(registers);
     rein_breakpoint *breakpoint = breakpoint_find(process, pc);
     if (thread->skip && thread->skip_pc == pc)
         return breakpoint;
     if (!breakpoint || !thread->look_for_added || breakpoint->added <= thread->stop_clock)
         return NULL;
-    note_shown(thread, pc, process->os->arch->get(registers, process->os->arch->sp_index));
+    note_shown(thread, pc, arch_sp(registers));
     return breakpoint;
 }
 
@@ -433,16 +457,15 @@ static rein_breakpoint *must_pass(rein_thread *thread)
     if (process->os->get_registers(thread->id, &registers))
         return NULL;
     rein_breakpoint *breakpoint =
-        steps ? breakpoint_find(process, get_pc(process, &registers)) : shown_breakpoint(thread, &registers);
+        steps ? breakpoint_find(process, arch_pc(&registers)) : shown_breakpoint(thread, &registers);
     return breakpoint && steps && !breakpoint->in ? NULL : breakpoint;
 }
 
 /* A step by request from a breakpoint that has not been shown executes its instruction: that is a hit too. */
 static void count_stepped(rein_thread *thread, const struct arch_registers *registers)
 {
-    const struct arch *arch = thread->process->os->arch;
-    uint64_t sp = arch->get(registers, arch->sp_index);
-    rein_breakpoint *breakpoint = breakpoint_find(thread->process, get_pc(thread->process, registers));
+    rein_breakpoint *breakpoint = breakpoint_find(thread->process, arch_pc(registers));
+    uint64_t sp = arch_sp(registers);
     thread->look_for_added = true;
     if (!breakpoint || shown_breakpoint(thread, registers) || breakpoint_was_shown(thread, breakpoint->pc, sp))
         return;
@@ -451,9 +474,8 @@ static void count_stepped(rein_thread *thread, const struct arch_registers *regi
 
 static enum arch_instruction prepare_step(rein_thread *thread, const struct arch_registers *registers)
 {
-    const struct arch *arch = thread->process->os->arch;
-    enum arch_instruction kind = classify(thread, get_pc(thread->process, registers));
-    thread->step_is_programs = arch->uses_step_flag(registers);
+    enum arch_instruction kind = classify(thread, registers);
+    thread->step_is_programs = registers->arch->uses_step_flag(registers);
     thread->step_pushes_flags = kind == ARCH_INSTRUCTION_PUSHES_FLAGS;
     thread->step_pops_flags = kind == ARCH_INSTRUCTION_POPS_FLAGS;
     thread->step_repeats = kind == ARCH_INSTRUCTION_REPEATED;
@@ -464,7 +486,7 @@ static enum arch_instruction prepare_step(rein_thread *thread, const struct arch
 static bool is_sequence(rein_thread *thread, uint64_t pc)
 {
     rein_process *process = thread->process;
-    const struct arch *arch = process->os->arch;
+    const struct arch *arch = process->arch;
     unsigned char code[ARCH_SEQUENCE_MAX];
     uint64_t ends[ARCH_ENDS_MAX];
     int64_t size = process->os->read(&process->memory, thread->id, pc, code, sizeof code);
@@ -483,8 +505,7 @@ static enum os_resume step_how(rein_thread *thread, uint64_t pc, enum arch_instr
 
 enum os_resume breakpoint_step_how(rein_thread *thread, const struct arch_registers *registers)
 {
-    uint64_t pc = get_pc(thread->process, registers);
-    return step_how(thread, pc, classify(thread, pc));
+    return step_how(thread, arch_pc(registers), classify(thread, registers));
 }
 
 /* false: it is dying. */
@@ -497,7 +518,7 @@ static bool start_pass(rein_thread *thread)
         return false;
     if (thread->state == REIN_STATE_SINGLE_STEPPING)
         count_stepped(thread, &registers);
-    rein_breakpoint *breakpoint = breakpoint_find(process, get_pc(process, &registers));
+    rein_breakpoint *breakpoint = breakpoint_find(process, arch_pc(&registers));
     if (breakpoint && breakpoint->in) {
         int result = take_out(process, breakpoint);
         if (result) {
@@ -510,7 +531,7 @@ static bool start_pass(rein_thread *thread)
     thread->mask_changed = !os->get_signal_mask(thread->id, &thread->mask) &&
                            !os->set_signal_mask(thread->id, thread->mask | ~os->fault_signals);
     thread->stepping = STEPPING_PASS;
-    thread_resume(thread, step_how(thread, get_pc(process, &registers), kind), 0);
+    thread_resume(thread, step_how(thread, arch_pc(&registers), kind), 0);
     thread_expect(thread);
     return true;
 }
@@ -530,7 +551,7 @@ void breakpoint_forget_shown(rein_thread *thread, int signal)
     if (!thread->skip)
         return;
     if (signal && !thread->process->os->get_registers(thread->id, &registers) &&
-        get_pc(thread->process, &registers) == thread->skip_pc) {
+        arch_pc(&registers) == thread->skip_pc) {
         if (thread->shown_count == SHOWN_MAX)
             memmove(thread->shown, thread->shown + 1, --thread->shown_count * sizeof *thread->shown);
         thread->shown[thread->shown_count++] = (struct shown){thread->skip_pc, thread->skip_sp};
@@ -570,7 +591,6 @@ static void forget_shown_at(rein_thread *thread, uint64_t pc)
 void breakpoint_step(rein_thread *thread)
 {
     rein_process *process = thread->process;
-    const struct arch *arch = process->os->arch;
     struct arch_registers registers;
     int signal = thread->step_deliver ? thread->deliver : 0;
     thread->step_pushes_flags = thread->step_pops_flags = thread->step_repeats = thread->step_is_programs = false;
@@ -580,8 +600,8 @@ void breakpoint_step(rein_thread *thread)
     bool enters = in_call;
     enum os_resume how = OS_RESUME_STEP;
     if (!in_call) {
-        thread->step_from.pc = known ? arch->get(&registers, arch->pc_index) : 0;
-        thread->step_from.sp = known ? arch->get(&registers, arch->sp_index) : 0;
+        thread->step_from.pc = known ? arch_pc(&registers) : 0;
+        thread->step_from.sp = known ? arch_sp(&registers) : 0;
     }
     if (signal) {
         breakpoint_forget_shown(thread, signal);
@@ -592,7 +612,7 @@ void breakpoint_step(rein_thread *thread)
         enum arch_instruction kind = prepare_step(thread, &registers);
         enters = kind == ARCH_INSTRUCTION_SYSCALL && !thread->step_is_programs;
         if (kind == ARCH_INSTRUCTION_BEGINS_SEQUENCE)
-            how = step_how(thread, get_pc(process, &registers), kind);
+            how = step_how(thread, arch_pc(&registers), kind);
     }
     if (thread->stop ==
         OS_EVENT_VFORK) { /* it stops before it is back from the call; till then the monitor may end, see has_duties */
@@ -619,7 +639,7 @@ static void forget_shown_before_step(rein_thread *thread)
 void breakpoint_step_done(rein_thread *thread, struct arch_registers *registers, bool executed)
 {
     rein_process *process = thread->process;
-    const struct arch *arch = process->os->arch;
+    const struct arch *arch = registers->arch;
     if (executed && thread->stepping == STEPPING_USER)
         forget_shown_before_step(thread);
     if (thread->step_is_programs)
@@ -629,10 +649,11 @@ void breakpoint_step_done(rein_thread *thread, struct arch_registers *registers,
         arch->clear_step_flag(registers);
         process->os->set_registers(thread->id, registers);
     }
-    uint64_t bit, word, address = arch->pushed_flags(registers, &bit);
+    uint64_t bit, address = arch->pushed_flags(registers, &bit);
+    uint16_t word;
     if (thread->step_pushes_flags && executed && !access_memory(process, address, &word, NULL, sizeof word) &&
         (word & bit)) {
-        word &= ~bit;
+        word &= (uint16_t)~bit;
         access_memory(process, address, NULL, &word, sizeof word);
     }
     thread->step_pushes_flags = false;
@@ -655,12 +676,23 @@ static void release(rein_process *process, rein_thread *thread)
     thread_run(thread);
 }
 
-/* Lets all run, unless somebody must pass a breakpoint first: then nobody, for they would only have to be stopped again. */
+/* A stop signal that a step has left pending takes a SIGCONT away that comes in the moment when it is sent. In the place of
+ * another, at a signal's stop, it does not; and a step ends at such a stop. */
+static bool must_reach_signal_stop(rein_thread *thread)
+{
+    const struct os_backend *os = thread->process->os;
+    struct arch_registers registers;
+    return thread->state == REIN_STATE_RUNNING && thread->stop == OS_EVENT_INTERRUPTED && thread_holds_stop(thread) &&
+           !os->get_registers(thread->id, &registers) && os->call_is_made_again(&registers, NULL) != 1;
+}
+
+/* Lets all run, unless somebody must make a step first: then nobody, for they would only have to be stopped again. */
 static bool release_all(rein_process *process)
 {
     LIST_FOR_EACH(item, &process->ready)
     {
-        if (must_pass(LIST_ENTRY(item, rein_thread, ready)))
+        rein_thread *thread = LIST_ENTRY(item, rein_thread, ready);
+        if (must_pass(thread) || must_reach_signal_stop(thread))
             return false;
     }
     LIST_FOR_EACH(item, &process->ready)
@@ -691,9 +723,10 @@ static void start_stepping(rein_process *process)
     {
         rein_thread *thread = LIST_ENTRY(item, rein_thread, ready);
         const rein_breakpoint *breakpoint = must_pass(thread);
-        if (!breakpoint || (passed && breakpoint != passed))
+        if (breakpoint ? passed && breakpoint != passed : !must_reach_signal_stop(thread))
             continue;
-        passed = breakpoint;
+        if (breakpoint)
+            passed = breakpoint;
         process->pass_steppers++;
         if (!start_pass(thread)) {
             process->pass_steppers--;
@@ -756,22 +789,28 @@ static int add(struct request *request)
     int result = check_stopped(request, what);
     if (result)
         return result;
+    if (process->unscanned)
+        attach_adopt(process);
     const rein_thread *fresh = process->fresh ? process_fresh_thread(process) : NULL;
     if (fresh)
         return thread_bad_state(
             fresh, &request->error, what,
             "it has not stopped once since it was attached to, and may be making a process, which would "
             "die of the breakpoint; stop it first");
+    if (process->unscanned)
+        return error_set(&request->error, REIN_BAD_STATE,
+                         "process %d: %s before all its threads have been found, which would die of it; stop it first",
+                         process->id, what);
     if (breakpoint_find(process, request->address))
         return error_set(&request->error, REIN_BREAKPOINT_EXISTS, "breakpoint already exists at PC 0x%llx",
                          (unsigned long long)request->address);
     unsigned char code[ARCH_TRAP_MAX];
-    int access = access_memory(process, request->address, code, NULL, process->os->arch->trap_size);
-    if (request->address % process->os->arch->alignment)
+    int access = access_memory(process, request->address, code, NULL, process->arch->trap_size);
+    if (request->address % process->arch->alignment)
         return error_set(&request->error, REIN_BAD_ADDRESS,
                          "no breakpoint can be at PC 0x%llx: an instruction of %s is at a multiple of %llu",
-                         (unsigned long long)request->address, process->os->arch->name,
-                         (unsigned long long)process->os->arch->alignment);
+                         (unsigned long long)request->address, process->arch->name,
+                         (unsigned long long)process->arch->alignment);
     if (access && access != -EFAULT)
         return explain_access(process, request->address, access, "put into", &request->error);
     if (access)

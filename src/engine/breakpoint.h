@@ -17,10 +17,11 @@ struct rein_breakpoint {
     _Atomic uint64_t hits;
     rein_breakpoint_callback callback;
     void *arg;
-    bool in;        /* in memory now */
-    bool ever_in;   /* original is known */
-    uint64_t added; /* the clock then */
-    unsigned image; /* the count of execs of the process when it was added */
+    bool in;                /* in memory now */
+    bool ever_in;           /* original is known */
+    uint64_t added;         /* the clock then */
+    unsigned image;         /* the count of execs of the process when it was added */
+    rein_breakpoint *older; /* counted: as a ghost, the one at the same place in an earlier image */
     unsigned char original[ARCH_TRAP_MAX];
 };
 

@@ -166,6 +166,8 @@ static void handle_signal(rein_thread *thread, const struct os_event *event)
     struct arch_registers registers;
     if (thread->stepping != STEPPING_NOT && !thread->process->os->get_registers(thread->id, &registers))
         breakpoint_step_done(thread, &registers, false);
+    if (thread->calls && function_call_returns(thread, event))
+        return;
     thread->deliver = event->signal.number;
     thread->signal_chosen = false;
     thread_drop_contradicted(thread, event->signal.number);
@@ -202,7 +204,6 @@ static void leave_unhandled(rein_thread *thread, int result)
 static void handle_trap(rein_thread *thread, const struct os_event *event)
 {
     rein_process *process = thread->process;
-    const struct arch *arch = process->os->arch;
     struct arch_registers registers;
     int result = process->os->get_registers(thread->id, &registers);
     if (result) {
@@ -210,12 +211,12 @@ static void handle_trap(rein_thread *thread, const struct os_event *event)
         return;
     }
     uint64_t address;
-    rein_breakpoint *breakpoint = breakpoint_of_trap(thread, arch->get(&registers, arch->pc_index), &address);
+    rein_breakpoint *breakpoint = breakpoint_of_trap(thread, arch_pc(&registers), &address);
     if (!breakpoint) {
         handle_signal(thread, event);
         return;
     }
-    arch->set(&registers, arch->pc_index, address);
+    registers.arch->set(&registers, registers.arch->pc_index, address);
     watch_pass(thread, address, &registers); /* in front of the trap it has been hit */
     result = process->os->set_registers(thread->id, &registers);
     if (result) {
@@ -228,7 +229,7 @@ static void handle_trap(rein_thread *thread, const struct os_event *event)
         breakpoint_pass_stopped(thread, true);
     thread->stepping = STEPPING_NOT;
 
-    uint64_t sp = arch->get(&registers, arch->sp_index);
+    uint64_t sp = arch_sp(&registers);
     bool removed = breakpoint_find(process, address) != breakpoint;
     bool shown = breakpoint_was_shown(thread, address, sp);
     if (removed || shown || is_quiet(thread))
@@ -241,8 +242,7 @@ static void handle_trap(rein_thread *thread, const struct os_event *event)
 static void end_step(rein_thread *thread, const struct os_event *event, const struct arch_registers *registers,
                      bool executed)
 {
-    const struct arch *arch = thread->process->os->arch;
-    uint64_t pc = arch->get(registers, arch->pc_index), sp = arch->get(registers, arch->sp_index);
+    uint64_t pc = arch_pc(registers), sp = arch_sp(registers);
     rein_breakpoint *breakpoint = executed ? breakpoint_find(thread->process, pc) : NULL;
     if (executed)
         thread->skip = false;
@@ -269,10 +269,8 @@ static void show_hits(rein_thread *thread, struct watch_hits *hits)
 static void finish_step(rein_thread *thread, const struct os_event *event, struct arch_registers *registers,
                         struct watch_hits *hits)
 {
-    rein_process *process = thread->process;
-    const struct arch *arch = process->os->arch;
     enum stepping stepping = thread->stepping;
-    uint64_t pc = arch->get(registers, arch->pc_index);
+    uint64_t pc = arch_pc(registers);
     bool repeats = thread->step_repeats && thread->skip && pc == thread->skip_pc;
     breakpoint_step_done(thread, registers, !event->no_delivery);
     if (stepping == STEPPING_PASS) {
@@ -324,7 +322,7 @@ static bool look_at_trap(rein_thread *thread, struct arch_registers *registers, 
     *hits = (struct watch_hits){.count = 0};
     int result = os->get_registers(thread->id, registers);
     if (!result && thread->watched_stop && watch_is_armed(&thread->watched))
-        result = watch_take_hits(thread, os->arch->get(registers, os->arch->pc_index), hits);
+        result = watch_take_hits(thread, arch_pc(registers), hits);
     if (result)
         leave_unhandled(thread, result); /* killed; its end will be told */
     return !result;
@@ -333,8 +331,7 @@ static bool look_at_trap(rein_thread *thread, struct arch_registers *registers, 
 static void finish(rein_thread *thread, const struct os_event *event, struct arch_registers *registers,
                    struct watch_hits *hits)
 {
-    const struct arch *arch = thread->process->os->arch;
-    watch_take_made(thread, arch->get(registers, arch->pc_index), hits);
+    watch_take_made(thread, arch_pc(registers), hits);
     if (thread->stepping == STEPPING_WATCH)
         finish_access(thread, hits);
     else
@@ -398,15 +395,16 @@ static void handle_stepped(rein_thread *thread, const struct os_event *event)
 static bool bring_out_trap(rein_thread *thread, const struct arch_registers *registers)
 {
     rein_process *process = thread->process;
-    const struct arch *arch = process->os->arch;
-    uint64_t address = arch->get(registers, arch->pc_index) - arch->trap_pc_offset;
+    uint64_t address = arch_pc(registers) - process->arch->trap_pc_offset;
     bool possible = thread->stepping != STEPPING_NOT || watch_is_armed(&thread->watched) ||
                     breakpoint_find(process, address) || table_find(&process->breakpoints.ghosts, address);
-    if (!possible)
+    if (!possible && !thread->calls)
         return false;
+    /* A function's fault, its return above all, must not come when the thread is elsewhere. */
+    int (*is_pending)(int id) = thread->calls ? process->os->fault_is_pending : process->os->trap_is_pending;
     int pending = -1;
     for (int tries = 0; pending < 0 && tries < TRAP_TRIES; tries++) /* if it is not seen, the program dies of it */
-        pending = process->os->trap_is_pending(thread->id);
+        pending = is_pending(thread->id);
     if (pending != 1)
         return false;
     thread->trap_waits = true;
@@ -429,7 +427,7 @@ static void note_restart(rein_thread *thread, struct arch_registers *registers)
         return;
     thread->skip = thread->skip_restarts = true;
     thread->skip_pc = pc;
-    thread->skip_sp = process->os->arch->get(registers, process->os->arch->sp_index);
+    thread->skip_sp = arch_sp(registers);
 }
 
 /* A group-stop is told once, by the first of its threads to stop. They come to it, and leave it, each at its time: one may be
@@ -455,7 +453,7 @@ static void handle_interrupted(rein_thread *thread, const struct os_event *event
     rein_process *process = thread->process;
     struct arch_registers registers;
     bool look = process->breakpoints.table.count || process->breakpoints.ghosts.count ||
-                thread->stepping != STEPPING_NOT || watch_is_armed(&thread->watched);
+                thread->stepping != STEPPING_NOT || watch_is_armed(&thread->watched) || thread->calls;
     int result = look || asked_for ? process->os->get_registers(thread->id, &registers) : 0;
     if (result) {
         leave_unhandled(thread, result);
@@ -503,6 +501,11 @@ static void handle_entry(rein_thread *thread, const struct rein_syscall *call, b
     thread->in_call = true;
     thread->call_changed = false;
     thread->call_traced = syscall_is_traced(thread);
+    if (thread->calls) {
+        struct arch_call made = {.number = (uint64_t)call->number};
+        memcpy(made.arguments, call->args, sizeof made.arguments);
+        function_calls_note(thread, &made);
+    }
     thread->call_disturbed = asked_for; /* it came too late for this stop: the call finds it */
     struct rein_cause cause = {.kind = REIN_CAUSE_SYSCALL_ENTRY, .syscall = thread->call};
     if (thread->call_traced && thread->process->traced_calls->flags & REIN_SYSCALL_ENTRIES)
@@ -640,6 +643,7 @@ static void handle_exiting(rein_thread *thread, const struct os_event *event)
         breakpoint_pass_stopped(thread, true);
     thread->stepping = STEPPING_NOT;
     thread->mask_changed = false;
+    function_calls_lost(thread);
     thread->exit_told = true;
     thread->awaits_birth = false;
     show(thread, TRANSITION_EXITING, &cause, NULL);
@@ -713,6 +717,15 @@ static rein_thread *make_unknown_caller(rein_thread *leader)
     return thread;
 }
 
+/* Of the program in whose first moment the thread is: how it runs now is how it was begun. (If that cannot be seen it has been
+ * killed, and will never run.) */
+static void learn_architecture(rein_thread *thread)
+{
+    struct arch_registers registers;
+    if (!thread->process->os->get_registers(thread->id, &registers))
+        thread->process->arch = registers.arch;
+}
+
 /* A new program (M12). The thread that called exec has the process's id now; all others are gone, the leader, whose id
  * was taken, without a word from the kernel. */
 static void handle_exec(rein_monitor *monitor, const struct os_event *event)
@@ -770,10 +783,13 @@ static void handle_exec(rein_monitor *monitor, const struct os_event *event)
     }
     thread_rename(thread, event->id);
     thread_set_kernel(thread, KERNEL_STOPPED);
+    remote_call_lost(thread);
+    function_calls_lost(thread);
     thread->shown_count = 0;
     watch_release(thread); /* the kernel has cleared its registers */
     watch_forget(&process->watchpoints);
     breakpoints_forget(process);
+    learn_architecture(thread);
     process->image++;
     process->has_sharers = false;
     process->exec_at = monitor_now();
@@ -817,7 +833,7 @@ static void log_event(rein_thread *thread, const struct os_event *event)
     struct arch_registers registers;
     unsigned long long pc = 0;
     if (event->kind != OS_EVENT_EXITED && !os->get_registers(event->id, &registers))
-        pc = os->arch->get(&registers, os->arch->pc_index);
+        pc = arch_pc(&registers);
     log_line(&thread->process->monitor->log, REIN_LOG_TRACE, "Thread %d@0x%llx: %s (signal %d, child %d, from %d)",
              event->id, pc, names[event->kind], event->signal.number, event->child, event->signal.sender_pid);
 }

@@ -575,7 +575,7 @@ static bool has_duties(rein_monitor *monitor, int64_t give_up_at)
     TABLE_FOR_EACH(slot, &monitor->threads)
     {
         const rein_thread *thread = slot->value;
-        any |= thread->stepping != STEPPING_NOT || thread->stuck || thread->remote_call ||
+        any |= thread->stepping != STEPPING_NOT || thread->stuck || thread->remote_call || thread->calls ||
                (watch_is_armed(&thread->watched) && thread->kernel != KERNEL_DYING);
     }
     if (any && monitor_now() < give_up_at)

@@ -24,6 +24,7 @@ rein_process *process_create(rein_monitor *monitor, int id)
     atomic_init(&process->references, 1); /* the monitor's, given back in settle when it is over */
     process->monitor = monitor_ref(monitor);
     process->os = monitor->os;
+    atomic_init(&process->arch, monitor->os->arch); /* till it is known */
     process->id = id;
     process->event_fd = -1;
     list_init(&process->link);
@@ -155,6 +156,11 @@ void rein_process_unref(rein_process *process)
     if (process && atomic_fetch_sub(&process->handles, 1) == 1)
         drop_what_nobody_takes(process);
     process_unref(process);
+}
+
+const char *rein_process_architecture(const rein_process *process)
+{
+    return process ? process->arch->name : NULL;
 }
 
 int rein_process_id(const rein_process *process)
@@ -525,6 +531,12 @@ static bool stop_ready(struct request *request)
     if (!result) {
         if (!process_is_stopped(process) && !process->as_guest)
             return false;
+        if (process->unscanned)
+            attach_adopt(process);
+        if (process->unscanned) {
+            process_retry(process);
+            return false;
+        }
         result = process_explain_stuck(process, &request->error);
     }
     process_note_heard(process);
@@ -618,6 +630,7 @@ void process_advance(rein_process *process)
     if (process->condition == PROCESS_LETTING_GO) {
         attach_let_go_advance(process);
     } else if (process->condition == PROCESS_HELD) {
+        function_calls_advance(process);
         breakpoint_pass_advance(process);
         /* Guests may run on: the breakpoints stay in for them. */
         bool stopped = process_is_stopped(process) && process->pass == PASS_NONE && !process->code_runners;

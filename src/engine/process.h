@@ -41,7 +41,8 @@ struct shown {
 };
 enum { SHOWN_MAX = 4 }; /* handlers in handlers; the oldest is forgotten */
 
-struct remote_call; /* see remote_call.c */
+struct remote_call;   /* see remote_call.c */
+struct function_call; /* see function_call.c */
 
 struct rein_thread {
     _Atomic unsigned references;
@@ -91,7 +92,8 @@ struct rein_thread {
     unsigned char shown_count;
     bool no_delivery; /* no signal can be delivered at the stop that it is in, though it is a step's */
     uint64_t mask;
-    uint64_t run_count;       /* how often it was resumed: tells whether a snapshot of registers is still true */
+    uint64_t runs;            /* how often it was resumed */
+    uint64_t run_count;       /* the stop, or run, that it is in: tells whether a snapshot of registers is still true */
     int deliver;              /* the signal it gets when it runs on */
     bool next_is_void;        /* the same of the signal that its next stop is about, if it is one */
     bool deliver_is_void;     /* one of the other kind came since, see thread_drop_contradicted: not to be held back */
@@ -105,6 +107,8 @@ struct rein_thread {
     struct rein_syscall call, own_call;
     struct rein_cause cause;
     struct remote_call *remote_call; /* that it makes for the caller, stopped as it is to him; else NULL */
+    struct function_call *calls;     /* functions that it is in for the caller, the innermost first */
+    struct function_call *ended;     /* the last one, if nobody has asked for its result yet */
     struct watched watched;
     bool
         trap_waits; /* it was resumed for a trap that it has executed already to come out, and executes nothing before that */
@@ -164,6 +168,7 @@ struct rein_process {
     atomic_bool events_are_kept; /* over, and they wait to be taken from the monitor */
     rein_monitor *monitor;       /* counted */
     const struct os_backend *os;
+    _Atomic(const struct arch *) arch; /* its program's; registers have their own, see arch.h */
     int id;
     struct list link;    /* in the monitor */
     struct list changed; /* in the monitor */
@@ -188,6 +193,7 @@ struct rein_process {
     unsigned in_group_stop; /* how many of its threads are */
     unsigned group_stops;   /* that have been told */
     bool stop_wanted;       /* all-stop: no thread is to run */
+    bool unscanned;         /* it may have threads that have not been found: see attach_adopt */
     bool has_sharers;       /* a process that shares its memory may have been let go: see attach_take_sharers */
     bool retry;             /* who waits for it is to be asked again, though nothing changes */
     int detach_signal;
@@ -212,7 +218,8 @@ struct rein_process {
     int64_t exec_at; /* ns, the last one */
     int64_t over_at; /* ns */
     struct os_memory memory;
-    uint64_t call_pc; /* where an instruction that makes a system call was found; 0: not looked for yet */
+    uint64_t call_pc;         /* where an instruction that makes a system call was found; 0: not looked for yet */
+    bool has_abandoned_calls; /* there may be such */
 
     struct traced_calls *traced_calls; /* counted; NULL: none are */
     enum rein_policy policy[REIN_CAUSE_COUNT];
@@ -238,7 +245,7 @@ rein_process *process_find(rein_monitor *monitor, int id);
 /* An address as a caller gives it, without what the processor does not look at (arm64's tags). */
 static inline uint64_t process_address(const rein_process *process, uint64_t address)
 {
-    const struct arch *arch = process->os->arch;
+    const struct arch *arch = process->arch;
     return arch->clean_address ? arch->clean_address(address) : address;
 }
 /* Whose memory it uses: its own, or, as a guest, another's. */
@@ -312,13 +319,16 @@ void thread_copy_cause(const rein_thread *thread, struct rein_cause *cause);
 /* The signal to resume or let go a thread with: the one that is to be delivered, or the oldest that a step has left
  * pending. */
 int thread_take_signal(rein_thread *thread);
+/* Is one of those that steps have left pending a stop signal? */
+bool thread_holds_stop(const rein_thread *thread);
 /* The thread has stopped with a signal: those held back that it makes void are dropped, in all threads. */
 void thread_drop_contradicted(rein_thread *thread, int signal);
 
-/* Before it is resumed: it is not to get a stop signal that SIGCONT has ended before it began, unless the program has a
- * handler for that. The kernel would see to it, but not when the thread is being killed by another's exec: then it puts
- * what the thread was resumed with into the process's queue once more (ptrace_signal() in kernel/signal.c), behind the
- * SIGCONT, and the new program stops. */
+/* Before it is resumed: it is not to get a stop signal that a waiting SIGCONT has ended before it began, unless the program has
+ * a handler for that. The kernel would see to it, but not when the thread is being killed by another's exec: then it
+ * puts what the thread was resumed with into the process's queue once more (ptrace_signal() in kernel/signal.c), which
+ * takes the SIGCONT away, and the new program stops. A SIGCONT that another thread has taken is left to the kernel, for
+ * it may be older than the stop signal. */
 void thread_drop_void_stop(rein_thread *thread);
 
 /* 0 when the request's thread can be worked with, else REIN_NO_THREAD, ... in error. */
@@ -342,6 +352,30 @@ bool remote_call_event(rein_thread *thread, const struct os_event *event);
 void remote_call_abort(rein_thread *thread);
 /* The thread has ended. */
 void remote_call_lost(rein_thread *thread);
+
+/* function_call.c */
+/* A thread that is in functions for the caller has stopped with a fault: is it that one has returned? Then it is on its way
+ * back. */
+bool function_call_returns(rein_thread *thread, const struct os_event *event);
+/* It is to leave all of them, as soon as it can. */
+void function_calls_abandon(rein_thread *thread);
+/* Are its system calls to be seen to? And one that it makes, or is made to make. */
+bool function_calls_watch(const rein_thread *thread);
+void function_calls_note(rein_thread *thread, const struct arch_call *call);
+/* Those that are to leave begin with that, where they can now. */
+void function_calls_advance(rein_process *process);
+/* Stopped, and to be let go from where it is: as it was before the first of them. */
+void function_calls_end_here(rein_thread *thread);
+/* Its program is gone, or it is. */
+void function_calls_lost(rein_thread *thread);
+/* One of that kind has arrived: those of the other kind are void. */
+void function_calls_contradict(rein_thread *thread, uint64_t void_signals);
+void function_call_free(struct function_call *function);
+
+/* registers.c */
+/* What the stopped thread has now of that set, laid out as on that architecture, to be freed; NULL: error is set. */
+struct arch_block *registers_fetch(rein_thread *thread, const struct arch *arch, enum arch_set set,
+                                   struct error *error);
 
 /* event.c */
 void event_handle(rein_monitor *monitor, const struct os_event *event);
@@ -392,7 +426,8 @@ void births_free_strays(rein_monitor *monitor, bool all);
 void births_forget_recent(rein_monitor *monitor, bool all);
 
 /* attach.c */
-/* Takes threads that were made with CLONE_UNTRACED, and stops them: nobody has told of these. */
+/* Takes threads that were made with CLONE_UNTRACED, and stops them: nobody has told of these. The same for those that an
+ * attach whose limit has passed has not found. There may be more while the process is `unscanned`. */
 void attach_adopt(rein_process *process);
 /* Before the first breakpoint: processes that share the memory become guests. */
 void attach_take_sharers(rein_process *process);

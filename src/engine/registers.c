@@ -40,6 +40,7 @@ static void run_get(struct request *request)
             result = error_set_system(&request->error, REIN_SYSTEM, error, "Thread %d: registers cannot be read",
                                       thread->id);
     }
+    registers->arch = registers->values.arch;
     registers->run_count = thread->run_count;
     request_finish(request, result);
 }
@@ -52,7 +53,6 @@ int rein_thread_registers(rein_thread *thread, rein_registers **registers)
     if (!*registers)
         return error_fail(REIN_NO_MEMORY, "no memory for the registers of thread %d", thread->id);
     (*registers)->thread = rein_thread_ref(thread);
-    (*registers)->arch = thread->process->os->arch;
     struct request request = {.run = run_get, .process = thread->process, .thread = thread, .out = *registers};
     int result = monitor_submit(thread->process->monitor, &request, -1);
     if (result) {
@@ -75,6 +75,11 @@ void rein_registers_free(rein_registers *registers)
 static int no_registers(const char *function)
 {
     return error_fail(REIN_INVALID_ARGUMENT, "%s: an argument is NULL", function);
+}
+
+const char *rein_registers_architecture(const rein_registers *registers)
+{
+    return registers ? registers->arch->name : NULL;
 }
 
 int rein_registers_count(const rein_registers *registers)
@@ -220,16 +225,32 @@ static void run_set(struct request *request)
             result = error_set_system(&request->error, REIN_SYSTEM, error, "Thread %d: the registers cannot be set",
                                       thread->id);
     }
-    if (!result && os->arch->get(&values, os->arch->pc_index) != thread->skip_pc)
+    if (!result && arch_pc(&values) != thread->skip_pc)
         thread->skip = false; /* wherever it goes on, it has not been shown a breakpoint there */
     request_finish(request, result);
+}
+
+/* A word that has more than its register's bytes would be cut without a word. */
+static int check_width(const struct change *change)
+{
+    const struct arch *arch = change->snapshot->arch;
+    int first = change->index < 0 ? 0 : change->index, end = change->index < 0 ? arch->register_count : first + 1;
+    for (int i = first; i < end; i++) {
+        const struct arch_register *what = &arch->registers[i];
+        if (what->bytes < sizeof(rein_word) && change->values[i - first] >> (8 * what->bytes))
+            return error_fail(REIN_INVALID_ARGUMENT, "%s has %d bytes: 0x%llx is too wide for it", what->name,
+                              what->bytes, (unsigned long long)change->values[i - first]);
+    }
+    return 0;
 }
 
 static int write_through(const struct change *change)
 {
     rein_thread *thread = change->snapshot->thread;
     struct request request = {.run = run_set, .process = thread->process, .thread = thread, .options = change};
-    int result = monitor_submit(thread->process->monitor, &request, -1);
+    int result = check_width(change);
+    if (!result)
+        result = monitor_submit(thread->process->monitor, &request, -1);
     if (!result)
         apply(change, &change->snapshot->values);
     return result;
@@ -317,16 +338,14 @@ int rein_registers_info(const rein_registers *registers, int index, struct rein_
 
 enum { BLOCK_ROOM = 16384, BLOCK_ROOM_MAX = 1 << 20 };
 
-/* On the monitor: what the thread has now of that set; NULL: the error is in the request. The kernel does not say how large
- * it is, but gives no more than there is. */
-static struct arch_block *fetch(struct request *request, enum arch_set set)
+/* The kernel does not say how large it is, but gives no more than there is. */
+struct arch_block *registers_fetch(rein_thread *thread, const struct arch *arch, enum arch_set set, struct error *error)
 {
-    rein_thread *thread = request->thread;
     const struct os_backend *os = thread->process->os;
     for (size_t room = BLOCK_ROOM; room <= BLOCK_ROOM_MAX; room *= 2) {
         struct arch_block *block = calloc(1, sizeof *block + room);
         if (!block) {
-            error_set(&request->error, REIN_NO_MEMORY, "no memory for the registers of thread %d", thread->id);
+            error_set(error, REIN_NO_MEMORY, "no memory for the registers of thread %d", thread->id);
             return NULL;
         }
         block->bytes = (unsigned char *)(block + 1);
@@ -334,17 +353,16 @@ static struct arch_block *fetch(struct request *request, enum arch_set set)
         if (size >= 0 && (size_t)size < room) {
             block->room = room;
             block->size = (size_t)size;
-            os->arch->lay_out(block, set);
+            arch->lay_out(block, set);
             return block;
         }
         free(block);
         if (size < 0) {
-            error_set_system(&request->error, REIN_SYSTEM, size, "Thread %d: registers cannot be read", thread->id);
+            error_set_system(error, REIN_SYSTEM, size, "Thread %d: registers cannot be read", thread->id);
             return NULL;
         }
     }
-    error_set(&request->error, REIN_SYSTEM, "Thread %d: its registers take more than %d bytes", thread->id,
-              BLOCK_ROOM_MAX);
+    error_set(error, REIN_SYSTEM, "Thread %d: its registers take more than %d bytes", thread->id, BLOCK_ROOM_MAX);
     return NULL;
 }
 
@@ -354,7 +372,7 @@ static void run_fetch(struct request *request)
     enum arch_set set = (enum arch_set)request->number;
     int result = check_stopped(request, registers, "cannot get more registers for an old snapshot");
     if (!result) {
-        registers->blocks[set] = fetch(request, set);
+        registers->blocks[set] = registers_fetch(request->thread, registers->arch, set, &request->error);
         result = registers->blocks[set] ? 0 : request->error.code;
     }
     request_finish(request, result);
@@ -430,8 +448,9 @@ static int set_block(struct request *request, const struct block_change *change,
 {
     rein_thread *thread = request->thread;
     const struct os_backend *os = thread->process->os;
-    const struct arch_register *what = &os->arch->registers[change->index];
-    size_t width = os->arch->width(block, change->index);
+    const struct arch *arch = change->snapshot->arch;
+    const struct arch_register *what = &arch->registers[change->index];
+    size_t width = arch->width(block, change->index);
     if (what->read_only)
         return error_set(&request->error, REIN_NOT_SUPPORTED, "Thread %d: %s can be read only", thread->id, what->name);
     if (width == 0)
@@ -439,7 +458,7 @@ static int set_block(struct request *request, const struct block_change *change,
     if (width != change->size)
         return error_set(&request->error, REIN_INVALID_ARGUMENT, "%s has %zu bytes, not %zu", what->name, width,
                          change->size);
-    os->arch->write(block, change->index, change->data);
+    arch->write(block, change->index, change->data);
     int error = os->set_register_set(thread->id, (enum arch_set)what->set, block->bytes, block->size);
     if (!error)
         return 0;
@@ -471,10 +490,10 @@ static int set_and_check(struct request *request, const struct block_change *cha
 {
     rein_registers *snapshot = change->snapshot;
     enum arch_set set = (enum arch_set)snapshot->arch->registers[change->index].set;
-    struct arch_block *block = fetch(request, set), *after = NULL;
+    struct arch_block *block = registers_fetch(request->thread, snapshot->arch, set, &request->error), *after = NULL;
     int result = block ? set_block(request, change, block) : request->error.code;
     if (block && !result) {
-        after = fetch(request, set);
+        after = registers_fetch(request->thread, snapshot->arch, set, &request->error);
         result = after ? check_kept(request, change, block, after) : request->error.code;
     }
     if (after) {

@@ -39,51 +39,15 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "engine/process.h"
-
-#define SIGNAL_BIT(number) (UINT64_C(1) << ((number)-1))
+#include "engine/remote_call.h"
 
 enum { FIRST_REAL_TIME = 32 }; /* the kernel's: of these each is queued */
-
-enum phase {
-    PHASE_SETTLES,  /* stands at a call's instruction, and may be in that call: on to the next trap */
-    PHASE_LEAVES,   /* the call in which it is, on to that one's end */
-    PHASE_ENTERS,   /* on its way to the entry of the call */
-    PHASE_MAKES,    /* from there to its end */
-    PHASE_REENTERS, /* on its way to the entry of the call in which it was */
-    PHASE_RETURNS,  /* on its way to a stop of the kind in which it was */
-};
-
-enum way_back { BACK_TO_EVENT, BACK_TO_SIGNAL, BACK_TO_ENTRY };
-
-struct remote_call {
-    struct request *request; /* who waits for it; NULL: nobody any more */
-    struct arch_call call;
-    enum phase phase;
-    bool aborted; /* to come back as soon as it can */
-    bool made;    /* .result is the call's */
-    bool dropped; /* at the entry: it is not made */
-    int64_t result;
-    uint64_t pc; /* of the instruction */
-
-    /* The thread as it was. */
-    enum way_back back;
-    bool repeats;                 /* the call in which it is has another signal mask, and is to be made once more */
-    bool rejoins;                 /* enters one more, which is not made */
-    bool interrupted, by_restart; /* it may be in a call, interrupted, at whose instruction it stands */
-    bool finishes;                /* the call in which it is goes on to its end first: so its registers change */
-    int carrier;
-    struct arch_registers registers;
-    struct rein_signal signal;
-    enum os_event_kind stop;
-    bool no_delivery, out_of_group_stop;
-    uint64_t run_count;
-    uint64_t sequence_at, sequence; /* 0: it is in no restartable sequence */
-};
 
 /* A call that somebody waits for. */
 struct asked_call {
     struct request request;
+    bool known; /* it is .which, and .call has what rein's own functions say of it: numbers are the program's */
+    enum os_call which;
     struct arch_call call;
     const struct rein_syscall_options *options;
     int64_t result;
@@ -95,7 +59,7 @@ struct asked_call {
  * looked for. */
 static bool has_breakpoint(rein_process *process, uint64_t pc)
 {
-    for (size_t i = 0; i < process->os->arch->syscall_size; i++) {
+    for (size_t i = 0; i < process->arch->syscall_size; i++) {
         if (breakpoint_find(process, pc + i))
             return true;
     }
@@ -112,7 +76,7 @@ static int search_code(uint64_t start, uint64_t end, void *arg)
 {
     const struct search *search = arg;
     rein_process *process = search->process;
-    const struct arch *arch = process->os->arch;
+    const struct arch *arch = process->arch;
     unsigned char code[8192];
     size_t wanted = arch->syscall_size;
     while (end - start >= wanted) {
@@ -135,7 +99,7 @@ static int search_code(uint64_t start, uint64_t end, void *arg)
 static uint64_t find_instruction(rein_thread *thread)
 {
     rein_process *process = thread->process;
-    const struct arch *arch = process->os->arch;
+    const struct arch *arch = process->arch;
     struct search search = {process, thread->id};
     unsigned char code[ARCH_SYSCALL_MAX];
     int64_t size = (int64_t)arch->syscall_size;
@@ -172,7 +136,9 @@ static void end_call(rein_thread *thread)
     thread_set_call(thread, NULL);
     if (call->request)
         answer(thread, call);
-    if (!thread->process->monitor->host_died)
+    if (call->function)
+        function_call_end(thread, call->function);
+    else if (!thread->process->monitor->host_died)
         free(call);
     monitor_note_change(thread->process);
 }
@@ -190,6 +156,8 @@ static void arrive(rein_thread *thread)
 {
     rein_process *process = thread->process;
     struct remote_call *call = thread->remote_call;
+    if (call->function)
+        function_call_restore(thread);
     if (call->sequence)
         process->os->write(&process->memory, thread->id, call->sequence_at, &call->sequence, sizeof call->sequence);
     thread->out_of_group_stop = call->out_of_group_stop;
@@ -216,13 +184,14 @@ static void arrive(rein_thread *thread)
         event_stop_plain(thread);
 }
 
-/* Where it has stopped it will stay: as before as well as that can be there. */
-static void end_here(rein_thread *thread)
+void remote_call_end_here(rein_thread *thread)
 {
     struct remote_call *call = thread->remote_call;
     const struct os_backend *os = thread->process->os;
+    if (call->function)
+        function_call_restore(thread);
     if (call->back == BACK_TO_ENTRY || os->call_is_made_again(&call->registers, NULL) == 1)
-        os->arch->remake_call(&call->registers);
+        call->registers.arch->remake_call(&call->registers);
     os->set_registers(thread->id, &call->registers);
     if (call->back == BACK_TO_SIGNAL && thread->deliver && !thread_hold_signal(thread, &call->signal))
         thread->deliver = 0;
@@ -234,7 +203,7 @@ static void give_in(rein_thread *thread, int result, const char *what)
 {
     thread_check(thread, result, what);
     if (result != -ESRCH)
-        end_here(thread);
+        remote_call_end_here(thread);
 }
 
 static bool set_registers(rein_thread *thread, const struct arch_registers *registers)
@@ -243,6 +212,11 @@ static bool set_registers(rein_thread *thread, const struct arch_registers *regi
     if (result)
         give_in(thread, result, "cannot have its registers set for a call");
     return !result;
+}
+
+bool remote_call_set_registers(rein_thread *thread, const struct arch_registers *registers)
+{
+    return set_registers(thread, registers);
 }
 
 static bool get_registers(rein_thread *thread, struct arch_registers *registers)
@@ -291,7 +265,7 @@ static void send_carrier(rein_thread *thread)
 static void come_back(rein_thread *thread)
 {
     struct remote_call *call = thread->remote_call;
-    const struct arch *arch = thread->process->os->arch;
+    const struct arch *arch = call->registers.arch;
     struct arch_registers back = call->registers;
     if (call->back == BACK_TO_ENTRY || call->repeats) {
         struct arch_registers registers = call->registers;
@@ -341,7 +315,7 @@ static void come_back_from_fault(rein_thread *thread, int signal)
                   "Thread %d cannot make a call now: it got signal %s for the instruction at 0x%llx", thread->id,
                   rein_signal_name(signal), (unsigned long long)call->pc);
     if (call->back == BACK_TO_ENTRY) { /* it is just before that instead */
-        thread->process->os->arch->remake_call(&call->registers);
+        call->registers.arch->remake_call(&call->registers);
         call->back = BACK_TO_EVENT;
     }
     if (!set_registers(thread, &call->registers))
@@ -358,7 +332,7 @@ static void enter(rein_thread *thread)
 {
     struct remote_call *call = thread->remote_call;
     struct arch_registers registers = call->registers;
-    thread->process->os->arch->set_call(&registers, call->pc, &call->call);
+    registers.arch->set_call(&registers, call->pc, &call->call);
     if (set_registers(thread, &registers))
         run(thread, PHASE_ENTERS, OS_RESUME_TO_SYSCALL, 0);
 }
@@ -376,16 +350,23 @@ static void settle(rein_thread *thread, const struct os_event *event)
     }
     if (!get_registers(thread, &registers))
         return;
-    call->by_restart = thread->process->os->arch->goes_on_by_restart(&registers);
+    call->by_restart = registers.arch->goes_on_by_restart(&registers);
     enter(thread);
 }
 
 /* At the end of the call that it was in, or was just entering and did not make. */
 static void leave(rein_thread *thread)
 {
-    if (thread->remote_call->finishes && !get_registers(thread, &thread->remote_call->registers))
+    struct remote_call *call = thread->remote_call;
+    if (call->finishes && !call->left && !get_registers(thread, &call->registers))
         return;
-    enter(thread);
+    call->left = true;
+    if (call->function && call->aborted)
+        come_back(thread);
+    else if (call->function)
+        function_call_enter(thread);
+    else
+        enter(thread);
 }
 
 /* At the entry. */
@@ -393,12 +374,11 @@ static void make(rein_thread *thread)
 {
     struct remote_call *call = thread->remote_call;
     struct arch_registers registers;
-    const struct arch *arch = thread->process->os->arch;
     call->dropped = call->aborted || call->made || call->rejoins;
     if (call->dropped) {
         if (!get_registers(thread, &registers))
             return;
-        arch->drop_call(&registers);
+        registers.arch->drop_call(&registers);
         if (!set_registers(thread, &registers))
             return;
     }
@@ -414,7 +394,7 @@ static void take_result(rein_thread *thread)
     if (!get_registers(thread, &registers))
         return;
     bool dropped = call->dropped, interrupted = os->call_is_made_again(&registers, NULL) == 1;
-    int64_t result = os->arch->call_result(&registers);
+    int64_t result = registers.arch->call_result(&registers);
     if (interrupted && !call->aborted) {
         run_to_trap(thread, PHASE_ENTERS, OS_RESUME_TO_SYSCALL);
         return;
@@ -430,7 +410,6 @@ static void take_result(rein_thread *thread)
 static bool try_another_instruction(rein_thread *thread)
 {
     struct remote_call *call = thread->remote_call;
-    const struct arch *arch = thread->process->os->arch;
     struct arch_registers registers;
     uint64_t former = call->pc;
     if (!(call->pc = find_instruction(thread)) || call->pc == former) {
@@ -438,7 +417,7 @@ static bool try_another_instruction(rein_thread *thread)
         return false;
     }
     if (get_registers(thread, &registers)) {
-        arch->set(&registers, arch->pc_index, call->pc);
+        registers.arch->set(&registers, registers.arch->pc_index, call->pc);
         if (set_registers(thread, &registers))
             run(thread, call->phase, OS_RESUME_TO_SYSCALL, 0);
     }
@@ -582,6 +561,38 @@ bool remote_call_event(rein_thread *thread, const struct os_event *event)
     return true;
 }
 
+/* In a call that goes on behind the stop. */
+static bool is_in_call(const rein_thread *thread)
+{
+    return thread_is_at_entry(thread) || thread->stop == OS_EVENT_SECCOMP || thread->stop == OS_EVENT_CLONE ||
+           thread->stop == OS_EVENT_FORK || thread->stop == OS_EVENT_VFORK || thread->stop == OS_EVENT_VFORK_DONE;
+}
+
+/* Only at a signal's stop can a signal be put in its place, and only from the end of a call can one be sent to make such a
+ * stop; so elsewhere it enters a call first, which is not made. */
+void remote_call_go_back(rein_thread *thread)
+{
+    struct remote_call *call = thread->remote_call;
+    struct arch_registers registers;
+    bool signal_is_all = call->back == BACK_TO_SIGNAL && !call->repeats;
+    call->aborted = true;
+    if (is_in_call(thread)) {
+        bool at_entry = thread->stop == OS_EVENT_SYSCALL || thread->stop == OS_EVENT_SECCOMP;
+        if (at_entry && !get_registers(thread, &registers))
+            return;
+        if (at_entry)
+            registers.arch->drop_call(&registers);
+        if (!at_entry || set_registers(thread, &registers))
+            run(thread, PHASE_LEAVES, OS_RESUME_TO_SYSCALL, 0);
+    } else if (!signal_is_all || thread->stop == OS_EVENT_SYSCALL) {
+        come_back(thread);
+    } else if (!thread_is_at_signal(thread)) {
+        enter(thread);
+    } else if (set_registers(thread, &call->registers)) {
+        put_signal_back(thread);
+    }
+}
+
 void remote_call_abort(rein_thread *thread)
 {
     struct remote_call *call = thread->remote_call;
@@ -590,14 +601,14 @@ void remote_call_abort(rein_thread *thread)
     bool first = !call->aborted;
     call->aborted = true;
     if (thread->kernel == KERNEL_STOPPED) /* it is dying, or something has gone wrong */
-        end_here(thread);
+        remote_call_end_here(thread);
     else if (call->phase == PHASE_MAKES && first) /* else it is on its way to a stop, and the call is not made */
         thread_interrupt_call(thread);
 }
 
 /* ---- Beginning ---- */
 
-static int check_state(struct request *request)
+int remote_call_check_state(struct request *request)
 {
     rein_thread *thread = request->thread;
     struct error *error = &request->error;
@@ -665,9 +676,9 @@ static int find_carrier(rein_thread *thread, struct remote_call *call, struct er
 static bool stands_at_call(rein_thread *thread, const struct arch_registers *registers)
 {
     rein_process *process = thread->process;
-    const struct arch *arch = process->os->arch;
+    const struct arch *arch = registers->arch;
     unsigned char code[ARCH_INSTRUCTION_MAX];
-    uint64_t pc = arch->get(registers, arch->pc_index);
+    uint64_t pc = arch_pc(registers);
     if (!arch->interrupt_call)
         return false;
     int64_t size = process->os->read(&process->memory, thread->id, pc, code, sizeof code);
@@ -677,8 +688,7 @@ static bool stands_at_call(rein_thread *thread, const struct arch_registers *reg
     return arch->classify(code, (size_t)size, NULL) == ARCH_INSTRUCTION_SYSCALL;
 }
 
-/* Notes down how the thread is. */
-static int look(rein_thread *thread, struct remote_call *call, struct error *error)
+int remote_call_look(rein_thread *thread, struct remote_call *call, struct error *error)
 {
     rein_process *process = thread->process;
     const struct os_backend *os = process->os;
@@ -713,10 +723,15 @@ static int look(rein_thread *thread, struct remote_call *call, struct error *err
     return 0;
 }
 
-static int check_call(rein_thread *thread, struct remote_call *call, bool filtered, struct error *error)
+int remote_call_check(rein_thread *thread, struct remote_call *call, bool filtered, struct error *error)
 {
     rein_process *process = thread->process;
     char why[160] = "";
+    if (call->registers.arch != process->arch)
+        return error_set(error, REIN_NOT_SUPPORTED,
+                         "Thread %d cannot make a system call: it runs code of %s in a "
+                         "program of %s",
+                         thread->id, call->registers.arch->name, process->arch->name);
     int result =
         process->os->check_call(process->id, thread->id, &call->registers, &call->call, filtered, why, sizeof why);
     if (result)
@@ -728,33 +743,41 @@ static int check_call(rein_thread *thread, struct remote_call *call, bool filter
     return 0;
 }
 
-static int begin(rein_thread *thread, struct remote_call *call, bool filtered, struct error *error)
+int remote_call_begin(rein_thread *thread, struct remote_call *call, struct error *error)
 {
     const struct os_backend *os = thread->process->os;
-    int result = look(thread, call, error);
-    if (!result)
-        result = check_call(thread, call, filtered, error);
-    if (result)
-        return result;
-    result = os->set_signal_mask(thread->id, ~os->fault_signals);
+    int result = os->set_signal_mask(thread->id, ~os->fault_signals);
     if (result)
         return failed(thread, result, error);
     thread->mask_changed = true;
     thread_set_call(thread, call);
-    LOG(&thread->process->monitor->log, REIN_LOG_TRACE, "Thread %d: makes system call %llu at 0x%llx", thread->id,
-        (unsigned long long)call->call.number, (unsigned long long)call->pc);
     if (call->interrupted) {
         run_to_trap(thread, PHASE_SETTLES, OS_RESUME_RUN);
     } else if (call->finishes) {
         run(thread, PHASE_LEAVES, OS_RESUME_TO_SYSCALL, 0);
     } else if (call->back == BACK_TO_ENTRY) {
         struct arch_registers registers = call->registers;
-        os->arch->drop_call(&registers);
+        registers.arch->drop_call(&registers);
         if (set_registers(thread, &registers))
             run(thread, PHASE_LEAVES, OS_RESUME_TO_SYSCALL, 0);
     } else {
-        enter(thread);
+        leave(thread);
     }
+    return 0;
+}
+
+static int begin(rein_thread *thread, struct remote_call *call, bool filtered, struct error *error)
+{
+    int result = remote_call_look(thread, call, error);
+    if (!result)
+        result = remote_call_check(thread, call, filtered, error);
+    if (!result)
+        result = remote_call_begin(thread, call, error);
+    if (result)
+        return result;
+    function_calls_note(thread, &call->call);
+    LOG(&thread->process->monitor->log, REIN_LOG_TRACE, "Thread %d: makes system call %llu at 0x%llx", thread->id,
+        (unsigned long long)call->call.number, (unsigned long long)call->pc);
     return 0;
 }
 
@@ -763,9 +786,16 @@ static void run_syscall(struct request *request)
     struct asked_call *asked = LIST_ENTRY(request, struct asked_call, request);
     rein_thread *thread = request->thread;
     rein_process *process = thread->process;
-    int result = check_state(request);
+    int result = remote_call_check_state(request);
     if (!result && atomic_exchange(&process->cancelled, false))
         result = error_set(&request->error, REIN_CANCELLED, "the wait for process %d was cancelled", process->id);
+    if (!result && asked->known) {
+        const rein_word *arguments = asked->call.arguments;
+        int error = process->os->known_call(process->arch, asked->which, arguments, &asked->call);
+        if (error)
+            result =
+                error_set_system(&request->error, REIN_SYSTEM, error, "Thread %d cannot make that call", thread->id);
+    }
     struct remote_call *call = result ? NULL : calloc(1, sizeof *call);
     if (!result && !call)
         result = error_set(&request->error, REIN_NO_MEMORY, "no memory for a call of thread %d", thread->id);
@@ -819,24 +849,21 @@ static void monitor_fails_syscall(struct request *request)
 
 static const struct rein_syscall_options defaults = REIN_SYSCALL_OPTIONS_INIT;
 
-static int submit(rein_thread *thread, uint64_t number, const rein_word arguments[6],
+static int submit(rein_thread *thread, struct asked_call *asked, const rein_word arguments[6],
                   const struct rein_syscall_options *options, int64_t *result)
 {
-    struct asked_call asked = {
-        .request = {.run = run_syscall,
-                    .ready = syscall_ready,
-                    .give_up = give_up_syscall,
-                    .fail = monitor_fails_syscall,
-                    .process = thread->process,
-                    .thread = thread,
-                    .cancellable = true},
-        .call = {.number = number},
-        .options = options ? options : &defaults,
-    };
-    memcpy(asked.call.arguments, arguments, sizeof asked.call.arguments);
-    int limit = asked.options->timeout_ms;
-    int error = monitor_submit(thread->process->monitor, &asked.request, limit ? limit : 1);
-    *result = error ? 0 : asked.result;
+    asked->request = (struct request){.run = run_syscall,
+                                      .ready = syscall_ready,
+                                      .give_up = give_up_syscall,
+                                      .fail = monitor_fails_syscall,
+                                      .process = thread->process,
+                                      .thread = thread,
+                                      .cancellable = true};
+    asked->options = options ? options : &defaults;
+    memcpy(asked->call.arguments, arguments, sizeof asked->call.arguments);
+    int limit = asked->options->timeout_ms;
+    int error = monitor_submit(thread->process->monitor, &asked->request, limit ? limit : 1);
+    *result = error ? 0 : asked->result;
     return error;
 }
 
@@ -856,8 +883,9 @@ int rein_thread_syscall(rein_thread *thread, int number, const rein_word argumen
         return error_fail(REIN_INVALID_ARGUMENT,
                           "rein_thread_syscall: thread, arguments or result is NULL, or %d is no system call", number);
     *result = 0;
+    struct asked_call asked = {.call = {.number = (uint64_t)number}};
     int error = check_options(__func__, options);
-    return error ? error : submit(thread, (uint64_t)number, arguments, options, result);
+    return error ? error : submit(thread, &asked, arguments, options, result);
 }
 
 /* ---- Calls that are often wanted ---- */
@@ -866,10 +894,10 @@ int rein_thread_syscall(rein_thread *thread, int number, const rein_word argumen
 static int make_known(rein_thread *thread, enum os_call which, const char *name, const rein_word arguments[6],
                       const struct rein_syscall_options *options, int64_t *result)
 {
-    const struct os_backend *os = thread->process->os;
+    struct asked_call asked = {.known = true, .which = which};
     int error = check_options(name, options);
     if (!error)
-        error = submit(thread, os->call_numbers[which], arguments, options, result);
+        error = submit(thread, &asked, arguments, options, result);
     if (!error && *result < 0) {
         struct error why;
         error_set_system(&why, REIN_SYSTEM, (int)*result, "Thread %d: %s failed", thread->id, name);

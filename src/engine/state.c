@@ -33,7 +33,10 @@
 
 /* An entry that is left out is {0, 0}, which no legal entry is: Running is entered with ACTION_RUN only. */
 static const struct state_entry table[REIN_STATE_COUNT][TRANSITION_COUNT] = {
-    [REIN_STATE_RUNNING] = {[TRANSITION_ASK_STOP] = TO(STOPPING, NONE), STOPS, ENDS},
+    [REIN_STATE_RUNNING] = {[TRANSITION_ASK_STOP] = TO(STOPPING, NONE),
+                            [TRANSITION_STEP_DONE] = TO(STOPPED_STEP, HALT),
+                            STOPS,
+                            ENDS}, /* see function_call.c */
     [REIN_STATE_SINGLE_STEPPING] =
         {[TRANSITION_ASK_STOP] = TO(STOPPING, NONE), [TRANSITION_STEP_DONE] = TO(STOPPED_STEP, HALT), STOPS, ENDS},
     [REIN_STATE_STOPPING] =

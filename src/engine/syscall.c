@@ -57,7 +57,8 @@ enum os_resume syscall_resume(const rein_thread *thread, enum os_resume otherwis
     if (wanted && thread->process->filtered)
         wanted = thread->in_call && thread->call_traced &&
                  (calls->flags & REIN_SYSCALL_EXITS || thread->stop == OS_EVENT_SYSCALL);
-    return wanted || (thread_is_at_entry(thread) && thread->call_changed) ? OS_RESUME_TO_SYSCALL : otherwise;
+    wanted |= thread_is_at_entry(thread) && thread->call_changed;
+    return wanted || function_calls_watch(thread) ? OS_RESUME_TO_SYSCALL : otherwise;
 }
 
 /* An interrupt of ours that came too late for the entry's stop is pending to the call, which would give EINTR if it is one of

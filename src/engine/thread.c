@@ -82,6 +82,7 @@ void rein_thread_unref(rein_thread *thread)
     if (!thread || atomic_fetch_sub_explicit(&thread->references, 1, memory_order_acq_rel) != 1)
         return;
     free_held(thread);
+    function_call_free(thread->ended);
     watch_release(thread);
     rein_cause_clear(&thread->cause);
     process_unref(thread->process);
@@ -238,6 +239,7 @@ void thread_set_call(rein_thread *thread, struct remote_call *call)
 void thread_note_zombie(rein_thread *thread)
 {
     remote_call_lost(thread);
+    function_calls_lost(thread);
     if (thread->stepping == STEPPING_PASS)
         breakpoint_pass_stopped(thread, true);
     thread->stepping = STEPPING_NOT;
@@ -261,7 +263,7 @@ int thread_resume(rein_thread *thread, enum os_resume how, int signal)
         thread_check(thread, result, "cannot be resumed");
         return result;
     }
-    thread->run_count++;
+    thread->run_count = ++thread->runs;
     thread->stops_at_calls = how == OS_RESUME_TO_SYSCALL;
     thread->in_call = thread->in_call && thread->stops_at_calls; /* else its exit is not seen */
     if (thread->stop == OS_EVENT_GROUP_STOP && how != OS_RESUME_LISTEN)
@@ -364,13 +366,27 @@ static uint64_t arrived_since(const rein_thread *thread)
     return not_seen_yet(thread, wanted);
 }
 
+static bool is_stop_signal(int number)
+{
+    return number != SIGCONT && contradicted_by(number);
+}
+
+bool thread_holds_stop(const rein_thread *thread)
+{
+    for (const struct held_signal *held = thread->held; held; held = held->next) {
+        if (is_stop_signal(held->signal.number))
+            return true;
+    }
+    return false;
+}
+
 /* A stop signal, if there is one: to queue it takes a SIGCONT away that comes in that moment. One that a thread is
  * resumed with is void if SIGCONT has come since the thread stopped, by the kernel's own care (JOBCTL_STOP_DEQUEUED in
  * kernel/signal.c). */
 static struct held_signal **first_to_deliver(rein_thread *thread)
 {
     for (struct held_signal **at = &thread->held; *at; at = &(*at)->next) {
-        if ((*at)->signal.number != SIGCONT && contradicted_by((*at)->signal.number))
+        if (is_stop_signal((*at)->signal.number))
             return at;
     }
     return &thread->held;
@@ -400,7 +416,7 @@ void thread_run(rein_thread *thread)
 {
     if (thread->state == REIN_STATE_SINGLE_STEPPING) {
         breakpoint_step(thread);
-    } else if (thread->stop == OS_EVENT_GROUP_STOP) {
+    } else if (thread->stop == OS_EVENT_GROUP_STOP && !thread->calls) {
         /* PTRACE_LISTEN (Linux 3.4): it stays in the group-stop, as it would untraced, and we hear when that ends. */
         if (thread->held)
             thread_take_signal(thread);
@@ -409,7 +425,7 @@ void thread_run(rein_thread *thread)
         int signal = thread_take_signal(thread);
         breakpoint_forget_shown(thread, signal);
         /* Back into the group-stop, before it executes anything; if that has ended meanwhile, it runs on. */
-        bool returns = thread->out_of_group_stop && !thread->process->os->interrupt(thread->id);
+        bool returns = thread->out_of_group_stop && !thread->calls && !thread->process->os->interrupt(thread->id);
         thread_resume(thread, syscall_resume(thread, OS_RESUME_RUN), signal);
         if (returns)
             note_interrupted(thread);
@@ -440,6 +456,7 @@ void thread_drop_contradicted(rein_thread *thread, int signal)
     {
         rein_thread *other = LIST_ENTRY(item, rein_thread, link);
         drop_held(other, arrived);
+        function_calls_contradict(other, contradicted_by(signal));
         if (other == thread)
             continue;
         if ((other->kernel == KERNEL_STOPPED || other->remote_call) && other->deliver &&
@@ -465,12 +482,13 @@ void thread_drop_if_void(rein_thread *thread)
 void thread_drop_void_stop(rein_thread *thread)
 {
     const uint64_t continues = UINT64_C(1) << (SIGCONT - 1);
-    uint64_t caught = 0;
-    if (contradicted_by(thread->deliver) != continues || thread->signal_chosen)
+    const struct os_backend *os = thread->process->os;
+    uint64_t pending = 0, caught = 0;
+    if (!is_stop_signal(thread->deliver) || thread->signal_chosen)
         return;
-    if (!thread->deliver_is_void && !not_seen_yet(thread, continues))
+    if (os->pending_signals(thread->id, &pending) || !(pending & continues))
         return;
-    if (thread->process->os->caught_signals(thread->id, &caught) || caught >> (thread->deliver - 1) & 1)
+    if (os->caught_signals(thread->id, &caught) || caught >> (thread->deliver - 1) & 1)
         return;
     LOG(&thread->process->monitor->log, REIN_LOG_TRACE, "Thread %d: signal %d is void", thread->id, thread->deliver);
     thread->deliver = 0;
@@ -495,6 +513,7 @@ void thread_end(rein_thread *thread, enum transition transition)
 {
     rein_process *process = thread->process;
     remote_call_lost(thread);
+    function_calls_lost(thread);
     thread_leave_group_stop(thread);
     if (!rein_state_is_terminal(thread->state))
         thread_change(thread, transition);

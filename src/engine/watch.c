@@ -131,7 +131,7 @@ static int write_registers(rein_thread *thread, const struct arch_watch *pieces,
     uint64_t words[ARCH_WATCH_WORDS];
     struct armed armed;
     list_armed(watched, pieces, count, off, &armed);
-    os->arch->encode_watches(armed.pieces, armed.count, words);
+    thread->process->arch->encode_watches(armed.pieces, armed.count, words);
     int result = os->set_watches(thread->id, words);
     watched->stale = result != 0;
     watched->on = result == 0 && armed.count != 0;
@@ -262,7 +262,7 @@ enum os_resume watch_resume(rein_thread *thread, enum os_resume how, int signal)
         return how;
     /* A handler's return comes to it again, and with a new pc it is not executed. */
     if (signal || thread->process->condition != PROCESS_HELD || os->get_registers(thread->id, &registers) ||
-        os->arch->get(&registers, os->arch->pc_index) != watched->off_pc) {
+        arch_pc(&registers) != watched->off_pc) {
         forget_off(watched);
         return how;
     }
@@ -286,7 +286,7 @@ void watch_thread_ends(rein_process *process, const rein_thread *thread)
 
 bool watch_pass(rein_thread *thread, uint64_t pc, struct arch_registers *registers)
 {
-    if (!thread->process->os->arch->pass_watch) {
+    if (!thread->process->arch->pass_watch) {
         switch_off(&thread->watched, pc);
         return false;
     }
@@ -294,7 +294,7 @@ bool watch_pass(rein_thread *thread, uint64_t pc, struct arch_registers *registe
         const rein_watchpoint *watchpoint = thread->watched.slots[i];
         if (watchpoint->kind != REIN_WATCH_EXECUTE || watchpoint->address != pc)
             continue;
-        thread->process->os->arch->pass_watch(registers);
+        registers->arch->pass_watch(registers);
         return true;
     }
     return false;
@@ -384,7 +384,7 @@ int watch_take_hits(rein_thread *thread, uint64_t pc, struct watch_hits *hits)
         hits->ended |= is_end;
         fired |= is_end ? 0 : UINT32_C(1) << armed.of[i];
     }
-    if (fired && os->arch->watch_fires_before) {
+    if (fired && thread->process->arch->watch_fires_before) {
         fired = put_off(watched, pc, fired);
         hits->to_come = watched->to_come != 0;
     }
@@ -427,7 +427,7 @@ static int check_stopped(struct request *request, const char *what)
 /* How many registers of that pool are in use for all threads, or for that one (NULL: for any one thread at most). */
 static unsigned count_used(const rein_process *process, unsigned pool, const rein_thread *thread)
 {
-    const struct arch *arch = process->os->arch;
+    const struct arch *arch = process->arch;
     unsigned common = 0, own_most = 0;
     LIST_FOR_EACH(item, &process->watchpoints.list)
     {
@@ -454,7 +454,7 @@ static unsigned count_used(const rein_process *process, unsigned pool, const rei
 static int cut(struct request *request, rein_watchpoint *watchpoint)
 {
     const rein_process *process = request->process;
-    const struct arch *arch = process->os->arch;
+    const struct arch *arch = process->arch;
     const rein_monitor *monitor = process->monitor;
     unsigned pool = arch->watch_pool[watchpoint->kind];
     unsigned slots = monitor->watch_fires == 1 ? monitor->watch_slots[pool] : arch->watch_slots[pool];

@@ -128,7 +128,7 @@ struct os_waiter; /* what the monitor waits with: the backend's own */
 
 struct os_backend {
     const char *name;
-    const struct arch *arch;
+    const struct arch *arch; /* that of this library: a program's, and a thread's, may be another */
 
     /* -- waiting: see src/os/linux/wait.c -- */
     /* Made on the monitor; ended when it is over and nobody wakes it any more. kind says how the monitor came to be, for it
@@ -164,6 +164,7 @@ struct os_backend {
      * fault_signals. */
     int (*resume)(int id, enum os_resume how, int signal);
     int (*detach)(int id, int signal); /* must be stopped */
+    /* With whose they are. */
     int (*get_registers)(int id, struct arch_registers *registers);
     int (*set_registers)(int id, const struct arch_registers *registers);
     /* Any other set. How many bytes the kernel has given, 0 when it has none for this thread; as many as were asked
@@ -182,6 +183,7 @@ struct os_backend {
     uint64_t fault_signals; /* mask of the signals that an instruction can cause: never block these for a step */
     /* 1 if a trap made by the kernel for this stopped thread (int3 executed, step done) waits behind its stop. */
     int (*trap_is_pending)(int id);
+    int (*fault_is_pending)(int id); /* the same of all fault_signals */
     /* If the stop has interrupted a call that the kernel would end with EINTR though no signal handler runs, and that was
      * waiting without limit, changes registers so that the kernel makes it again when the thread goes on, unless a
      * handler runs first: 1, else 0. Right at an INTERRUPTED stop, and at a SIGNAL stop whose signal is then dropped or is
@@ -197,7 +199,12 @@ struct os_backend {
      * filtered: also if a seccomp filter may have something against it. */
     int (*check_call)(int pid, int id, const struct arch_registers *registers, const struct arch_call *call,
                       bool filtered, char *text, size_t size);
-    const uint64_t *call_numbers; /* by enum os_call */
+    /* A call by the numbers of that architecture, and with its arguments as it is made there. -EINVAL: it cannot be made. */
+    int (*known_call)(const struct arch *arch, enum os_call which, const uint64_t arguments[6], struct arch_call *call);
+    /* Interrupted in a sleep with a time limit, of which the kernel has written down how much is left? And would making
+     * that call write over it? */
+    bool (*call_has_rest)(int id, const struct arch_registers *registers);
+    bool (*call_takes_rest)(const struct arch *arch, const struct arch_call *call);
     /* The siginfo of a SIGNAL, TRAP or STEPPED stop. */
     int (*get_signal)(int id, struct rein_signal *signal);
     /* The signals that are blocked just now: others than get_signal_mask's in a call that changes them for its time. */
@@ -247,10 +254,11 @@ struct os_backend {
     int (*thread_name)(int pid, int id, char name[16]);
     int (*process_of)(int id, int *pid, int *parent);      /* thread group and parent of any thread */
     int (*program_path)(int pid, char *path, size_t size); /* cut to size; -ESRCH */
-    int (*inner_id)(int pid, int *id);         /* in its own PID namespace; -ENOTSUP: the kernel does not tell */
-    bool (*is_thread_of)(int id, int pid);     /* the same question for a known pid, without a descriptor */
-    int (*tracer_of)(int id, int *tracer);     /* 0: none */
-    bool (*same_memory)(int id, int other_id); /* do they share an address space? */
+    const struct arch *(*program_arch)(int pid); /* of what it executes; the library's own if that is not to be seen */
+    int (*inner_id)(int pid, int *id);           /* in its own PID namespace; -ENOTSUP: the kernel does not tell */
+    bool (*is_thread_of)(int id, int pid);       /* the same question for a known pid, without a descriptor */
+    int (*tracer_of)(int id, int *tracer);       /* 0: none */
+    bool (*same_memory)(int id, int other_id);   /* do they share an address space? */
     /* Why could id not be seized? Turns the errno into a rein_error and words, with what to do about it. */
     int (*explain_seize)(int pid, int id, int error, char *text, size_t size);
     /* In words, why a thread that did not stop did not: "is in uninterruptible sleep in nfs_wait". */

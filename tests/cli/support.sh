@@ -108,7 +108,7 @@ terminal_send() {
 
 # terminal_expect REGEX: waits until it is on the screen, behind what was expected last.
 terminal_expect() {
-    local end=$((SECONDS + 15)) text before
+    local end=$((SECONDS + 30)) text before
     while :; do
         text=$(tail -c +$((terminal_seen + 1)) terminal.out | tr -d '\000')
         if [[ $text =~ $1 ]]; then

@@ -81,7 +81,7 @@ rm ready
 tracee=$!
 exec 8>told
 until_true 10 grep -qs ready ready
-sleep 0.2
+until_true 10 grep -q 'State:.Z' "/proc/$tracee/status"
 ends 0 "$REIN_BINARY" threads "$tracee"
 has out "^ +$tracee  leader_exits_fi  zombie +-$" 1
 has out ' (running|sleeping) +[a-z]' 2

@@ -33,6 +33,25 @@ rein_of_log() { # the parent of the monitor, which is the program's
     parent_of "$(parent_of "$(program_of_log)")"
 }
 
+# foreground NAME: waits until that program has the terminal.
+foreground() {
+    local tty
+    tty=$(ps -o tty= --ppid "$terminal_pid" | head -n 1)
+    has_terminal() {
+        ps -o stat=,comm= -t "$tty" | awk -v name="$1" '$1 ~ /[+]/ && $2 == name { found = 1 } END { exit !found }'
+    }
+    until_true 15 has_terminal "$1"
+}
+
+# jobs_say REGEX: waits until the shell, which may not have heard yet, says so of its jobs.
+jobs_say() {
+    local from
+    from=$(stat -c %s terminal.out)
+    terminal_send 'jobs\r'
+    terminal_expect "jobs.*$prompt"
+    tail -c "+$((from + 1))" terminal.out | grep -qE "$1"
+}
+
 # Stopped, continued in the foreground and in the background, ended.
 begin 'sleep 1000'
 terminal_send '\032'
@@ -44,15 +63,14 @@ terminal_send '\032'
 terminal_expect "Stopped.*$prompt"
 has log 'group-stop by SIGTSTP' 2
 run 'bg'
-terminal_send 'jobs\r'
-terminal_expect "Running +.R sleep 1000.*$prompt"
+until_true 15 jobs_say 'Running +.R sleep 1000'
 terminal_send 'fg\r'
 terminal_expect 'sleep 1000'
-sleep 0.3
+foreground sleep
 terminal_send '\003'
 terminal_expect "$prompt"
-run 'echo status=$?'
-has terminal.out 'status=130'
+terminal_send 'echo status=$?\r'
+terminal_expect "status=130.*$prompt"
 has log 'process exited from signal SIGINT' 1
 
 # Stopped by its id alone, and continued by it, or through rein.
@@ -63,9 +81,7 @@ kill -STOP "$program"
 until_true 10 grep -q 'group-stop by SIGSTOP' log
 rein=$(rein_of_log)
 until_true 10 grep -q 'State:.T' "/proc/$rein/status"
-run ''
-terminal_send 'jobs\r'
-terminal_expect "Stopped.*$prompt"
+until_true 15 jobs_say Stopped
 kill -CONT "$program"
 until_true 10 grep -q 'State:.S' "/proc/$rein/status"
 kill -TSTP "$rein"
@@ -83,11 +99,9 @@ begin 'cat &'
 terminal_expect "$prompt"
 until_true 10 grep -q 'group-stop by SIGTTIN' log
 until_true 10 grep -q 'State:.T' "/proc/$(rein_of_log)/status"
-run ''
-terminal_send 'jobs\r'
-terminal_expect "Stopped\\(?.*$prompt"
+until_true 15 jobs_say Stopped
 terminal_send 'fg\r'
-sleep 0.3
+foreground cat
 terminal_send 'through\r'
 terminal_expect 'through.*through'
 terminal_send '\004'
@@ -97,15 +111,15 @@ has log 'process exited with status 0' 1
 # An editor leaves the terminal in order, and comes back.
 if command -v vi >/dev/null; then
     begin 'vi -u NONE edited'
-    sleep 1
+    terminal_expect '"edited"'
     terminal_send 'ifirst\033'
-    sleep 0.3
+    terminal_expect 'first'
     terminal_send '\032'
     terminal_expect "Stopped.*$prompt"
-    run 'stty -a | cmp - terminal.before && echo as be""fore'
-    has terminal.out 'as before'
+    terminal_send 'stty -a | cmp - terminal.before && echo as be""fore\r'
+    terminal_expect "as before.*$prompt"
     terminal_send 'fg\r'
-    sleep 0.5
+    terminal_expect 'vi .*first'
     terminal_send 'osecond\033:wq\r'
     terminal_expect "$prompt"
     [ "$(cat edited)" = $'first\nsecond' ]
@@ -115,19 +129,20 @@ fi
 begin 'bash --norc --noprofile -i'
 terminal_expect "$prompt"
 terminal_send 'sleep 1000\r'
-sleep 0.3
+foreground sleep
 terminal_send '\032'
 terminal_expect "Stopped +sleep 1000.*$prompt"
 terminal_send 'fg\r'
-sleep 0.3
+terminal_expect 'sleep 1000'
+foreground sleep
 terminal_send '\003'
 terminal_expect "$prompt"
 terminal_send 'suspend -f\r'
 terminal_expect "Stopped.*$prompt"
 terminal_send 'fg\r'
-sleep 0.5
-run 'echo inner $((6 * 7))'
-has terminal.out 'inner 42'
+terminal_expect "bash --norc.*$prompt"
+terminal_send 'echo inner $((6 * 7))\r'
+terminal_expect "inner 42.*$prompt"
 run 'exit 7'
-run 'echo status=$?'
-has terminal.out 'status=7'
+terminal_send 'echo status=$?\r'
+terminal_expect "status=7.*$prompt"

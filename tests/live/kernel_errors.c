@@ -43,7 +43,6 @@ enum {
     X(set_signal, (int id, const struct rein_signal *signal), (id, signal))                                            \
     X(queue_signal, (int pid, int id, const struct rein_signal *signal), (pid, id, signal))                            \
     X(pending_signals, (int id, uint64_t *mask), (id, mask))                                                           \
-    X(caught_signals, (int id, uint64_t *mask), (id, mask))                                                            \
     X(get_signal_mask, (int id, uint64_t *mask), (id, mask))                                                           \
     X(set_signal_mask, (int id, uint64_t mask), (id, mask))                                                            \
     X(trap_is_pending, (int id), (id))                                                                                 \
@@ -666,7 +665,6 @@ static const struct plan plans[] = {
     {FAULT_set_signal, {EPERM, ESRCH, EFAULT}, true, true, NO_HARM},
     {FAULT_queue_signal, {EPERM, ESRCH, EAGAIN}, true, true, NO_HARM},
     {FAULT_pending_signals, {EMFILE, ESRCH}, true, true, NO_HARM},
-    {FAULT_caught_signals, {EMFILE, ESRCH}, true, true, NO_HARM},
     {FAULT_get_signal_mask, {EPERM, ESRCH, EIO}, true, true, NO_HARM},
     {FAULT_set_signal_mask, {EPERM, ESRCH, EIO}, true, true, HARM_IF_LASTING},
     {FAULT_trap_is_pending, {EPERM, ESRCH}, true, true, HARM_IF_LASTING},

@@ -1,8 +1,8 @@
-/* M3 M12: events that the kernel makes seldom, given to the engine by hand: an exec whose thread is held while the others'
+/* M3 M12 P8: events that the kernel makes seldom, given to the engine by hand: an exec whose thread is held while the others'
  * ends are told, one that is lost because its thread was killed in that moment, and one that is told long after its thread
  * has got the leader's id (on a busy machine, or with much memory to be given back); a fork that takes so long that its
  * process is let go, and taken again, meanwhile; and SIGCONT at the worst moment. Programs: sleepers, exec_thread,
- * fork_loop, checked_work. */
+ * fork_loop, checked_work, signals_seen, spin. */
 #include "support.h"
 
 #include "engine/process.h"
@@ -43,6 +43,7 @@ static rein_process *attach_with(const struct os_backend *os, struct fixture *fi
     struct rein_monitor_options options = REIN_MONITOR_OPTIONS_INIT;
     rein_process *process = NULL;
     options.kind = monitor_kind();
+    set_log(&options);
     assert_ok(monitor_create_with(os, &options, false, own));
     assert_ok(rein_attach(*own, fixture->pid, NULL, &process));
     return process;
@@ -285,7 +286,12 @@ static void step_into_signal(rein_thread *thread, int number)
 {
     assert_int_equal(syscall(SYS_tgkill, rein_process_id(rein_thread_process(thread)), rein_thread_id(thread), number),
                      0);
-    assert_ok(rein_thread_step(thread, 0, LIMIT_MS));
+    enum rein_state state = REIN_STATE_STOPPED_STEP;
+    for (int steps = 0; state == REIN_STATE_STOPPED_STEP && steps < 1000;
+         steps++) { /* it may be blocked for a moment */
+        assert_ok(rein_thread_step(thread, 0, LIMIT_MS));
+        assert_ok(rein_thread_state(thread, &state));
+    }
     assert_state(thread, REIN_STATE_STOPPED_SIGNAL);
 }
 
@@ -318,6 +324,57 @@ static void M7_T2_continued_while_a_held_stop_is_delivered(void **state)
     tell(fixture);
 }
 
+static atomic_int step_waits; /* -1: the next step is to; else the thread whose step does */
+
+static int resume_or_wait(int id, enum os_resume how, int signal)
+{
+    int next = -1;
+    if (how == OS_RESUME_STEP && atomic_compare_exchange_strong(&step_waits, &next, id))
+        return 0;
+    return os_backend.resume(id, how, signal);
+}
+
+static int interrupt_first(int id)
+{
+    int waits = id, result = os_backend.interrupt(id);
+    if (atomic_compare_exchange_strong(&step_waits, &waits, 0))
+        os_backend.resume(id, OS_RESUME_STEP, 0);
+    return result;
+}
+
+/* M7 T2: the same, and the thread is not in a stop where signals can be exchanged, but in the middle of a step. */
+static void M7_T2_continued_while_a_held_stop_is_sent(void **state)
+{
+    (void)state;
+    skip_if_lent();
+    struct fixture *fixture = start_ready("checked_work", "1", NULL);
+    rein_monitor *own = NULL;
+    continuing_backend = os_backend;
+    continuing_backend.pending_signals = pending_and_continue;
+    continuing_backend.resume = resume_or_wait;
+    continuing_backend.interrupt = interrupt_first;
+    rein_process *process = attach_with(&continuing_backend, fixture, &own);
+    int ids[2];
+    assert_int_equal(proc_threads(fixture->pid, ids, 2), 2);
+    rein_thread *thread = thread_of(process, ids[0] == fixture->pid ? ids[1] : ids[0]); /* which does not block */
+    step_into_signal(thread, SIGTSTP);
+    atomic_store(&step_waits, -1);
+    assert_error(rein_thread_step(thread, 0, 1), REIN_TIMEOUT);
+    assert_ok(rein_process_stop(process, LIMIT_MS));
+    assert_int_equal(atomic_load(&step_waits), 0);
+    assert_int_equal(thread->stop, OS_EVENT_INTERRUPTED);
+    assert_ok(rein_process_set_policy(process, REIN_CAUSE_COUNT, REIN_IGNORE));
+    atomic_store(&to_continue, fixture->pid);
+    assert_ok(rein_process_continue(process));
+    for (double limit = now() + 10; atomic_load(&to_continue);)
+        assert_true(now() < limit);
+    assert_ok(rein_process_detach(process, 0));
+    rein_process_unref(process);
+    assert_ok(rein_monitor_close(own));
+    assert_free(fixture->pid);
+    tell(fixture);
+}
+
 static struct os_backend noting_backend;
 static atomic_bool resumed_to_stop;
 
@@ -328,8 +385,8 @@ static int note_and_resume(int id, enum os_resume how, int signal)
     return os_backend.resume(id, how, signal);
 }
 
-/* A thread is held with SIGTSTP, then SIGCONT comes. Is it resumed with SIGTSTP? The process, let go. */
-static bool is_resumed_to_stop(const char *name, bool seen)
+/* A thread is held with SIGTSTP, then SIGCONT comes, and waits, for nobody runs. Is the thread resumed with SIGTSTP? */
+static bool is_resumed_to_stop(const char *name)
 {
     struct fixture *fixture = start_ready(name, "1", NULL);
     rein_monitor *own = NULL;
@@ -337,16 +394,12 @@ static bool is_resumed_to_stop(const char *name, bool seen)
     noting_backend.resume = note_and_resume;
     atomic_store(&resumed_to_stop, false);
     rein_process *process = attach_with(&noting_backend, fixture, &own);
-    /* When all are stopped nobody takes the SIGCONT, and it waits. */
-    assert_ok(rein_process_set_policy(process, REIN_CAUSE_SIGNAL, seen ? REIN_STOP_THREAD : REIN_STOP_ALL));
+    assert_ok(rein_process_set_policy(process, REIN_CAUSE_SIGNAL, REIN_STOP_ALL));
     assert_ok(rein_process_continue(process));
     assert_int_equal(kill(fixture->pid, SIGTSTP), 0);
-    if (!seen)
-        assert_ok(rein_process_wait(process, LIMIT_MS));
+    assert_ok(rein_process_wait(process, LIMIT_MS));
     assert_int_equal(expect_event(process, REIN_CAUSE_SIGNAL)->cause.signal.number, SIGTSTP);
     assert_int_equal(kill(fixture->pid, SIGCONT), 0);
-    if (seen)
-        assert_int_equal(expect_event(process, REIN_CAUSE_SIGNAL)->cause.signal.number, SIGCONT);
     set_policy(process, REIN_IGNORE);
     assert_ok(rein_process_continue(process));
     assert_ok(rein_process_detach(process, 0));
@@ -364,10 +417,154 @@ static void M7_void_stop_signal_is_not_delivered(void **state)
 {
     (void)state;
     skip_if_lent();
-    assert_false(is_resumed_to_stop("sleepers", true));
-    assert_false(is_resumed_to_stop("sleepers", false));
-    assert_true(is_resumed_to_stop("signals_seen", true));
-    assert_true(is_resumed_to_stop("signals_seen", false));
+    assert_false(is_resumed_to_stop("sleepers"));
+    assert_true(is_resumed_to_stop("signals_seen"));
+}
+
+struct cleaning {
+    rein_process *process;
+    int id;
+    unsigned image;
+};
+
+static int clean_copy(void *arg)
+{
+    const struct cleaning *cleaning = arg;
+    breakpoints_clean_copy(cleaning->process, cleaning->id, cleaning->image);
+    return 0;
+}
+
+static struct fixture *spawn_executor(void)
+{
+    struct rein_spawn_options options = REIN_SPAWN_OPTIONS_INIT;
+    options.flags = REIN_SPAWN_NO_ASLR; /* the same address in each image */
+    char name[] = "exec_leader", generations[] = "3", threads[] = "1";
+    char *argv[] = {name, generations, threads, NULL};
+    return spawn_with(monitor, &options, "exec_leader", argv);
+}
+
+/* C1 M12: a child is born when its parent has called exec twice, and has had breakpoints at the same place each time. */
+static void C1_M12_copy_of_the_image_before_the_last(void **state)
+{
+    (void)state;
+    struct fixture *fixture = spawn_executor(), *copy = spawn_executor();
+    rein_word hot = address_of(fixture, "hot");
+    assert_word(address_of(copy, "hot"), hot);
+    struct cleaning cleaning = {fixture->process, copy->pid, fixture->process->image};
+    for (int i = 0; i < 2; i++) {
+        add_breakpoint(fixture->process, hot);
+        set_policy(fixture->process, REIN_IGNORE);
+        assert_ok(rein_process_set_policy(fixture->process, REIN_CAUSE_EXEC, REIN_STOP_ALL));
+        run_to_stop(fixture->process);
+    }
+    assert_true(fixture->process->image == cleaning.image + 2);
+    char path[32];
+    unsigned char original, byte = 0;
+    snprintf(path, sizeof path, "/proc/%d/mem", copy->pid);
+    int memory = open(path, O_RDWR | O_CLOEXEC);
+    assert_true(memory >= 0);
+    assert_int_equal(pread(memory, &original, 1, (off_t)hot), 1);
+    assert_int_equal(pwrite(memory, os_backend.arch->trap, os_backend.arch->trap_size, (off_t)hot),
+                     os_backend.arch->trap_size);
+    assert_ok(rein_monitor_call(monitor, clean_copy, &cleaning));
+    assert_int_equal(pread(memory, &byte, 1, (off_t)hot), 1);
+    assert_int_equal(byte, original);
+    close(memory);
+    for (int i = 0; i < 2; i++) {
+        rein_process *process = i ? copy->process : fixture->process;
+        set_policy(process, REIN_IGNORE);
+        assert_ok(rein_process_continue(process));
+        assert_ends_traced(i ? copy : fixture, 0);
+    }
+}
+
+static struct os_backend hiding_backend;
+static atomic_bool hides;
+
+static int hide_threads(int pid, os_id_callback callback, void *arg)
+{
+    if (!atomic_load(&hides))
+        return os_backend.for_each_thread(pid, callback, arg);
+    int result = callback(pid, arg); /* the leader only */
+    return result ? result : -EAGAIN;
+}
+
+/* P8: an attach whose limit has passed before it has found all threads: no breakpoint goes in before they are, and a stop
+ * finds them. */
+static void P8_limit_before_all_are_found(void **state)
+{
+    (void)state;
+    skip_if_lent();
+    struct fixture *fixture = start_ready("spin", "3", NULL);
+    struct rein_monitor_options options = REIN_MONITOR_OPTIONS_INIT;
+    struct rein_attach_options limited = REIN_ATTACH_OPTIONS_INIT;
+    rein_monitor *own = NULL;
+    rein_process *process = NULL;
+    hiding_backend = os_backend;
+    hiding_backend.for_each_thread = hide_threads;
+    options.kind = monitor_kind();
+    set_log(&options);
+    limited.timeout_ms = 20;
+    atomic_store(&hides, true);
+    assert_ok(monitor_create_with(&hiding_backend, &options, false, &own));
+    assert_ok(rein_attach(own, fixture->pid, &limited, &process));
+    assert_int_equal(thread_count(process), 1);
+    rein_word hot = address_of(fixture, "hot");
+    assert_error_says(rein_process_add_breakpoint(process, hot, NULL, NULL), REIN_BAD_STATE, "stop it first");
+    assert_error(rein_process_stop(process, 20), REIN_TIMEOUT);
+    atomic_store(&hides, false);
+    assert_ok(rein_process_stop(process, LIMIT_MS));
+    assert_int_equal(thread_count(process), 4);
+    rein_breakpoint *breakpoint = count_at(process, hot);
+    set_policy(process, REIN_IGNORE);
+    assert_ok(rein_process_continue(process));
+    for (double limit = now() + 10; rein_breakpoint_hits(breakpoint) < 100; sleep_ms(1))
+        assert_true(now() < limit);
+    assert_ok(rein_process_detach(process, 0));
+    rein_process_unref(process);
+    assert_ok(rein_monitor_close(own));
+    tell(fixture);
+    assert_ends(fixture, 0);
+}
+
+static struct os_backend pending_backend;
+
+static int pending_and_more(int id, uint64_t *mask)
+{
+    int result = os_backend.pending_signals(id, mask);
+    *mask |= UINT64_C(1) << (SIGCONT - 1);
+    return result;
+}
+
+/* M7 P2: SIGSTOP comes in front of the step past a breakpoint, and is void: the breakpoint is passed, not hit again. */
+static void M7_P2_void_stop_at_a_breakpoint(void **state)
+{
+    (void)state;
+    skip_if_lent();
+    struct fixture *fixture = start_waiting("spin", "1", "1000", NULL);
+    rein_monitor *own = NULL;
+    pending_backend = os_backend;
+    pending_backend.pending_signals = pending_and_more;
+    rein_process *process = attach_with(&pending_backend, fixture, &own);
+    rein_breakpoint *breakpoint = add_breakpoint(process, address_of(fixture, "hot"));
+    set_policy(process, REIN_IGNORE);
+    assert_ok(rein_process_set_policy(process, REIN_CAUSE_BREAKPOINT, REIN_STOP_THREAD));
+    assert_ok(rein_process_continue(process));
+    tell(fixture);
+    for (int i = 0; i < 20; i++) {
+        rein_thread *thread = expect_event(process, REIN_CAUSE_BREAKPOINT)->thread;
+        assert_int_equal(rein_breakpoint_hits(breakpoint), i + 1);
+        assert_int_equal(syscall(SYS_tgkill, fixture->pid, rein_thread_id(thread), SIGSTOP), 0);
+        assert_ok(rein_thread_continue(thread));
+    }
+    set_policy(process, REIN_IGNORE);
+    assert_ok(rein_process_continue(process));
+    assert_error(rein_process_wait(process, LIMIT_MS), REIN_EXITED);
+    assert_ends(fixture, 0);
+    assert_int_equal(said_count(fixture, "hot"), 1000);
+    assert_int_equal(rein_breakpoint_hits(breakpoint), 1000);
+    rein_process_unref(process);
+    assert_ok(rein_monitor_close(own));
 }
 
 int main(void)
@@ -379,7 +576,11 @@ int main(void)
         live_test(M12_exec_is_told_late),
         live_test(C1_P7_fork_across_a_detach),
         live_test(M7_T2_continued_while_a_held_stop_is_delivered),
+        live_test(M7_T2_continued_while_a_held_stop_is_sent),
         live_test(M7_void_stop_signal_is_not_delivered),
+        live_test(M7_P2_void_stop_at_a_breakpoint),
+        live_test(P8_limit_before_all_are_found),
+        live_test(C1_M12_copy_of_the_image_before_the_last),
     };
     return live_main(tests);
 }

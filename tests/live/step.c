@@ -429,8 +429,8 @@ static void T1_into_the_end(void **state)
     rein_process *process = fixture->process;
     rein_thread *thread = at_label(fixture, "step_9");
     struct rein_cause cause;
-    set_register_of(thread, NUMBER_REGISTER, SYS_exit_group);
-    set_register_of(thread, FIRST_ARGUMENT, 41);
+    set_register_of(thread, NUMBER_REGISTER, (rein_word)number_in(process, SYS_exit_group));
+    set_register_of(thread, word_size(process) == 8 ? FIRST_ARGUMENT : "rbx", 41);
     step(thread);
     assert_ok(rein_thread_cause(thread, &cause));
     assert_int_equal(cause.kind, REIN_CAUSE_THREAD_EXIT);
@@ -508,7 +508,7 @@ static void T2_the_signal_stays_pending(void **state)
     rein_breakpoint *handler = add_breakpoint(fixture->process, address_of(fixture, "handler"));
     run_to_stop(fixture->process);
     assert_int_equal(cause_of(thread), REIN_CAUSE_BREAKPOINT);
-    assert_word(register_of(thread, FIRST_ARGUMENT), SIGUSR1);
+    assert_word(first_argument_of(thread), SIGUSR1);
     assert_int_equal(rein_breakpoint_hits(handler), 1);
     expect_seen(fixture, 1);
 }
@@ -532,7 +532,7 @@ static void T2_deliver(void **state)
     rein_thread *thread = with_signal(&fixture);
     assert_ok(rein_thread_step(thread, REIN_STEP_DELIVER, LIMIT_MS));
     assert_word(pc_of(thread), address_of(fixture, "handler"));
-    assert_word(register_of(thread, FIRST_ARGUMENT), SIGUSR1);
+    assert_word(first_argument_of(thread), SIGUSR1);
     assert_int_equal(cause_of(thread), REIN_CAUSE_STEP);
     step(thread);
     assert_int_equal(cause_of(thread), REIN_CAUSE_STEP);

@@ -107,6 +107,13 @@ static void print_log(enum rein_log_level level, const char *line, void *arg)
     dprintf(2, "%.6f %d %s\n", now(), (int)level, line);
 }
 
+void set_log(struct rein_monitor_options *options)
+{
+    const char *level = getenv("REIN_LOG");
+    options->log_level = level ? (enum rein_log_level)atoi(level) : REIN_LOG_NONE;
+    options->log = level ? print_log : NULL;
+}
+
 static void *do_nothing(void *arg)
 {
     return arg;
@@ -140,10 +147,7 @@ int live_setup(void **state)
     struct rein_monitor_options options = REIN_MONITOR_OPTIONS_INIT;
     options.kind = monitor_kind();
     options.interrupt_signal = SIGRTMIN + 9; /* of no other use here; the monitor process does not need it */
-    if (getenv("REIN_LOG")) {
-        options.log_level = (enum rein_log_level)atoi(getenv("REIN_LOG"));
-        options.log = print_log;
-    }
+    set_log(&options);
     if (rein_monitor_create(&options, &monitor) != 0) {
         print_error("rein_monitor_create: %s\n", rein_error_message());
         return 1;
@@ -735,25 +739,34 @@ static const void *at(const struct image *image, uint64_t offset)
     return image->bytes + offset;
 }
 
-/* True and its value, if there is such a symbol. */
+/* True and its value, if there is such a symbol. For both kinds of ELF. */
+#define FIND_SYMBOL(bits)                                                                                              \
+    static bool find_symbol_##bits(const struct image *image, const char *symbol, rein_word *value)                    \
+    {                                                                                                                  \
+        const Elf##bits##_Ehdr *header = at(image, 0);                                                                 \
+        const Elf##bits##_Shdr *sections = at(image, header->e_shoff);                                                 \
+        for (int i = 0; i < header->e_shnum; i++) {                                                                    \
+            if (sections[i].sh_type != SHT_SYMTAB)                                                                     \
+                continue;                                                                                              \
+            const Elf##bits##_Sym *symbols = at(image, sections[i].sh_offset);                                         \
+            const char *names = at(image, sections[sections[i].sh_link].sh_offset);                                    \
+            for (size_t k = 0; k < sections[i].sh_size / sizeof *symbols; k++) {                                       \
+                if (symbols[k].st_shndx != SHN_UNDEF && strcmp(names + symbols[k].st_name, symbol) == 0) {             \
+                    *value = symbols[k].st_value;                                                                      \
+                    return true;                                                                                       \
+                }                                                                                                      \
+            }                                                                                                          \
+        }                                                                                                              \
+        return false;                                                                                                  \
+    }
+FIND_SYMBOL(32)
+FIND_SYMBOL(64)
+
 static bool find_symbol(const struct image *image, const char *symbol, rein_word *value)
 {
-    const Elf64_Ehdr *header = at(image, 0);
-    assert_memory_equal(header->e_ident, ELFMAG, SELFMAG);
-    const Elf64_Shdr *sections = at(image, header->e_shoff);
-    for (int i = 0; i < header->e_shnum; i++) {
-        if (sections[i].sh_type != SHT_SYMTAB)
-            continue;
-        const Elf64_Sym *symbols = at(image, sections[i].sh_offset);
-        const char *names = at(image, sections[sections[i].sh_link].sh_offset);
-        for (size_t k = 0; k < sections[i].sh_size / sizeof *symbols; k++) {
-            if (symbols[k].st_shndx != SHN_UNDEF && strcmp(names + symbols[k].st_name, symbol) == 0) {
-                *value = symbols[k].st_value;
-                return true;
-            }
-        }
-    }
-    return false;
+    const unsigned char *ident = at(image, 0);
+    assert_memory_equal(ident, ELFMAG, SELFMAG);
+    return (ident[EI_CLASS] == ELFCLASS32 ? find_symbol_32 : find_symbol_64)(image, symbol, value);
 }
 
 rein_word symbol_value(const char *name, const char *symbol)
@@ -772,7 +785,7 @@ static rein_word base_of(const char *name, int pid)
 {
     struct image image = open_image(name);
     const Elf64_Ehdr *header = at(&image, 0);
-    bool moves = header->e_type == ET_DYN;
+    bool moves = header->e_type == ET_DYN; /* at the same place in ELF of 32 bits */
     munmap(image.bytes, image.size);
     if (!moves)
         return 0;
@@ -835,12 +848,64 @@ size_t thread_count(rein_process *process)
     return count;
 }
 
+int register_index(const rein_registers *registers, const char *name)
+{
+    char narrow[16];
+    snprintf(narrow, sizeof narrow, "%s", name);
+    bool wide = *name == 'r' || strncmp(name, "orig_r", 6) == 0;
+    if (wide && strcmp(rein_registers_architecture(registers), "i386") == 0)
+        *strrchr(narrow, 'r') = 'e';
+    return rein_registers_index(registers, narrow);
+}
+
+size_t word_size(const rein_process *process)
+{
+    return strcmp(rein_process_architecture(process), "i386") == 0 ? 4 : 8;
+}
+
+void skip_if_32_bit(const rein_process *process, const char *reason)
+{
+    if (word_size(process) == 8)
+        return;
+    print_message("a 32-bit program: %s\n", reason);
+    skip();
+}
+
+int number_in(const rein_process *process, long number)
+{
+    static const struct {
+        long here;
+        int i386;
+    } numbers[] = {
+        {SYS_getpid, 20},     {SYS_gettid, 224},     {SYS_getppid, 64}, {SYS_pause, 29},
+        {SYS_pipe2, 331},     {SYS_read, 3},         {SYS_write, 4},    {SYS_close, 6},
+        {SYS_nanosleep, 162}, {SYS_poll, 168},       {SYS_futex, 240},  {SYS_kill, 37},
+        {SYS_lseek, 19},      {SYS_exit_group, 252}, {SYS_exit, 1},     {100000, 100000}, /* there is none */
+    };
+    if (word_size(process) == 8)
+        return (int)number;
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        if (numbers[i].here == number)
+            return numbers[i].i386;
+    fail_msg("call %ld is not in the table", number);
+    return -1;
+}
+
+rein_word first_argument_of(rein_thread *thread)
+{
+    uint32_t word = 0;
+    if (word_size(rein_thread_process(thread)) == 8)
+        return register_of(thread, FIRST_ARGUMENT);
+    assert_ok(rein_thread_read(thread, register_of(thread, STACK_POINTER) + 4, &word, sizeof word, NULL));
+    return word;
+}
+
 rein_word register_of(rein_thread *thread, const char *name)
 {
     rein_registers *registers = NULL;
     rein_word value = 0;
     assert_ok(rein_thread_registers(thread, &registers));
-    int index = rein_registers_index(registers, name);
+    int index = register_index(registers, name);
     assert_true(index >= 0);
     assert_ok(rein_registers_get(registers, index, &value));
     rein_registers_free(registers);
@@ -851,7 +916,7 @@ void set_register_of(rein_thread *thread, const char *name, rein_word value)
 {
     rein_registers *registers = NULL;
     assert_ok(rein_thread_registers(thread, &registers));
-    assert_ok(rein_registers_set(registers, rein_registers_index(registers, name), value));
+    assert_ok(rein_registers_set(registers, register_index(registers, name), value));
     rein_registers_free(registers);
 }
 

@@ -50,6 +50,8 @@ void live_choose(void);
 const char *live_name(const char *file);
 
 enum rein_monitor_kind monitor_kind(void);
+/* The log that REIN_LOG asks for, for a test's own monitor. */
+void set_log(struct rein_monitor_options *options);
 /* Leaves out a test that calls rein from several threads, which a lent monitor refuses. */
 void skip_if_lent(void);
 /* Leaves out a test that makes threads in a child of one with threads: ThreadSanitizer mistakes them for the parent's. */
@@ -136,7 +138,17 @@ rein_thread *first_thread(rein_process *process);
 rein_thread *thread_of(rein_process *process, int id);
 size_t thread_count(rein_process *process);
 rein_word pc_of(rein_thread *thread);
+/* Registers by amd64's names; of a 32-bit program those that are half of them. */
+int register_index(const rein_registers *registers, const char *name);
 rein_word register_of(rein_thread *thread, const char *name);
+/* Bytes in a word of its program's. */
+size_t word_size(const rein_process *process);
+/* Ends the test as skipped, with the reason, if it is a 32-bit program. */
+void skip_if_32_bit(const rein_process *process, const char *reason);
+/* The number in its program of the system call that has that one here. */
+int number_in(const rein_process *process, long number);
+/* At the first instruction of a function: its first argument. */
+rein_word first_argument_of(rein_thread *thread);
 void set_register_of(rein_thread *thread, const char *name, rein_word value);
 void set_pc_of(rein_thread *thread, rein_word pc);
 enum rein_cause_kind cause_of(rein_thread *thread);

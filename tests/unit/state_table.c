@@ -85,8 +85,6 @@ static enum rein_state expected_next(enum rein_state state, enum class class, en
         return class == STOPPED && state != REIN_STATE_STOPPED_EXITING ? REIN_STATE_SINGLE_STEPPING : STATE_ILLEGAL;
     case TRANSITION_ASK_STOP: /* once */
         return class == RUNS && state != REIN_STATE_STOPPING ? REIN_STATE_STOPPING : STATE_ILLEGAL;
-    case TRANSITION_STEP_DONE: /* of those that step, or did so when they were asked to stop */
-        return class == RUNS && state != REIN_STATE_RUNNING ? REIN_STATE_STOPPED_STEP : STATE_ILLEGAL;
     case TRANSITION_STOP:    /* of a stopped thread: its cause is forgotten */
     case TRANSITION_EXITING: /* SIGKILL, seen while it holds still */
         return state == REIN_STATE_STOPPED_EXITING ? STATE_ILLEGAL : rest_of(transition);

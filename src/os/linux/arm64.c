@@ -12,6 +12,7 @@
  * x7 is not the thread's at the stops of a system call: the kernel shows 0 there at the entry and 1 at the exit, and drops what is
  * written. */
 #include "os/linux/linux.h"
+#include "os/linux/numbers.h"
 
 #include <elf.h>
 #include <errno.h>
@@ -47,6 +48,7 @@ int linux_get_registers(int id, struct arch_registers *registers)
     if (size < 0)
         return size;
     registers->size = (size_t)size;
+    registers->arch = &arch_arm64;
     if (size != SIZE_GENERAL)
         return 0;
     int result = linux_get_note(id, NOTE_CALL, &call, sizeof call);
@@ -198,19 +200,18 @@ static bool is_in_call(const struct arch_registers *registers)
 }
 
 /* A call with a time limit is left alone, as in restart.c. */
-static bool waits_for_ever(const uint64_t *x, int32_t number)
+static bool waits_for_ever(const uint64_t *x, uint64_t number)
 {
-    switch (number) {
-    case SYS_epoll_pwait:
-        return (int32_t)x[3] < 0;
-    case SYS_epoll_pwait2:
-    case SYS_semtimedop:
-        return x[3] == 0;
-    case SYS_semop:
+    switch (linux_call_of(&arch_arm64, number)) {
+    case LINUX_CALL_SEMOP:
         return true;
-    case SYS_rt_sigtimedwait:
+    case LINUX_CALL_LIMIT_MS:
+        return (int32_t)x[3] < 0;
+    case LINUX_CALL_LIMIT_2:
         return x[2] == 0;
-    case SYS_io_getevents:
+    case LINUX_CALL_LIMIT_3:
+        return x[3] == 0;
+    case LINUX_CALL_LIMIT_4:
         return x[4] == 0;
     default:
         return false;
@@ -221,7 +222,7 @@ int linux_restart_interrupted_call(int id, struct arch_registers *registers)
 {
     (void)id;
     if (!is_in_call(registers) || (int64_t)registers->bytes[0] != -EINTR ||
-        !waits_for_ever(registers->bytes, (int32_t)registers->bytes[WORD_CALL]))
+        !waits_for_ever(registers->bytes, registers->bytes[WORD_CALL]))
         return 0;
     registers->bytes[0] = (uint64_t)-RESTART_NO_HANDLER;
     return 1;
@@ -240,10 +241,8 @@ int linux_call_is_made_again(const struct arch_registers *registers, uint64_t *p
 
 bool linux_call_can_repeat(const struct arch_registers *registers)
 {
-    uint64_t number = registers->bytes[NUMBER_REGISTER];
-
     return registers->size == SIZE_ALL && !is_in_call(registers) &&
-           (number == SYS_rt_sigsuspend || number == SYS_ppoll || number == SYS_pselect6);
+           linux_call_of(registers->arch, registers->bytes[NUMBER_REGISTER]) == LINUX_CALL_MASKED;
 }
 
 static bool stands_at_call(int id, const struct arch_registers *registers)

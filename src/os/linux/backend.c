@@ -10,6 +10,8 @@ const struct os_backend os_backend = {
     .arch = &arch_amd64,
 #elif defined(__aarch64__)
     .arch = &arch_arm64,
+#elif defined(__i386__)
+    .arch = &arch_i386,
 #else
 #error "no table of registers for this architecture yet: see src/arch/arch.h"
 #endif
@@ -40,6 +42,7 @@ const struct os_backend os_backend = {
     .fault_signals = SIGNAL_BIT(SIGILL) | SIGNAL_BIT(SIGTRAP) | SIGNAL_BIT(SIGBUS) | SIGNAL_BIT(SIGFPE) |
                      SIGNAL_BIT(SIGSEGV) | SIGNAL_BIT(SIGSYS),
     .trap_is_pending = linux_trap_is_pending,
+    .fault_is_pending = linux_fault_is_pending,
     .restart_interrupted_call = linux_restart_interrupted_call,
     .call_is_made_again = linux_call_is_made_again,
     .get_syscall = linux_get_syscall,
@@ -48,7 +51,9 @@ const struct os_backend os_backend = {
     .set_own_syscall = linux_set_own_syscall,
 
     .check_call = linux_check_call,
-    .call_numbers = linux_call_numbers,
+    .known_call = linux_known_call,
+    .call_has_rest = linux_call_has_restart_block,
+    .call_takes_rest = linux_call_uses_restart_block,
     .get_signal = linux_get_signal,
     .blocked_signals = linux_blocked_signals,
     .call_can_repeat = linux_call_can_repeat,
@@ -65,6 +70,7 @@ const struct os_backend os_backend = {
     .is_making_child = linux_is_making_child,
     .thread_name = linux_thread_name,
     .program_path = linux_program_path,
+    .program_arch = linux_program_arch,
     .inner_id = linux_inner_id,
     .process_of = linux_process_of,
     .is_thread_of = linux_is_thread_of,

@@ -24,6 +24,7 @@ int linux_set_signal(int id, const struct rein_signal *signal);
 int linux_get_signal_mask(int id, uint64_t *mask);
 int linux_set_signal_mask(int id, uint64_t mask);
 int linux_trap_is_pending(int id);
+int linux_fault_is_pending(int id);
 int linux_get_signal(int id, struct rein_signal *signal);
 uint64_t linux_sequence_word(int id);
 
@@ -62,7 +63,9 @@ bool linux_call_has_restart_block(int id, const struct arch_registers *registers
 /* ---- remote_call.c: calls made in a tracee ---- */
 int linux_check_call(int pid, int id, const struct arch_registers *registers, const struct arch_call *call,
                      bool filtered, char *text, size_t size);
-extern const uint64_t linux_call_numbers[OS_CALL_COUNT];
+int linux_known_call(const struct arch *arch, enum os_call which, const uint64_t arguments[6], struct arch_call *call);
+/* Does it write over that? */
+bool linux_call_uses_restart_block(const struct arch *arch, const struct arch_call *call);
 int linux_take_descriptor(int pid, int id, int descriptor);
 
 /* ---- syscall.c: system calls by the registers ---- */
@@ -113,6 +116,7 @@ int linux_thread_status(int pid, int id, enum os_thread_status *status);
 bool linux_is_making_child(int pid, int id);
 int linux_thread_name(int pid, int id, char name[16]);
 int linux_program_path(int pid, char *path, size_t size);
+const struct arch *linux_program_arch(int pid);
 int linux_inner_id(int pid, int *id);
 int linux_process_of(int id, int *pid, int *parent);
 bool linux_is_thread_of(int id, int pid);

@@ -4,8 +4,10 @@
  * A thread's files are read by its own id, /proc/ID/..., where the process is not known: the kernel shows them there too, it
  * only does not list them. All but the explanations are async-signal-safe and use no memory but the stack. */
 #include "os/linux/linux.h"
+#include "os/linux/numbers.h"
 
 #include <dirent.h>
+#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -384,6 +386,23 @@ int linux_program_path(int pid, char *path, size_t size)
     if (size)
         path[length] = '\0';
     return 0;
+}
+
+/* By the ELF header of its file, which tells of a program that has switched to other code, too. */
+const struct arch *linux_program_arch(int pid)
+{
+#if defined(__x86_64__)
+    char header[sizeof(Elf32_Ehdr) + 1];
+    Elf32_Half machine = EM_NONE;
+
+    if (read_file(process_path(pid, "exe"), header, sizeof header) == sizeof header - 1)
+        memcpy(&machine, header + offsetof(Elf32_Ehdr, e_machine), sizeof machine); /* at the same place in all */
+    if (machine == EM_386)
+        return &arch_i386;
+#else
+    (void)pid;
+#endif
+    return os_backend.arch;
 }
 
 /* NStgid (Linux 4.1): the process's id in each PID namespace that it is in, from ours to its own. The line stands behind the
@@ -857,28 +876,15 @@ static int find_vfork_child(int pid, int id)
     return for_each_child_of_thread(id, &children) > 0 ? search.child : 0;
 }
 
-/* By the number of the call, which the kernel tells of who sleeps; a 32-bit program's numbers are others, and not known
- * here. */
+/* By the number of the call, which the kernel tells of who sleeps. */
 bool linux_is_making_child(int pid, int id)
 {
-    static const uint64_t calls[] = {
-        SYS_clone,
-#ifdef SYS_clone3
-        SYS_clone3,
-#endif
-#ifdef SYS_fork
-        SYS_fork,
-        SYS_vfork,
-#endif
-    };
     char call[256];
 
     if (read_file(thread_path(pid, id, "syscall"), call, sizeof call) <= 0 || *call < '0' || *call > '9')
         return false;
-    for (size_t i = 0; i < sizeof calls / sizeof *calls; i++)
-        if (read_decimal(call, NULL) == calls[i])
-            return find_vfork_child(pid, id) == 0;
-    return false;
+    return linux_call_of(linux_program_arch(pid), read_decimal(call, NULL)) == LINUX_CALL_CLONE &&
+           find_vfork_child(pid, id) == 0;
 }
 
 void linux_explain_stuck(int pid, int id, char *text, size_t size)

@@ -33,6 +33,7 @@
 #define NT_X86_SHSTK 0x204
 #endif
 #define FXSAVE_SIZE 512
+#define I386_BLOCK_SIZE 68 /* of general registers; amd64's has 216 */
 
 /* How a step over a system call shows: see kind_of_signal. */
 #if defined(__x86_64__) || defined(__i386__)
@@ -132,6 +133,16 @@ int linux_set_note(int id, unsigned note, const void *bytes, size_t size)
 }
 
 #if defined(__x86_64__) || defined(__i386__)
+/* The kernel shows a thread's registers as those of the code that it is in, whatever its program is, and whoever asks. */
+static const struct arch *arch_of_block(size_t size)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    return size == I386_BLOCK_SIZE ? &arch_i386 : &arch_amd64;
+#else
+    (void)size;
+    return os_backend.arch;
+#endif
+}
 
 int linux_get_registers(int id, struct arch_registers *registers)
 {
@@ -139,13 +150,59 @@ int linux_get_registers(int id, struct arch_registers *registers)
 
     if (ptrace(PTRACE_GETREGSET, id, in_pointer(NT_PRSTATUS), &block) != 0)
         return -errno;
-    registers->size = block.iov_len; /* 216 for amd64, 68 for a 32-bit program on it */
+    registers->size = block.iov_len;
+    registers->arch = arch_of_block(block.iov_len);
     return 0;
 }
+
+#if defined(__x86_64__)
+
+/* 32-bit code of a program that has come to it by a far jump has 64-bit registers still, and a base of fs that is not the
+ * selector's. PTRACE_SETREGSET, which takes 32-bit code's registers only, cuts and loses these (putreg32() in the kernel's
+ * arch/x86/kernel/ptrace.c). PTRACE_SETREGS takes all, whatever the code: so what does not change stays as it is. A
+ * negative number is to stay one: the kernel looks for an interrupted call's result there. A selector's change is left to the
+ * former, which sets the base, too. 1: done. */
+static int set_narrow_registers(int id, const struct arch_registers *registers)
+{
+    enum { EAX = 6, FS = 9, GS = 10, COUNT = I386_BLOCK_SIZE / 4 };
+#define WIDE(name) (offsetof(struct user_regs_struct, name) / 8)
+    static const unsigned char places[COUNT] = {
+        WIDE(rbx), WIDE(rcx), WIDE(rdx),      WIDE(rsi), WIDE(rdi), WIDE(rbp),    WIDE(rax), WIDE(ds), WIDE(es),
+        WIDE(fs),  WIDE(gs),  WIDE(orig_rax), WIDE(rip), WIDE(cs),  WIDE(eflags), WIDE(rsp), WIDE(ss),
+    };
+#undef WIDE
+    uint64_t wide[sizeof(struct user_regs_struct) / 8];
+    uint32_t narrow[COUNT];
+
+    if (ptrace(PTRACE_GETREGS, id, NULL, wide) != 0)
+        return -errno;
+    memcpy(narrow, registers->bytes, sizeof narrow);
+    if (narrow[FS] != (uint32_t)wide[places[FS]] || narrow[GS] != (uint32_t)wide[places[GS]])
+        return 0;
+    for (size_t i = 0; i < COUNT; i++)
+        if (narrow[i] != (uint32_t)wide[places[i]])
+            wide[places[i]] = i == EAX ? (uint64_t)(int64_t)(int32_t)narrow[i] : narrow[i];
+    return ptrace(PTRACE_SETREGS, id, NULL, wide) == 0 ? 1 : -errno;
+}
+
+#else
+
+static int set_narrow_registers(int id, const struct arch_registers *registers)
+{
+    (void)id;
+    (void)registers;
+    return 0;
+}
+
+#endif
 
 int linux_set_registers(int id, const struct arch_registers *registers)
 {
     struct iovec block = {(void *)registers->bytes, registers->size};
+    int result = registers->size == I386_BLOCK_SIZE ? set_narrow_registers(id, registers) : 0;
+
+    if (result != 0)
+        return result < 0 ? result : 0;
 
     return ptrace(PTRACE_SETREGSET, id, in_pointer(NT_PRSTATUS), &block) == 0 ? 0 : -errno;
 }
@@ -356,7 +413,7 @@ static bool is_made_by_kernel(const siginfo_t *info)
  * other signal (dequeue_synchronous_signal(), Linux 5.1), but can be queued behind them: all must be looked at. The
  * kernel counts its way from the head to each entry that it hands out, so thousands of them would take long; then
  * the set of pending signals is asked first. */
-int linux_trap_is_pending(int id)
+static int is_pending(int id, uint64_t wanted)
 {
     siginfo_t queue[32];
     struct __ptrace_peeksiginfo_args which = {.off = 0, .flags = 0, .nr = (int)(sizeof queue / sizeof *queue)};
@@ -368,15 +425,24 @@ int linux_trap_is_pending(int id)
         if (count < 0)
             return -errno;
         for (long i = 0; i < count; i++)
-            if (is_made_by_kernel(&queue[i]))
+            if (queue[i].si_code > 0 && wanted & UINT64_C(1) << (queue[i].si_signo - 1))
                 return 1;
         if (count < which.nr)
             return 0;
-        if (which.off == 0 && linux_pending_signals(id, &pending, &shared) == 0 &&
-            !(pending & UINT64_C(1) << (SIGTRAP - 1)))
+        if (which.off == 0 && linux_pending_signals(id, &pending, &shared) == 0 && !(pending & wanted))
             return 0;
         which.off += (uint64_t)count;
     }
+}
+
+int linux_trap_is_pending(int id)
+{
+    return is_pending(id, UINT64_C(1) << (SIGTRAP - 1));
+}
+
+int linux_fault_is_pending(int id)
+{
+    return is_pending(id, os_backend.fault_signals);
 }
 
 /* ---- What a wait status means ---- */

@@ -11,10 +11,11 @@
 #include <fcntl.h>
 #include <linux/futex.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/syscall.h>
-#include <sys/user.h>
 #include <unistd.h>
 
+#include "os/linux/numbers.h"
 #include "os/linux/raw.h"
 
 #ifndef SYS_pidfd_open
@@ -29,67 +30,62 @@
 
 enum { SECCOMP_STRICT = 1 };
 
-const uint64_t linux_call_numbers[OS_CALL_COUNT] = {
-    [OS_CALL_MMAP] = SYS_mmap,      [OS_CALL_MUNMAP] = SYS_munmap, [OS_CALL_MPROTECT] = SYS_mprotect,
-    [OS_CALL_OPEN_AT] = SYS_openat, [OS_CALL_CLOSE] = SYS_close,
-};
+enum { OFFSET_UNIT = 4096 };
+
+int linux_known_call(const struct arch *arch, enum os_call which, const uint64_t arguments[6], struct arch_call *call)
+{
+    memmove(call->arguments, arguments, sizeof call->arguments); /* they may be the same */
+    call->number = linux_number_of(arch, which);
+    if (linux_offset_is_in_pages(arch) && which == OS_CALL_MMAP) {
+        uint64_t offset = arguments[5];
+
+        call->arguments[5] = offset / OFFSET_UNIT;
+        if (offset % OFFSET_UNIT != 0 || offset / OFFSET_UNIT > UINT32_MAX)
+            return -EINVAL;
+    }
+    return 0;
+}
 
 /* Why the thread could not be as before after the call; NULL: it can. */
-static const char *why_never(uint64_t number)
+static const char *why_never(enum linux_call call)
 {
-    switch (number) {
-    case SYS_exit:
-    case SYS_exit_group:
+    switch (call) {
+    case LINUX_CALL_EXIT:
         return "it would end the thread";
-    case SYS_execve:
-    case SYS_execveat:
+    case LINUX_CALL_EXEC:
         return "it would put another program in its place";
-    case SYS_clone:
-    case SYS_clone3:
-#ifdef SYS_fork
-    case SYS_fork:
-    case SYS_vfork:
-#endif
+    case LINUX_CALL_CLONE:
         return "what it makes would run on in the middle of nowhere";
-    case SYS_rt_sigreturn:
-    case SYS_restart_syscall:
+    case LINUX_CALL_RETURN:
         return "it belongs to a signal handler's frame, or to a call that was interrupted";
     default:
         return NULL;
     }
 }
 
-static bool uses_restart_block(const struct arch_call *call)
+static bool uses_restart_block(enum linux_call which, const struct arch_call *call)
 {
-    switch (call->number) {
-    case SYS_nanosleep:
-    case SYS_clock_nanosleep:
-#ifdef SYS_poll
-    case SYS_poll:
-#endif
-        return true;
-    case SYS_futex: {
-        unsigned command = (unsigned)call->arguments[1] & (unsigned)FUTEX_CMD_MASK;
-        return command == FUTEX_WAIT || command == FUTEX_WAIT_BITSET;
-    }
-    default:
-        return false;
-    }
+    unsigned command = (unsigned)call->arguments[1] & (unsigned)FUTEX_CMD_MASK;
+
+    return which == LINUX_CALL_SLEEP ||
+           (which == LINUX_CALL_FUTEX && (command == FUTEX_WAIT || command == FUTEX_WAIT_BITSET));
+}
+
+bool linux_call_uses_restart_block(const struct arch *arch, const struct arch_call *call)
+{
+    return uses_restart_block(linux_call_of(arch, call->number), call);
 }
 
 int linux_check_call(int pid, int id, const struct arch_registers *registers, const struct arch_call *call,
                      bool filtered, char *text, size_t size)
 {
-    const char *never = why_never(call->number);
+    enum linux_call which = linux_call_of(registers->arch, call->number);
+    const char *never = why_never(which);
     int seccomp = linux_seccomp_mode(pid, id);
 
     if (never != NULL) {
         snprintf(text, size, "%s", never);
         return REIN_INVALID_ARGUMENT;
-    }
-    if (registers->size < sizeof(struct user_regs_struct)) {
-        snprintf(text, size, "it runs 32-bit code");
-        return REIN_NOT_SUPPORTED;
     }
     if (seccomp == SECCOMP_STRICT) {
         snprintf(text, size, "it is in seccomp's strict mode, and the kernel would kill it");
@@ -101,7 +97,7 @@ int linux_check_call(int pid, int id, const struct arch_registers *registers, co
                  "the same");
         return REIN_NOT_PERMITTED;
     }
-    if (linux_call_has_restart_block(id, registers) && uses_restart_block(call)) {
+    if (linux_call_has_restart_block(id, registers) && uses_restart_block(which, call)) {
         snprintf(text, size,
                  "it sleeps with a time limit, and what the kernel has noted of that would be lost; make this call in "
                  "another thread");

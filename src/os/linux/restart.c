@@ -11,17 +11,18 @@
  * sigsuspend, the sleeps, flock, fcntl locks, mq_receive, accept, recvmmsg. A traced thread sees EINTR also after a
  * signal that it ignores: untraced, such a signal is not even queued (sig_ignored() in kernel/signal.c). */
 #include "os/linux/linux.h"
+#include "os/linux/numbers.h"
 
 #include <errno.h>
 #include <string.h>
-#include <sys/syscall.h>
-#include <sys/user.h>
 
 /* The kernel's own (include/linux/errno.h); user space has no header with them. */
 enum { RESTART_FIRST = 512, RESTART_NO_HANDLER = 514, RESTART_LAST = 516 };
 
-#define SYSCALL_SIZE 2           /* syscall is 0f 05, int 0x80 is cd 80, sysenter is 0f 34 */
-#define SYSCALL_SECOND_BYTE 0x05 /* the first one can be under a breakpoint */
+#define SYSCALL_SECOND_BYTE 0x05 /* of syscall, 0f 05; the first one can be under a breakpoint */
+
+/* ipc(2), which is semop, semtimedop and others */
+enum { IPC_SEMOP = 1, IPC_SEMTIMEDOP = 4, IPC_LIMIT = 5, IPC_CALL = 0xffff };
 
 /* io_uring_enter(2) */
 #define URING_GET_EVENTS 1u
@@ -44,46 +45,65 @@ static bool read_memory(int id, uint64_t address, void *buffer, size_t size)
     return count == (int64_t)size;
 }
 
-static bool uring_waits_for_ever(int id, const struct user_regs_struct *registers)
+static bool uring_waits_for_ever(int id, const uint64_t arguments[6])
 {
     struct uring_argument argument;
 
-    if (!(registers->r10 & URING_GET_EVENTS) || registers->r10 & URING_REGISTERED)
+    if (!(arguments[3] & URING_GET_EVENTS) || arguments[3] & URING_REGISTERED)
         return false;
-    if (!(registers->r10 & URING_EXTENDED) || registers->r10 & URING_ABSOLUTE)
+    if (!(arguments[3] & URING_EXTENDED) || arguments[3] & URING_ABSOLUTE)
         return true; /* a point in time is as good the second time */
-    return read_memory(id, registers->r8, &argument, sizeof argument) && argument.limit == 0 && argument.min_wait == 0;
+    return read_memory(id, arguments[4], &argument, sizeof argument) && argument.limit == 0 && argument.min_wait == 0;
 }
 
 /* A call with a time limit is left alone: made again with the same limit it would wait too long, and for ever under
  * a debugger that stops the thread again and again. */
-static bool waits_for_ever(int id, const struct user_regs_struct *registers)
+static bool waits_for_ever(int id, const struct arch_registers *registers)
 {
-    switch (registers->orig_rax) {
-    case SYS_epoll_wait:
-    case SYS_epoll_pwait:
-        return (int32_t)registers->r10 < 0;
-    case SYS_epoll_pwait2:
-    case SYS_semtimedop:
-        return registers->r10 == 0;
-    case SYS_semop:
+    struct arch_call call;
+
+    registers->arch->get_call(registers, &call);
+    switch (linux_call_of(registers->arch, call.number)) {
+    case LINUX_CALL_SEMOP:
         return true;
-    case SYS_rt_sigtimedwait:
-        return registers->rdx == 0;
-    case SYS_io_getevents:
-        return registers->r8 == 0;
-    case SYS_io_uring_enter:
-        return uring_waits_for_ever(id, registers);
+    case LINUX_CALL_LIMIT_MS:
+        return (int32_t)call.arguments[3] < 0;
+    case LINUX_CALL_LIMIT_2:
+        return call.arguments[2] == 0;
+    case LINUX_CALL_LIMIT_3:
+        return call.arguments[3] == 0;
+    case LINUX_CALL_LIMIT_4:
+        return call.arguments[4] == 0;
+    case LINUX_CALL_URING:
+        return uring_waits_for_ever(id, call.arguments);
+    case LINUX_CALL_IPC:
+        call.arguments[0] &= IPC_CALL; /* a version is above it */
+        return call.arguments[0] == IPC_SEMOP ||
+               (call.arguments[0] == IPC_SEMTIMEDOP && call.arguments[IPC_LIMIT] == 0);
     default:
         return false;
     }
 }
 
-static bool is_64_bit_call(int id, const struct user_regs_struct *registers)
+/* Was the call made by the numbers of the thread's architecture? A 64-bit program's int $0x80 is not. */
+static bool is_own_call(int id, const struct arch_registers *registers)
 {
     unsigned char second = 0;
 
-    return read_memory(id, registers->rip - 1, &second, 1) && second == SYSCALL_SECOND_BYTE;
+    return registers->arch == &arch_i386 ||
+           (read_memory(id, arch_pc(registers) - 1, &second, 1) && second == SYSCALL_SECOND_BYTE);
+}
+
+/* The number of the restart, RESTART_FIRST and so on, with which the call has ended that the thread is stopped in; 0: none. */
+static int restart_of(const struct arch_registers *registers)
+{
+    struct arch_call call;
+    int64_t result = registers->arch->call_result(registers);
+
+    registers->arch->get_call(registers, &call);
+    if ((int64_t)call.number < 0 || result > -RESTART_FIRST || result < -RESTART_LAST)
+        return 0;
+    return (int)-result;
 }
 
 /* The result becomes -ERESTARTNOHAND, and all else is left to the kernel, which looks at the registers after the stop. So
@@ -92,52 +112,35 @@ static bool is_64_bit_call(int id, const struct user_regs_struct *registers)
  * EINTR that a program with epoll_pwait counts on.) All of these calls have done nothing yet when they return EINTR. */
 int linux_restart_interrupted_call(int id, struct arch_registers *registers)
 {
-    struct user_regs_struct user;
+    const struct arch *arch = registers->arch;
 
-    if (registers->size != sizeof user) /* a 32-bit program */
+    /* The number is that of a call only until the thread is back in user mode: what is here has just happened. */
+    if (arch->call_result(registers) != -EINTR || !waits_for_ever(id, registers) || !is_own_call(id, registers))
         return 0;
-    memcpy(&user, registers->bytes, sizeof user);
-    /* orig_rax is the number of a call only until the thread is back in user mode: what is here has just happened. */
-    if ((int64_t)user.rax != -EINTR || !waits_for_ever(id, &user) || !is_64_bit_call(id, &user))
-        return 0;
-    user.rax = (unsigned long long)-RESTART_NO_HANDLER;
-    memcpy(registers->bytes, &user, sizeof user);
+    arch->set_result(registers, -RESTART_NO_HANDLER);
     return 1;
 }
 
 int linux_call_is_made_again(const struct arch_registers *registers, uint64_t *pc)
 {
-    struct user_regs_struct user;
-
-    if (registers->size != sizeof user)
-        return 0;
-    memcpy(&user, registers->bytes, sizeof user);
-    int64_t result = (int64_t)user.rax;
-    if ((int64_t)user.orig_rax < 0 || result > -RESTART_FIRST || result < -RESTART_LAST)
+    if (restart_of(registers) == 0)
         return 0;
     if (pc != NULL)
-        *pc = user.rip - SYSCALL_SIZE;
+        *pc = arch_pc(registers) - registers->arch->syscall_size;
     return 1;
 }
 
 /* Who is interrupted in these gets -ERESTARTNOHAND; they have done nothing yet. */
 bool linux_call_can_repeat(const struct arch_registers *registers)
 {
-    struct user_regs_struct user;
+    struct arch_call call;
 
-    if (linux_call_is_made_again(registers, NULL) != 1)
-        return false;
-    memcpy(&user, registers->bytes, sizeof user);
-    return user.orig_rax == SYS_rt_sigsuspend || user.orig_rax == SYS_ppoll || user.orig_rax == SYS_pselect6;
+    registers->arch->get_call(registers, &call);
+    return restart_of(registers) != 0 && linux_call_of(registers->arch, call.number) == LINUX_CALL_MASKED;
 }
 
 bool linux_call_has_restart_block(int id, const struct arch_registers *registers)
 {
-    struct user_regs_struct user;
-
     (void)id;
-    if (linux_call_is_made_again(registers, NULL) != 1)
-        return false;
-    memcpy(&user, registers->bytes, sizeof user);
-    return (int64_t)user.rax == -RESTART_LAST;
+    return restart_of(registers) == RESTART_LAST;
 }

@@ -90,6 +90,11 @@ static int64_t call_result(const struct arch_registers *registers)
     return -ENOSYS;
 }
 
+static void set_result(struct arch_registers *registers, int64_t result)
+{
+    (void)registers, (void)result;
+}
+
 static const struct arch no_arch = {
     .name = "none",
     .registers = NULL,
@@ -116,6 +121,7 @@ static const struct arch no_arch = {
     .drop_call = change_call,
     .remake_call = change_call,
     .call_result = call_result,
+    .set_result = set_result,
 };
 
 /* ---- Waiting ---- */
@@ -269,7 +275,11 @@ static int call_is_made_again(const struct arch_registers *registers, uint64_t *
 
 /* ---- Calls made in a tracee ---- */
 
-static const uint64_t call_numbers[OS_CALL_COUNT];
+static int known_call(const struct arch *arch, enum os_call which, const uint64_t arguments[6], struct arch_call *call)
+{
+    (void)arch, (void)which, (void)arguments, (void)call;
+    return -ENOSYS;
+}
 
 static int check_call(int pid, int id, const struct arch_registers *registers, const struct arch_call *call,
                       bool filtered, char *text, size_t size)
@@ -277,6 +287,18 @@ static int check_call(int pid, int id, const struct arch_registers *registers, c
     (void)pid, (void)id, (void)registers, (void)call, (void)filtered;
     snprintf(text, size, "this build of rein has no backend for this platform");
     return REIN_NOT_SUPPORTED;
+}
+
+static bool call_has_rest(int id, const struct arch_registers *registers)
+{
+    (void)id, (void)registers;
+    return false;
+}
+
+static bool call_takes_rest(const struct arch *arch, const struct arch_call *call)
+{
+    (void)arch, (void)call;
+    return false;
 }
 
 static int get_signal(int id, struct rein_signal *signal)
@@ -557,6 +579,7 @@ const struct os_backend os_backend = {
     .set_signal_mask = set_signal_mask,
     .fault_signals = 0,
     .trap_is_pending = trap_is_pending,
+    .fault_is_pending = trap_is_pending,
     .restart_interrupted_call = restart_interrupted_call,
     .call_is_made_again = call_is_made_again,
     .set_watches = set_watches,
@@ -564,7 +587,9 @@ const struct os_backend os_backend = {
     .try_watch = try_watch,
 
     .check_call = check_call,
-    .call_numbers = call_numbers,
+    .known_call = known_call,
+    .call_has_rest = call_has_rest,
+    .call_takes_rest = call_takes_rest,
     .get_signal = get_signal,
     .blocked_signals = blocked_signals,
     .call_can_repeat = call_can_repeat,

@@ -1,0 +1,776 @@
+/* Functions called in a tracee: a stopped thread calls one for the caller, and is afterwards as it was.
+ *
+ * The way to the function and back is remote_call.c's: the thread leaves the stop that it is in, and is brought to one of its
+ * kind. In between it runs code of the program, and is a thread like any other: its events are handled and shown by
+ * event.c, and nothing here is asked about them but whether a fault is the function's return.
+ *
+ *     rein_thread_call ──▶ leaves its stop ──▶ runs (.calls) ──▶ returns, or is to leave ──▶ on its way back ──▶ as before
+ *                          (.remote_call)        │    ▲                                        (.remote_call)
+ *                                                └────┘ events; other functions, which return to where they were called
+ *
+ * THE RETURN ADDRESS is one that no program can have memory at (arch->return_address), so the thread returns into a fault,
+ * and is known by its pc and stack pointer. Nothing is written to code, so other threads can execute what they like, and two
+ * can return at once; no address of the program's has to be found that is sure not to be executed again (gdb takes the
+ * entry point); no debug register is needed. What it costs: a SIGSEGV that is forced on a thread which blocks or ignores it
+ * resets its action, so it is let in for the time of the call.
+ *
+ * WHAT IS KEPT, and put back: all registers; the signal mask; the signal that it was about to get, and those held back for
+ * it; the books of the stop: state, cause, the system call that it is at, the breakpoints that it was shown. What
+ * function_call_enter takes out function_call_restore puts back.
+ *
+ * Functions can be called in functions, each at a stop in the one before. They end from the inside, but for a longjmp: when one
+ * returns, those inside it are over. */
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "engine/remote_call.h"
+
+struct function_call {
+    const struct arch *arch; /* of the code that the thread runs */
+    struct remote_call way;
+    struct function_call *outer; /* in which it was called */
+    struct arch_function what;
+    bool others_run;
+    bool entered;
+    bool returned;
+    bool abandoned;
+    bool has_rest;                        /* it was interrupted in a sleep, of which the kernel knows the rest */
+    bool lost_rest;                       /* no more: the function has slept itself */
+    struct rein_call_argument *arguments; /* what's */
+    struct arch_block *vectors;           /* as they were */
+    struct arch_block *scratch;           /* of the same size: for the arguments, and the result */
+
+    /* The books as they were. */
+    enum rein_state state;
+    struct rein_cause cause;
+    uint64_t mask;
+    int deliver;
+    bool signal_chosen, deliver_is_void;
+    struct held_signal *held;
+    bool skip, skip_restarts, look_for_added;
+    uint64_t skip_pc, skip_sp, stop_clock;
+    struct shown shown[SHOWN_MAX];
+    unsigned char shown_count;
+    bool in_call, call_traced, call_disturbed, call_changed, stops_at_calls;
+    unsigned call_image;
+    struct rein_syscall call, own_call;
+    bool stop_wanted; /* the process was stopped as a whole */
+
+    struct error error; /* if it has not returned */
+    struct rein_call_result result;
+};
+
+/* What waits for one to end. */
+struct asked_function {
+    struct request request;
+    struct function_call *function; /* NULL: it has ended */
+    const struct rein_call *what;
+    bool abandons;
+    bool returned;
+    struct rein_call_result result;
+};
+
+/* ---- Making one ---- */
+
+void function_call_free(struct function_call *function)
+{
+    if (!function)
+        return;
+    while (function->held) {
+        struct held_signal *held = function->held;
+        function->held = held->next;
+        free(held);
+    }
+    rein_cause_clear(&function->cause);
+    free(function->vectors);
+    free(function->scratch);
+    free(function->what.words);
+    free(function->arguments);
+    free(function);
+}
+
+static struct arch_block *copy_block(const struct arch_block *block)
+{
+    struct arch_block *copy = malloc(sizeof *copy + block->size);
+    if (copy) {
+        *copy = *block;
+        copy->bytes = (unsigned char *)(copy + 1);
+        memcpy(copy->bytes, block->bytes, block->size);
+    }
+    return copy;
+}
+
+/* All memory that it needs to its end: when the host is dead there is none to be had. */
+static struct function_call *make(rein_thread *thread, const struct arch *arch, const struct rein_call *call,
+                                  struct error *error)
+{
+    struct function_call *function = calloc(1, sizeof *function);
+    if (function) {
+        function->arch = arch;
+        function->way.function = function;
+        function->what.words = calloc(call->count + 2, sizeof *function->what.words);
+        function->arguments = calloc(call->count + 1, sizeof *function->arguments);
+        function->vectors = registers_fetch(thread, arch, arch->function_set, error);
+        function->scratch = function->vectors ? copy_block(function->vectors) : NULL;
+    }
+    if (function && function->what.words && function->arguments && function->scratch) {
+        if (call->count)
+            memcpy(function->arguments, call->arguments, call->count * sizeof *call->arguments);
+        function->what.pc = call->pc;
+        function->what.stack = call->stack;
+        function->what.arguments = function->arguments;
+        function->what.count = call->count;
+        function->others_run = call->flags & REIN_CALL_OTHERS_RUN;
+        return function;
+    }
+    if (!error->code)
+        error_set(error, REIN_NO_MEMORY, "no memory for a call of thread %d", thread->id);
+    function_call_free(function);
+    return NULL;
+}
+
+/* ---- There ---- */
+
+static void note_books(rein_thread *thread, struct function_call *function)
+{
+    function->state = thread->state;
+    function->mask = thread->mask;
+    function->deliver = thread->deliver;
+    function->signal_chosen = thread->signal_chosen;
+    function->deliver_is_void = thread->deliver_is_void;
+    function->skip = thread->skip;
+    function->skip_restarts = thread->skip_restarts;
+    function->look_for_added = thread->look_for_added;
+    function->skip_pc = thread->skip_pc;
+    function->skip_sp = thread->skip_sp;
+    function->stop_clock = thread->stop_clock;
+    memcpy(function->shown, thread->shown, sizeof function->shown);
+    function->shown_count = thread->shown_count;
+    function->in_call = thread->in_call;
+    function->call_traced = thread->call_traced;
+    function->call_disturbed = thread->call_disturbed;
+    function->call_changed = thread->call_changed;
+    function->stops_at_calls = thread->stops_at_calls;
+    function->call_image = thread->call_image;
+    function->call = thread->call;
+    function->own_call = thread->own_call;
+    function->stop_wanted = thread->process->stop_wanted;
+}
+
+/* The thread begins with clean ones. */
+static void take_books(rein_thread *thread, struct function_call *function)
+{
+    thread_copy_cause(thread, &function->cause);
+    function->held = thread->held;
+    thread->held = NULL;
+    thread->deliver = 0;
+    thread->signal_chosen = thread->deliver_is_void = false;
+    thread->skip = thread->skip_restarts = thread->look_for_added = false;
+    thread->shown_count = 0;
+    thread->in_call = thread->call_changed = thread->mask_changed = false;
+}
+
+static bool set_vectors(rein_thread *thread, const struct arch *arch, const struct arch_block *block)
+{
+    int result = thread->process->os->set_register_set(thread->id, arch->function_set, block->bytes, block->size);
+    thread_check(thread, result, "cannot have its registers set for a call");
+    return !result;
+}
+
+static void continue_others(rein_thread *thread)
+{
+    rein_process *process = thread->process;
+    process_forget_stop_events(process);
+    LIST_FOR_EACH(item, &process->threads)
+    {
+        rein_thread *other = LIST_ENTRY(item, rein_thread, link);
+        if (other != thread && (rein_state_is_stopped(other->state) || other->state == REIN_STATE_STOPPING))
+            thread_continue(other);
+    }
+}
+
+void function_call_enter(rein_thread *thread)
+{
+    rein_process *process = thread->process;
+    struct function_call *function = thread->remote_call->function;
+    struct arch_registers registers = function->way.registers;
+    memcpy(function->scratch->bytes, function->vectors->bytes, function->vectors->size);
+    function->arch->set_function(&registers, function->scratch, &function->what);
+    if (!remote_call_set_registers(thread, &registers) || !set_vectors(thread, function->arch, function->scratch))
+        return;
+    thread_check(thread, process->os->set_signal_mask(thread->id, function->mask & ~SIGNAL_BIT(SIGSEGV)),
+                 "cannot have its signal mask set for a call");
+    LOG(&process->monitor->log, REIN_LOG_TRACE, "Thread %d: calls 0x%llx", thread->id,
+        (unsigned long long)function->what.pc);
+    thread_set_call(thread, NULL);
+    function->outer = thread->calls;
+    function->entered = true;
+    thread->calls = function;
+    take_books(thread, function);
+    process->stop_wanted = false;
+    if (function->others_run)
+        continue_others(thread);
+    if (rein_state_is_stopped(thread->state))
+        thread_change(thread, TRANSITION_CONTINUE);
+    else
+        event_stop_plain(thread);
+}
+
+/* ---- Back ---- */
+
+static void append_held(rein_thread *thread, struct held_signal *held)
+{
+    struct held_signal **last = &thread->held;
+    while (*last)
+        last = &(*last)->next;
+    *last = held;
+}
+
+/* A fault is the function's, and so is its abort. Others were sent to the thread wherever it is. */
+static bool is_functions_own(const rein_thread *thread, const struct rein_signal *signal)
+{
+    const rein_process *process = thread->process;
+    if (signal->code > 0 && (process->os->fault_signals & SIGNAL_BIT(signal->number)))
+        return true;
+    return signal->number == SIGABRT && signal->code == SI_TKILL && signal->sender_pid == process->id;
+}
+
+static void keep_signal(rein_thread *thread, const struct rein_signal *signal)
+{
+    if (thread->process->monitor->host_died || thread_hold_signal(thread, signal))
+        thread->process->os->queue_signal(thread->process->id, thread->id, signal);
+}
+
+/* It stands in a function that it is to leave, about to get a signal. */
+static void keep_present_signal(rein_thread *thread)
+{
+    struct rein_signal signal;
+    int number = thread->deliver;
+    bool by_default = thread->state == REIN_STATE_STOPPED_SIGNAL && !thread->signal_chosen;
+    thread->deliver = 0;
+    if (!number || thread->deliver_is_void || !thread_is_at_signal(thread) ||
+        (by_default && (number == SIGSTOP || number == SIGTRAP)))
+        return;
+    if (thread->process->os->get_signal(thread->id, &signal) || signal.number != number)
+        signal = (struct rein_signal){.number = number};
+    if (thread->signal_chosen || !is_functions_own(thread, &signal))
+        keep_signal(thread, &signal);
+}
+
+/* The one that it stands in is over, and was called where another still stood. */
+static void drop_innermost(rein_thread *thread)
+{
+    struct function_call *function = thread->calls;
+    thread->calls = function->outer;
+    append_held(thread, function->held);
+    function->held = NULL;
+    bool keeps = function->deliver && !function->deliver_is_void && function->way.back == BACK_TO_SIGNAL;
+    if (keeps && (function->signal_chosen || !is_functions_own(thread, &function->way.signal)))
+        keep_signal(thread, &function->way.signal);
+    function_call_end(thread, function);
+}
+
+/* From the outermost that it is to leave, or that has returned: it is the innermost by now. */
+static void go_back(rein_thread *thread)
+{
+    struct function_call *function = thread->calls;
+    const struct os_backend *os = thread->process->os;
+    thread->calls = function->outer;
+    thread->mask = function->mask;
+    thread->mask_changed = !os->set_signal_mask(thread->id, ~os->fault_signals);
+    set_vectors(thread, function->arch, function->vectors);
+    if (function->lost_rest) /* as when a handler runs, which may do the same */
+        function->arch->end_call(&function->way.registers, -EINTR);
+    thread_set_call(thread, &function->way);
+    if (rein_state_is_stopped(thread->state))
+        thread_change(thread, TRANSITION_CONTINUE);
+    list_remove(&thread->ready);
+    remote_call_go_back(thread);
+}
+
+static enum transition transition_to(enum rein_state state)
+{
+    for (int transition = 0; transition < TRANSITION_COUNT; transition++) {
+        if (state_transition(REIN_STATE_STOPPING, (enum transition)transition).next == state)
+            return (enum transition)transition;
+    }
+    return TRANSITION_STOP;
+}
+
+/* Handlers that it was in the middle of: of breakpoints that were removed since nothing is remembered. */
+static void restore_shown(rein_thread *thread, const struct function_call *function)
+{
+    thread->shown_count = 0;
+    for (unsigned i = 0; i < function->shown_count; i++) {
+        const rein_breakpoint *breakpoint = breakpoint_find(thread->process, function->shown[i].pc);
+        if (breakpoint && breakpoint->added <= function->stop_clock)
+            thread->shown[thread->shown_count++] = function->shown[i];
+    }
+    thread->skip = function->skip;
+    thread->skip_restarts = function->skip_restarts;
+    thread->look_for_added = function->look_for_added;
+    thread->skip_pc = function->skip_pc;
+    thread->skip_sp = function->skip_sp;
+    thread->stop_clock = function->stop_clock;
+}
+
+void function_call_restore(rein_thread *thread)
+{
+    struct function_call *function = thread->remote_call->function;
+    if (!function->entered)
+        return;
+    function->entered = false;
+    restore_shown(thread, function);
+    struct held_signal *since = thread->held;
+    thread->held = function->held;
+    function->held = NULL;
+    append_held(thread, since);
+    thread->deliver = function->deliver;
+    thread->signal_chosen = function->signal_chosen;
+    thread->deliver_is_void = function->deliver_is_void;
+    thread->in_call = function->in_call;
+    thread->call_traced = function->call_traced;
+    thread->call_disturbed = function->call_disturbed;
+    thread->call_changed = function->call_changed;
+    thread->stops_at_calls = function->stops_at_calls;
+    thread->call_image = function->call_image;
+    thread->call = function->call;
+    thread->own_call = function->own_call;
+    if (rein_state_is_terminal(thread->state))
+        return;
+    if (!thread_change(thread, transition_to(function->state)))
+        return;
+    rein_cause_clear(&thread->cause);
+    thread->cause = function->cause;
+    function->cause = (struct rein_cause){.kind = REIN_CAUSE_STOPPED};
+    if (function->stop_wanted)
+        process_stop(thread->process);
+}
+
+static bool has_returned(const struct function_call *function, const struct arch_registers *registers)
+{
+    return registers->arch == function->arch && arch_pc(registers) == function->arch->return_address &&
+           arch_sp(registers) == function->what.sp_behind;
+}
+
+bool function_call_returns(rein_thread *thread, const struct os_event *event)
+{
+    const struct os_backend *os = thread->process->os;
+    struct arch_registers registers;
+    struct function_call *function = thread->calls;
+    if (event->signal.code <= 0 || !(os->fault_signals & SIGNAL_BIT(event->signal.number)) ||
+        os->get_registers(thread->id, &registers))
+        return false;
+    while (function && !has_returned(function, &registers))
+        function = function->outer;
+    if (!function)
+        return false;
+    while (thread->calls != function)
+        drop_innermost(thread);
+    const struct arch *arch = function->arch;
+    struct arch_block *block = function->scratch;
+    int size = os->get_register_set(thread->id, arch->function_set, block->bytes, block->size);
+    if (size == (int)block->size) {
+        arch->lay_out(block, arch->function_set);
+        arch->function_result(&registers, block, &function->result);
+        function->returned = true;
+    } else {
+        error_set_system(&function->error, REIN_SYSTEM, size < 0 ? size : 0,
+                         "Thread %d: the result of its call cannot be read", thread->id);
+    }
+    LOG(&thread->process->monitor->log, REIN_LOG_TRACE, "Thread %d: has returned from 0x%llx", thread->id,
+        (unsigned long long)function->what.pc);
+    thread->stepping = STEPPING_NOT;
+    go_back(thread);
+    return true;
+}
+
+/* ---- Leaving without a result ---- */
+
+void function_calls_abandon(rein_thread *thread)
+{
+    for (struct function_call *function = thread->calls; function; function = function->outer)
+        function->abandoned = thread->process->has_abandoned_calls = true;
+}
+
+static struct function_call *outermost_abandoned(const rein_thread *thread)
+{
+    struct function_call *found = NULL;
+    for (struct function_call *function = thread->calls; function; function = function->outer) {
+        if (function->abandoned)
+            found = function;
+    }
+    return found;
+}
+
+/* Stopped in the kernel, and not in the middle of what others wait for. */
+static bool can_leave(const rein_thread *thread)
+{
+    bool held = thread->process->condition == PROCESS_HELD;
+    return thread->kernel == KERNEL_STOPPED && !thread->remote_call && !thread->unhandled &&
+           thread->stop != OS_EVENT_EXITING && !(held && thread->awaits_birth);
+}
+
+void function_calls_advance(rein_process *process)
+{
+    if (!process->has_abandoned_calls)
+        return;
+    process->has_abandoned_calls = false;
+    LIST_FOR_EACH(item, &process->threads)
+    {
+        rein_thread *thread = rein_thread_ref(LIST_ENTRY(item, rein_thread, link));
+        const struct function_call *function = outermost_abandoned(thread);
+        if (function && can_leave(thread)) {
+            keep_present_signal(thread);
+            while (thread->calls != function)
+                drop_innermost(thread);
+            go_back(thread);
+        }
+        process->has_abandoned_calls |= outermost_abandoned(thread) != NULL;
+        rein_thread_unref(thread);
+    }
+}
+
+void function_calls_end_here(rein_thread *thread)
+{
+    if (!thread->calls || thread->remote_call || thread->kernel != KERNEL_STOPPED)
+        return;
+    keep_present_signal(thread);
+    while (thread->calls->outer)
+        drop_innermost(thread);
+    struct function_call *function = thread->calls;
+    thread->calls = NULL;
+    thread->mask = function->mask;
+    thread->mask_changed = true;
+    set_vectors(thread, function->arch, function->vectors);
+    thread_set_call(thread, &function->way);
+    remote_call_end_here(thread);
+}
+
+void function_calls_lost(rein_thread *thread)
+{
+    while (thread->calls) {
+        struct function_call *function = thread->calls;
+        if (thread->stop == OS_EVENT_EXEC && thread->kernel == KERNEL_STOPPED)
+            error_set(&function->error, REIN_CANCELLED,
+                      "Thread %d: the function that it was in is gone: the process executes another program",
+                      thread->id);
+        drop_innermost(thread);
+    }
+}
+
+/* A thread that sleeps with a time limit goes on by restart_syscall(2), for the rest that the kernel has noted, once for
+ * each thread. A function that sleeps in between would have it sleep for ever, or not at all. */
+bool function_calls_watch(const rein_thread *thread)
+{
+    for (const struct function_call *function = thread->calls; function; function = function->outer) {
+        if (function->has_rest && !function->lost_rest)
+            return true;
+    }
+    return false;
+}
+
+void function_calls_note(rein_thread *thread, const struct arch_call *call)
+{
+    bool takes = function_calls_watch(thread) && thread->process->os->call_takes_rest(thread->calls->arch, call);
+    for (struct function_call *function = thread->calls; takes && function; function = function->outer)
+        function->lost_rest = function->has_rest;
+}
+
+void function_calls_contradict(rein_thread *thread, uint64_t void_signals)
+{
+    for (struct function_call *function = thread->calls; function; function = function->outer) {
+        if (function->deliver && void_signals & SIGNAL_BIT(function->deliver))
+            function->deliver_is_void = true;
+    }
+}
+
+/* ---- The end ---- */
+
+static bool function_ready(struct request *request);
+
+static void explain_end(rein_thread *thread, struct function_call *function)
+{
+    struct error *error = &function->error;
+    if (function->returned || error->code || process_check(thread->process, error))
+        return;
+    if (thread->kernel == KERNEL_DYING || thread->kernel == KERNEL_GONE || thread->stop == OS_EVENT_EXITING)
+        error_set(error, REIN_NO_THREAD, "Thread %d has ended, and with it the call that it made", thread->id);
+    else if (function->abandoned)
+        error_set(error, REIN_CANCELLED, "Thread %d: the call was abandoned", thread->id);
+    else
+        error_set(error, REIN_CANCELLED,
+                  "Thread %d has left the function without returning from it: one around it has returned, or was "
+                  "abandoned",
+                  thread->id);
+}
+
+/* Whoever waits for it has the result; else it is kept for who asks next. */
+void function_call_end(rein_thread *thread, struct function_call *function)
+{
+    rein_process *process = thread->process;
+    bool taken = false;
+    explain_end(thread, function);
+    if (process->monitor->host_died)
+        return;
+    LIST_FOR_EACH(item, &process->waiting)
+    {
+        struct request *request = LIST_ENTRY(item, struct request, waiting);
+        struct asked_function *asked = LIST_ENTRY(request, struct asked_function, request);
+        if (request->ready != function_ready || asked->function != function)
+            continue;
+        asked->function = NULL;
+        asked->returned = function->returned;
+        asked->result = function->result;
+        request->error = function->error;
+        taken = true;
+    }
+    struct function_call *unused = function;
+    if (!taken) {
+        unused = thread->ended;
+        thread->ended = function;
+    }
+    function_call_free(unused);
+    monitor_note_change(process);
+}
+
+static bool stopped_as_wanted(const rein_process *process)
+{
+    return process->condition != PROCESS_HELD || !process->stop_wanted || process_is_stopped(process);
+}
+
+static bool function_ready(struct request *request)
+{
+    struct asked_function *asked = LIST_ENTRY(request, struct asked_function, request);
+    rein_thread *thread = request->thread;
+    rein_process *process = thread->process;
+    struct error *error = &request->error;
+    char why[200];
+    if (!asked->function) {
+        if ((asked->returned || asked->abandons) && !stopped_as_wanted(process))
+            return false;
+        if (asked->abandons && error->code == REIN_CANCELLED)
+            error->code = 0; /* as was asked for */
+        process_note_heard(process);
+        request_finish(request, error->code);
+        return true;
+    }
+    if (asked->abandons || asked->function->abandoned || asked->function != thread->calls || thread->remote_call ||
+        !rein_state_is_stopped(thread->state) || !stopped_as_wanted(process))
+        return false;
+    rein_cause_text(&thread->cause, why, sizeof why);
+    process_note_heard(process);
+    request_finish(request, error_set(error, REIN_CALL_STOPPED,
+                                      "Thread %d has stopped in the function that it calls (%s): continue it and "
+                                      "wait for the rest, or abandon the call",
+                                      thread->id, why));
+    return true;
+}
+
+/* ---- What callers ask ---- */
+
+static int check_places(rein_thread *thread, struct function_call *function, struct error *error)
+{
+    rein_process *process = thread->process;
+    const struct os_backend *os = process->os;
+    const struct arch *arch = function->arch;
+    struct arch_registers registers = function->way.registers;
+    struct arch_function *what = &function->what;
+    if (!what->stack)
+        what->stack = arch->get(&registers, arch->sp_index) - arch->red_zone;
+    if (!arch->set_function(&registers, function->scratch, what))
+        return error_set(error, REIN_NOT_SUPPORTED, "Thread %d cannot call a function: it runs 32-bit code",
+                         thread->id);
+    uint64_t sp = arch->get(&registers, arch->sp_index);
+    int64_t size = (int64_t)(what->word_count * sizeof *what->words);
+    if (os->write(&process->memory, thread->id, sp, what->words, (size_t)size) != size)
+        return error_set(error, REIN_BAD_ADDRESS,
+                         "Thread %d cannot call a function: it has no memory for the stack at 0x%llx", thread->id,
+                         (unsigned long long)sp);
+    return 0;
+}
+
+/* NULL: error is set. */
+static const struct arch *check_registers(rein_thread *thread, struct error *error)
+{
+    const struct os_backend *os = thread->process->os;
+    struct arch_registers registers;
+    uint64_t word;
+    int result = os->get_registers(thread->id, &registers);
+    const struct arch *arch = registers.arch;
+    if (result) {
+        error_set_system(error, result == -ESRCH ? REIN_NO_THREAD : REIN_SYSTEM, result,
+                         "Thread %d: registers cannot be read", thread->id);
+        return NULL;
+    }
+    if (!arch->set_function) {
+        error_set(error, REIN_NOT_SUPPORTED, "Thread %d cannot call a function: for %s code that is not built yet",
+                  thread->id, arch->name);
+        return NULL;
+    }
+    if (arch->return_stack_set != ARCH_SET_GENERAL &&
+        os->get_register_set(thread->id, arch->return_stack_set, &word, sizeof word) > 0) {
+        error_set(error, REIN_NOT_SUPPORTED,
+                  "Thread %d cannot call a function: it has a shadow stack, to which return addresses must be "
+                  "written, too",
+                  thread->id);
+        return NULL;
+    }
+    return arch;
+}
+
+static int begin(rein_thread *thread, struct function_call *function, unsigned flags, struct error *error)
+{
+    struct remote_call *way = &function->way;
+    if (!thread_is_at_signal(thread) && thread->process->os->fault_is_pending(thread->id) == 1)
+        return thread_bad_state(thread, error, "cannot call a function",
+                                "its last instruction has made a fault, which it is about to get: continue it first");
+    int result = remote_call_look(thread, way, error);
+    static const uint64_t nothing[6] = {0};
+    if (!result &&
+        thread->process->os->known_call(function->arch, OS_CALL_MUNMAP, nothing, &way->call)) /* is not made */
+        result = error_set(error, REIN_NOT_SUPPORTED, "Thread %d cannot make a call", thread->id);
+    if (!result && way->back != BACK_TO_EVENT)
+        result = remote_call_check(thread, way, flags & REIN_CALL_FILTERED, error);
+    if (!result)
+        result = check_places(thread, function, error);
+    if (!result)
+        result = breakpoints_put_in(thread->process, error);
+    if (result)
+        return result;
+    note_books(thread, function);
+    function->has_rest = thread->process->os->call_has_rest(thread->id, &way->registers);
+    return remote_call_begin(thread, way, error);
+}
+
+static void run_call(struct request *request)
+{
+    struct asked_function *asked = LIST_ENTRY(request, struct asked_function, request);
+    rein_thread *thread = request->thread;
+    const struct rein_call *call = asked->what;
+    struct error *error = &request->error;
+    int result = remote_call_check_state(request);
+    const struct arch *arch = result ? NULL : check_registers(thread, error);
+    struct function_call *function = arch ? make(thread, arch, call, error) : NULL;
+    if (!function) {
+        request_finish(request, error->code);
+        return;
+    }
+    function_call_free(thread->ended);
+    thread->ended = NULL;
+    asked->function = function;
+    list_append(&thread->process->waiting, &request->waiting);
+    result = begin(thread, function, call->flags, error);
+    list_remove(&request->waiting);
+    if (result) {
+        function_call_free(function);
+        request_finish(request, result);
+        return;
+    }
+    request_wait(request);
+}
+
+static int submit(struct asked_function *asked, rein_thread *thread, void (*run)(struct request *request),
+                  int timeout_ms, struct rein_call_result *result)
+{
+    asked->request = (struct request){.run = run,
+                                      .ready = function_ready,
+                                      .process = thread->process,
+                                      .thread = thread,
+                                      .begin_only_on_monitor = asked->abandons,
+                                      .cancellable = true};
+    int error = monitor_submit(thread->process->monitor, &asked->request, timeout_ms);
+    if (result)
+        *result = error ? (struct rein_call_result){.words = {0}} : asked->result;
+    return error;
+}
+
+int rein_thread_call(rein_thread *thread, const struct rein_call *call, int timeout_ms, struct rein_call_result *result)
+{
+    if (!thread || !call)
+        return error_fail(REIN_INVALID_ARGUMENT, "rein_thread_call: thread or call is NULL");
+    if (call->size != sizeof *call || (call->flags & ~(unsigned)(REIN_CALL_OTHERS_RUN | REIN_CALL_FILTERED)))
+        return error_fail(REIN_INVALID_ARGUMENT,
+                          "rein_thread_call: the call is not initialised with REIN_CALL_INIT, or has unknown flags");
+    if (call->count > REIN_CALL_ARGUMENTS_MAX || (call->count && !call->arguments))
+        return error_fail(REIN_INVALID_ARGUMENT, "rein_thread_call: %zu arguments are too many, or missing",
+                          call->count);
+    for (size_t i = 0; i < call->count; i++) {
+        if ((unsigned)call->arguments[i].type > REIN_CALL_FLOAT)
+            return error_fail(REIN_INVALID_ARGUMENT, "rein_thread_call: argument %zu is of no known type", i);
+    }
+    struct asked_function asked = {.what = call};
+    return submit(&asked, thread, run_call, timeout_ms, result);
+}
+
+/* The innermost, on its way or there; NULL: there is none. */
+static struct function_call *present(const rein_thread *thread)
+{
+    return thread->remote_call && thread->remote_call->function ? thread->remote_call->function : thread->calls;
+}
+
+static void run_wait(struct request *request)
+{
+    struct asked_function *asked = LIST_ENTRY(request, struct asked_function, request);
+    rein_thread *thread = request->thread;
+    struct function_call *ended = thread->ended;
+    asked->function = present(thread);
+    if (ended) {
+        thread->ended = NULL;
+        asked->function = NULL;
+        asked->returned = ended->returned;
+        asked->result = ended->result;
+        request->error = ended->error;
+        function_call_free(ended);
+    } else if (!asked->function) {
+        int result = thread_check_request(request, &request->error);
+        request_finish(request, result ? result
+                                       : error_set(&request->error, REIN_BAD_STATE,
+                                                   "Thread %d is in no function that it was made to call", thread->id));
+        return;
+    }
+    request_wait(request);
+}
+
+int rein_thread_call_wait(rein_thread *thread, int timeout_ms, struct rein_call_result *result)
+{
+    if (!thread)
+        return error_fail(REIN_INVALID_ARGUMENT, "rein_thread_call_wait: thread is NULL");
+    struct asked_function asked = {.what = NULL};
+    return submit(&asked, thread, run_wait, timeout_ms, result);
+}
+
+static void run_abandon(struct request *request)
+{
+    struct asked_function *asked = LIST_ENTRY(request, struct asked_function, request);
+    rein_thread *thread = request->thread;
+    int result = thread_check_request(request, &request->error);
+    asked->function = present(thread);
+    if (!result && !asked->function)
+        result = error_set(&request->error, REIN_BAD_STATE, "Thread %d is in no function that it was made to call",
+                           thread->id);
+    if (result) {
+        request_finish(request, result);
+        return;
+    }
+    asked->function->abandoned = true;
+    if (asked->function == thread->calls) {
+        thread->process->has_abandoned_calls = true;
+        thread_interrupt(thread);
+    } else {
+        asked->function->way.aborted = true; /* it does not get there, or is on its way back */
+    }
+    monitor_note_change(thread->process);
+    request_wait(request);
+}
+
+int rein_thread_call_abandon(rein_thread *thread, int timeout_ms)
+{
+    if (!thread)
+        return error_fail(REIN_INVALID_ARGUMENT, "rein_thread_call_abandon: thread is NULL");
+    struct asked_function asked = {.abandons = true};
+    return submit(&asked, thread, run_abandon, timeout_ms, NULL);
+}
