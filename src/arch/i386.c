@@ -205,6 +205,7 @@ const struct arch arch_i386 = {
     .trap = {0xcc}, /* int3 */
     .trap_size = 1,
     .trap_pc_offset = 1,
+    .alignment = 1,
     .get = get,
     .set = set,
     .lay_out = x86_lay_out,

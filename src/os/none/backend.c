@@ -105,6 +105,7 @@ static const struct arch no_arch = {
     .link_index = -1,
     .trap = {0},
     .trap_size = 1,
+    .alignment = 1,
     .get = get,
     .set = set,
     .lay_out = lay_out,
