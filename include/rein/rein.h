@@ -222,7 +222,8 @@ struct rein_attach_options {
  * few that signal(7) lists as not restarted after a stop signal; of these, the ones that were waiting without a limit
  * are restarted by rein.
  * Errors: REIN_NO_PROCESS, REIN_NOT_PERMITTED (the message says why: user, capability, Yama, dumpable, container),
- * REIN_ALREADY_TRACED (by whom), REIN_KERNEL_THREAD, REIN_SELF, REIN_TIMEOUT and REIN_CANNOT_STOP (see above),
+ * REIN_ALREADY_TRACED (by whom), REIN_KERNEL_THREAD, REIN_SELF, REIN_TIMEOUT and REIN_CANNOT_STOP (see above;
+ * REIN_TIMEOUT also without the flag, when not one thread could be taken: in the middle of an exec that lasts),
  * REIN_BAD_STATE (it is held by this monitor already), REIN_EXITED (a zombie, or it ended meanwhile).
  * After a failure everything is as before. On success the caller holds a reference to *process. */
 REIN_API int rein_attach(rein_monitor *monitor, int pid, const struct rein_attach_options *options,
@@ -603,8 +604,9 @@ REIN_API int rein_registers_sp_index(const rein_registers *registers);
 REIN_API int rein_registers_link_index(const rein_registers *registers);
 
 REIN_API int rein_registers_get(const rein_registers *registers, int index, rein_word *value);
-/* REIN_OUT_OF_RANGE; REIN_INVALID_ARGUMENT when the value is wider than the register; REIN_SYSTEM when the kernel refuses the value (a segment register's, say). Setting the pc of a thread
- * that is stopped in a system call keeps the kernel from restarting the call at the new place. */
+/* REIN_OUT_OF_RANGE; REIN_INVALID_ARGUMENT when the value is wider than the register; REIN_SYSTEM when the kernel refuses
+ * the value (a segment register's, say). Setting the pc of a thread that is stopped in a system call keeps the kernel from
+ * restarting the call at the new place. */
 REIN_API int rein_registers_set(rein_registers *registers, int index, rein_word value);
 /* All at once: count must be rein_registers_count. */
 REIN_API int rein_registers_get_all(const rein_registers *registers, rein_word *values, size_t count);
@@ -908,7 +910,8 @@ REIN_API uint64_t rein_breakpoint_hits(const rein_breakpoint *breakpoint);
 /* ---- Watchpoints -----------------------------------------------------------------------------------------------
  * A watchpoint tells of accesses to a few bytes of memory. It is made of the processor's debug registers: nothing is
  * changed in the program, which runs at full speed until one fires. There are few: 4 on amd64 and i386, for each thread; each
- * watches 1, 2, 4 or (not on i386) 8 bytes at a multiple of its size, so a range of another size or at another address takes several.
+ * watches 1, 2, 4 or (not on i386) 8 bytes at a multiple of its size, so a range of another size or at another address
+ * takes several.
  *
  * A hit is an instruction that accesses at least one of the bytes, and hits counts them exactly, whatever else happens:
  *   REIN_WATCH_WRITE       that writes there, also when what it writes is what was there (see REIN_WATCH_CHANGES)

@@ -515,22 +515,29 @@ static void give_up_attach(struct request *request)
     rein_process *process = attach->process;
     if (attach->failed || process->condition != PROCESS_HELD)
         return; /* it is ending anyway */
-    if (!(attach->options->flags & REIN_ATTACH_STRICT)) {
-        /* There may have been no second look yet, for that waits for all to have stopped. */
-        for (int looks = 0; looks < LAST_LOOKS && (!looks || attach->found); looks++) {
-            if (!scan(attach)) {
-                fail_attach(attach);
-                return;
-            }
+    bool strict = attach->options->flags & REIN_ATTACH_STRICT;
+    /* There may have been no second look yet, for that waits for all to have stopped. */
+    for (int looks = 0; !strict && looks < LAST_LOOKS && (!looks || attach->found); looks++) {
+        if (!scan(attach)) {
+            fail_attach(attach);
+            return;
         }
+    }
+    if (!strict && process->thread_count) {
         process->unscanned = attach->found || attach->busy;
         process->has_sharers = !attach->children_seen;
         finish_attach(attach, 0);
         return;
     }
     rein_thread *running = process_running_thread(process);
-    error_set(&request->error, REIN_TIMEOUT, "process %d cannot be attached to: thread %d has not stopped in %d ms",
-              process->id, running ? running->id : process->id, attach->options->timeout_ms);
+    if (!process->thread_count)
+        error_set(&request->error, REIN_TIMEOUT,
+                  "process %d cannot be attached to: it is about to run another program, and none of its threads could "
+                  "be taken in %d ms; try again",
+                  process->id, attach->options->timeout_ms);
+    else
+        error_set(&request->error, REIN_TIMEOUT, "process %d cannot be attached to: thread %d has not stopped in %d ms",
+                  process->id, running ? running->id : process->id, attach->options->timeout_ms);
     fail_attach(attach);
 }
 

@@ -431,9 +431,9 @@ static void note_restart(rein_thread *thread, struct arch_registers *registers)
 }
 
 /* A group-stop is told once, by the first of its threads to stop. They come to it, and leave it, each at its time: one may be
- * in the next already while we hear of another's leaving the last. So each counts those that it has been in; who is
- * ahead of what was told brings news. (One that was not in some, stopped for us then, falls behind, and catches up when
- * nobody is in one.) */
+ * in the next already while we hear of another's leaving the last, and of one's entering it when all others have left. So
+ * each counts those that it has been in; who is ahead of what was told brings news. (One that was not in some, stopped
+ * for us then, falls behind, and catches up in thread_resume.) */
 static bool enter_group_stop(rein_thread *thread, bool asked_for)
 {
     rein_process *process = thread->process;
@@ -441,10 +441,10 @@ static bool enter_group_stop(rein_thread *thread, bool asked_for)
         return false;                /* our interrupt shows the one it is in */
     thread_leave_group_stop(thread); /* else it is in the next, the end of the last has not been seen */
     thread->in_group_stop = true;
-    bool first = process->in_group_stop++ == 0;
-    bool news = ++thread->group_stops > process->group_stops || first;
+    process->in_group_stop++;
+    bool news = ++thread->group_stops > process->group_stops;
     if (news)
-        thread->group_stops = ++process->group_stops;
+        process->group_stops = thread->group_stops;
     return news;
 }
 

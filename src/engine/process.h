@@ -320,7 +320,7 @@ void thread_copy_cause(const rein_thread *thread, struct rein_cause *cause);
  * pending. */
 int thread_take_signal(rein_thread *thread);
 /* Is one of those that steps have left pending a stop signal? */
-bool thread_holds_stop(const rein_thread *thread);
+bool thread_holds_stop(rein_thread *thread);
 /* The thread has stopped with a signal: those held back that it makes void are dropped, in all threads. */
 void thread_drop_contradicted(rein_thread *thread, int signal);
 

@@ -264,6 +264,8 @@ int thread_resume(rein_thread *thread, enum os_resume how, int signal)
         return result;
     }
     thread->run_count = ++thread->runs;
+    if (!thread->process->in_group_stop) /* those that have been told are over, and it cannot be late for one */
+        thread->group_stops = thread->process->group_stops;
     thread->stops_at_calls = how == OS_RESUME_TO_SYSCALL;
     thread->in_call = thread->in_call && thread->stops_at_calls; /* else its exit is not seen */
     if (thread->stop == OS_EVENT_GROUP_STOP && how != OS_RESUME_LISTEN)
@@ -371,15 +373,6 @@ static bool is_stop_signal(int number)
     return number != SIGCONT && contradicted_by(number);
 }
 
-bool thread_holds_stop(const rein_thread *thread)
-{
-    for (const struct held_signal *held = thread->held; held; held = held->next) {
-        if (is_stop_signal(held->signal.number))
-            return true;
-    }
-    return false;
-}
-
 /* A stop signal, if there is one: to queue it takes a SIGCONT away that comes in that moment. One that a thread is
  * resumed with is void if SIGCONT has come since the thread stopped, by the kernel's own care (JOBCTL_STOP_DEQUEUED in
  * kernel/signal.c). */
@@ -390,6 +383,12 @@ static struct held_signal **first_to_deliver(rein_thread *thread)
             return at;
     }
     return &thread->held;
+}
+
+bool thread_holds_stop(rein_thread *thread)
+{
+    const struct held_signal *first = *first_to_deliver(thread);
+    return first && is_stop_signal(first->signal.number);
 }
 
 int thread_take_signal(rein_thread *thread)

@@ -400,18 +400,6 @@ static void I4_at_start_and_at_breakpoints(void **state)
     assert_int_equal(rein_breakpoint_hits(breakpoint), 50);
 }
 
-static void send_to(int pid, int id, int number, int value)
-{
-    siginfo_t info;
-    memset(&info, 0, sizeof info);
-    info.si_signo = number;
-    info.si_code = SI_QUEUE;
-    info.si_pid = getpid();
-    info.si_uid = getuid();
-    info.si_value.sival_int = value;
-    assert_int_equal(syscall(SYS_rt_tgsigqueueinfo, pid, id, number, &info), 0);
-}
-
 /* I4: stopped by a signal, which then is delivered with its siginfo; also behind a step that holds it back, and in its
  * handler. */
 static void at_signals(const char *awake)

@@ -423,19 +423,6 @@ static void I1_at_breakpoints(void **state)
     assert_int_equal(rein_breakpoint_hits(breakpoint), 50);
 }
 
-/* Sends a signal with a value to one thread. */
-static void send_to(int pid, int id, int number, int value)
-{
-    siginfo_t info;
-    memset(&info, 0, sizeof info);
-    info.si_signo = number;
-    info.si_code = SI_QUEUE;
-    info.si_pid = getpid();
-    info.si_uid = getuid();
-    info.si_value.sival_int = value;
-    assert_int_equal(syscall(SYS_rt_tgsigqueueinfo, pid, id, number, &info), 0);
-}
-
 /* I1: stopped by a signal, whatever it is, which then is delivered with its siginfo; at once, or after another was chosen, or
  * after a step that holds it back, or by a step into its handler. Asleep or computing. */
 static void at_signals(const char *awake)

@@ -37,14 +37,22 @@ static int start_two(struct fixture **fixture)
     return ids[0] == (*fixture)->pid ? ids[1] : ids[0];
 }
 
-/* Attaches on a monitor of its own, whose kernel is that backend. */
-static rein_process *attach_with(const struct os_backend *os, struct fixture *fixture, rein_monitor **own)
+/* A monitor of the test's own, whose kernel is that backend. */
+static rein_monitor *create_with(const struct os_backend *os)
 {
     struct rein_monitor_options options = REIN_MONITOR_OPTIONS_INIT;
-    rein_process *process = NULL;
+    rein_monitor *own = NULL;
     options.kind = monitor_kind();
     set_log(&options);
-    assert_ok(monitor_create_with(os, &options, false, own));
+    assert_ok(monitor_create_with(os, &options, false, &own));
+    return own;
+}
+
+/* Attaches on such a monitor. */
+static rein_process *attach_with(const struct os_backend *os, struct fixture *fixture, rein_monitor **own)
+{
+    rein_process *process = NULL;
+    *own = create_with(os);
     assert_ok(rein_attach(*own, fixture->pid, NULL, &process));
     return process;
 }
@@ -496,17 +504,14 @@ static void P8_limit_before_all_are_found(void **state)
     (void)state;
     skip_if_lent();
     struct fixture *fixture = start_ready("spin", "3", NULL);
-    struct rein_monitor_options options = REIN_MONITOR_OPTIONS_INIT;
     struct rein_attach_options limited = REIN_ATTACH_OPTIONS_INIT;
     rein_monitor *own = NULL;
     rein_process *process = NULL;
     hiding_backend = os_backend;
     hiding_backend.for_each_thread = hide_threads;
-    options.kind = monitor_kind();
-    set_log(&options);
     limited.timeout_ms = 20;
     atomic_store(&hides, true);
-    assert_ok(monitor_create_with(&hiding_backend, &options, false, &own));
+    own = create_with(&hiding_backend);
     assert_ok(rein_attach(own, fixture->pid, &limited, &process));
     assert_int_equal(thread_count(process), 1);
     rein_word hot = address_of(fixture, "hot");
@@ -520,6 +525,117 @@ static void P8_limit_before_all_are_found(void **state)
     assert_ok(rein_process_continue(process));
     for (double limit = now() + 10; rein_breakpoint_hits(breakpoint) < 100; sleep_ms(1))
         assert_true(now() < limit);
+    assert_ok(rein_process_detach(process, 0));
+    rein_process_unref(process);
+    assert_ok(rein_monitor_close(own));
+    tell(fixture);
+    assert_ends(fixture, 0);
+}
+
+static struct os_backend executing_backend;
+static atomic_bool executes;
+
+static int seize_later(int id)
+{
+    return atomic_load(&executes) ? -EINTR : os_backend.seize(id);
+}
+
+/* P8 M12: an exec that lasts: of the process nobody can be taken. That is an error, and harms nothing. */
+static void P8_M12_limit_in_an_exec(void **state)
+{
+    (void)state;
+    skip_if_lent();
+    struct fixture *fixture = start_ready("sleepers", "2", NULL);
+    struct rein_attach_options limited = REIN_ATTACH_OPTIONS_INIT;
+    rein_monitor *own = NULL;
+    rein_process *process = NULL;
+    executing_backend = os_backend;
+    executing_backend.seize = seize_later;
+    own = create_with(&executing_backend);
+    atomic_store(&executes, true);
+    for (int strict = 0; strict < 2; strict++) {
+        limited.timeout_ms = 20;
+        limited.flags = strict ? REIN_ATTACH_STRICT : 0;
+        assert_error_says(rein_attach(own, fixture->pid, &limited, &process), REIN_TIMEOUT, "another program");
+        assert_null(process);
+    }
+    atomic_store(&executes, false);
+    assert_ok(rein_attach(own, fixture->pid, NULL, &process));
+    assert_int_equal(thread_count(process), 3);
+    assert_ok(rein_process_detach(process, 0));
+    rein_process_unref(process);
+    assert_ok(rein_monitor_close(own));
+    assert_free(fixture->pid);
+    tell(fixture);
+    assert_ends(fixture, 0);
+}
+
+static struct os_backend tardy_backend;
+static atomic_int tardy;        /* a thread whose group-stop is told late; 0: none */
+static struct os_event delayed; /* that */
+static atomic_bool is_delayed;
+
+static bool delay(const struct os_event *event)
+{
+    if (event->kind != OS_EVENT_GROUP_STOP || event->id != atomic_load(&tardy))
+        return false;
+    delayed = *event;
+    atomic_store(&is_delayed, true);
+    return true;
+}
+
+static int tardy_next(struct os_waiter *waiter, struct os_event *event)
+{
+    if (!atomic_load(&tardy) && atomic_exchange(&is_delayed, false)) {
+        *event = delayed;
+        return 1;
+    }
+    int result = os_backend.waiter_next(waiter, event);
+    return result == 1 && delay(event) ? tardy_backend.waiter_next(waiter, event) : result;
+}
+
+static int tardy_next_of(struct os_waiter *waiter, int id, struct os_event *event)
+{
+    if (atomic_load(&is_delayed) && delayed.id == id)
+        return 0;
+    int result = os_backend.waiter_next_of(waiter, id, event);
+    return result == 1 && delay(event) ? 0 : result;
+}
+
+/* M7: a thread's group-stop is heard of when all others have left it: it is no second one. */
+static void M7_group_stop_that_is_told_late(void **state)
+{
+    (void)state;
+    skip_if_lent();
+    struct fixture *fixture = start_ready("spin", "2", NULL);
+    rein_monitor *own = NULL;
+    int ids[3];
+    tardy_backend = os_backend;
+    tardy_backend.waiter_next = tardy_next;
+    tardy_backend.waiter_next_of = tardy_next_of;
+    rein_process *process = attach_with(&tardy_backend, fixture, &own);
+    assert_int_equal(proc_threads(fixture->pid, ids, 3), 3);
+    int other = ids[0] == fixture->pid ? ids[1] : ids[0];
+    set_policy(process, REIN_IGNORE);
+    assert_ok(rein_process_set_policy(process, REIN_CAUSE_GROUP_STOP, REIN_REPORT));
+    assert_ok(rein_process_continue(process));
+    for (int i = 0; i < 5; i++) {
+        atomic_store(&tardy, other);
+        assert_int_equal(kill(fixture->pid, SIGSTOP), 0);
+        expect_event(process, REIN_CAUSE_GROUP_STOP);
+        for (double limit = now() + 10; !atomic_load(&is_delayed); sleep_ms(1))
+            assert_true(now() < limit);
+        assert_int_equal(kill(fixture->pid, SIGCONT), 0);
+        await_state(fixture->pid, fixture->pid, 'S');
+        for (int k = 0; k < 3; k++) {
+            if (ids[k] != fixture->pid && ids[k] != other)
+                await_state(fixture->pid, ids[k], 'R');
+        }
+        atomic_store(&tardy, 0);
+        assert_error(rein_process_wait(process, 1), REIN_TIMEOUT); /* wakes the monitor */
+        await_state(fixture->pid, other, 'R');
+        assert_no_event(process);
+    }
     assert_ok(rein_process_detach(process, 0));
     rein_process_unref(process);
     assert_ok(rein_monitor_close(own));
@@ -580,6 +696,8 @@ int main(void)
         live_test(M7_void_stop_signal_is_not_delivered),
         live_test(M7_P2_void_stop_at_a_breakpoint),
         live_test(P8_limit_before_all_are_found),
+        live_test(M7_group_stop_that_is_told_late),
+        live_test(P8_M12_limit_in_an_exec),
         live_test(C1_M12_copy_of_the_image_before_the_last),
     };
     return live_main(tests);

@@ -107,6 +107,18 @@ static void print_log(enum rein_log_level level, const char *line, void *arg)
     dprintf(2, "%.6f %d %s\n", now(), (int)level, line);
 }
 
+void send_to(int pid, int id, int number, int value)
+{
+    siginfo_t info;
+    memset(&info, 0, sizeof info);
+    info.si_signo = number;
+    info.si_code = SI_QUEUE;
+    info.si_pid = getpid();
+    info.si_uid = getuid();
+    info.si_value.sival_int = value;
+    assert_int_equal(syscall(SYS_rt_tgsigqueueinfo, pid, id, number, &info), 0);
+}
+
 void set_log(struct rein_monitor_options *options)
 {
     const char *level = getenv("REIN_LOG");

@@ -180,6 +180,8 @@ void sleep_ms(int ms);
 /* R, S, D, T, t, Z; 0 when there is no such thread. id 0: the process's leader. */
 char proc_state(int pid, int id);
 int proc_tracer(int pid, int id);
+/* Sends a signal with a value to one thread. */
+void send_to(int pid, int id, int number, int value);
 /* The ids of its threads, at most size of them; how many there are. */
 size_t proc_threads(int pid, int *ids, size_t size);
 /* Waits for it. */
