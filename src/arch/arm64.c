@@ -189,10 +189,13 @@ static struct vector_header header_of(const struct arch_block *block)
     return header;
 }
 
+/* Where all is follows from the header. Of vectors in use the kernel gives as many bytes as the longest would take (Linux 6.1): what
+ * is behind the size in the header is nothing. */
 static void lay_out(struct arch_block *block, enum arch_set set)
 {
-    (void)block; /* where all is follows from the header */
-    (void)set;
+    struct vector_header header = header_of(block);
+    if ((set == ARCH_SET_ARM64_SVE || set == ARCH_SET_ARM64_ZA) && header.size < block->size)
+        block->size = header.size;
 }
 
 static size_t fpsr_offset(size_t vector)
