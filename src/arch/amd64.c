@@ -295,6 +295,7 @@ const struct arch arch_amd64 = {
     .pc_index = AMD64_rip,
     .sp_index = AMD64_rsp,
     .link_index = -1,
+    .veiled_index = -1,
     .trap = {0xcc}, /* int3 */
     .trap_size = 1,
     .trap_pc_offset = 1,

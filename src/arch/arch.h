@@ -46,6 +46,7 @@ enum arch_set {
     ARCH_SET_ARM64_ZT,
     ARCH_SET_ARM64_PAUTH,
     ARCH_SET_ARM64_TAGS,
+    ARCH_SET_ARM64_GUARDED_STACK,
     ARCH_SET_COUNT
 };
 
@@ -114,6 +115,8 @@ struct arch {
     int register_count;                    /* of the general ones */
     int register_total;
     int pc_index, sp_index, link_index; /* link_index is -1 where there is none */
+    int veiled_index; /* at a system call's entry and exit the kernel shows another value in this one, and drops what is written
+                         to it; -1: in none */
 
     unsigned char trap[ARCH_TRAP_MAX]; /* the breakpoint instruction */
     size_t trap_size;
@@ -170,6 +173,11 @@ struct arch {
     bool (*goes_on_by_restart)(const struct arch_registers *registers);
     void (*interrupt_call)(struct arch_registers *registers, bool by_restart);
 
+    /* Registers that a system call does not leave as they are, though the program may count on them where it is made to make one: in
+     * the set call_set, if the thread's block says so. GENERAL: there are none. */
+    enum arch_set call_set;
+    bool (*call_changes)(const struct arch_block *block);
+
     /* Functions, called by the platform's convention; set_function is NULL where that is not known yet. The thread goes on
      * with the function's first instruction; vectors is its block of floating-point registers. false: it runs another kind
      * of code. */
@@ -179,8 +187,8 @@ struct arch {
     enum arch_set function_set; /* which block vectors is */
     /* What it returns to: no program can have memory there, and the fault leaves the pc there. */
     uint64_t return_address;
-    enum arch_set
-        return_stack_set; /* who has this one keeps return addresses in a second place; GENERAL: nobody does */
+    enum arch_set return_stack_set; /* who has this one, with a first word that is not 0, keeps return addresses in a second
+                                       place; GENERAL: nobody does */
     size_t red_zone;      /* bytes below the stack pointer that are in use, too */
 
     /* Debug registers: how many there are in each of two pools, and which pool a kind is taken from (amd64 has one for all,

@@ -128,6 +128,7 @@ static const struct arch_register registers[] = {
 /* Those that are spoken of here: indices. */
 enum {
     ARM64_x0 = 0,
+    ARM64_x7 = 7,
     ARM64_x8 = 8,
     ARM64_x30 = 30,
     ARM64_sp = 31,
@@ -136,6 +137,7 @@ enum {
     ARM64_syscallno = 34,
     ARM64_WORDS = 35, /* how many come first */
 };
+#define PSTATE_BRANCHED 0xc00u /* BTYPE */
 
 /* ---- The general registers ---- */
 
@@ -162,11 +164,23 @@ static bool call_restarts(const struct arch_registers *block)
     return is_in_call(block) && result <= -512 && result >= -516;
 }
 
+/* It is to go on elsewhere than where its last instruction has led it. If that was a branch through a register, the processor
+ * would want to find a place there that such branches may go to (BTI). */
+static void move(struct arch_registers *block, uint64_t pc)
+{
+    put(block, ARM64_pc, pc);
+    put(block, ARM64_pstate, get(block, ARM64_pstate) & ~(uint64_t)PSTATE_BRANCHED);
+}
+
 static void set(struct arch_registers *block, int index, uint64_t value)
 {
-    if (index == ARM64_pc && value != get(block, index) && call_restarts(block))
-        put(block, ARM64_syscallno, UINT64_MAX); /* else it would be set back from where it is sent */
-    put(block, index, value);
+    if (index != ARM64_pc) {
+        put(block, index, value);
+    } else if (value != get(block, index)) {
+        if (call_restarts(block))
+            put(block, ARM64_syscallno, UINT64_MAX); /* else it would be set back from where it is sent */
+        move(block, value);
+    }
 }
 
 /* ---- The others ---- */
@@ -439,7 +453,7 @@ enum { ARGUMENTS = 6 };
 static void set_call(struct arch_registers *block, uint64_t pc, const struct arch_call *call)
 {
     put(block, ARM64_syscallno, UINT64_MAX);
-    put(block, ARM64_pc, pc);
+    move(block, pc);
     put(block, ARM64_x8, call->number);
     for (int i = 0; i < ARGUMENTS; i++)
         put(block, ARM64_x0 + i, call->arguments[i]);
@@ -509,6 +523,66 @@ static void interrupt_call(struct arch_registers *block, bool by_restart)
     put(block, ARM64_syscallno, get(block, ARM64_x8) & INT32_MAX);
 }
 
+/* Of the vectors' bytes, a call keeps the first 16. Of who has more in use, too. */
+static bool call_changes(const struct arch_block *block)
+{
+    return (header_of(block).flags & HAS_VECTORS) != 0;
+}
+
+/* It stands at the instruction. */
+static void end_call(struct arch_registers *block, int64_t result)
+{
+    set_result(block, result);
+    move(block, get(block, ARM64_pc) + INSTRUCTION);
+    drop_call(block);
+}
+
+/* ---- Functions: AAPCS64 as Linux uses it, 6.4 to 6.9 ---- */
+
+/* In the kernel's half, in its last page, where it has nothing either. It is what a pointer that is signed (PAC) is after it has been
+ * found right. */
+#define RETURN_ADDRESS UINT64_C(0xfffffffffffff0f0)
+enum { REGISTER_ARGUMENTS = 8 };
+
+static bool set_function(struct arch_registers *block, struct arch_block *vectors, struct arch_function *function)
+{
+    unsigned integer = 0, vector = 0;
+    size_t words = 0;
+    if (block->size != ARM64_WORDS * sizeof *block->bytes || vectors->size < FPSIMD_SIZE)
+        return false;
+    for (size_t i = 0; i < function->count; i++) {
+        const struct rein_call_argument *argument = &function->arguments[i];
+        uint64_t value[2] = {argument->type == REIN_CALL_FLOAT ? 0 : argument->word, 0};
+        if (argument->type == REIN_CALL_FLOAT)
+            memcpy(value, &argument->single, sizeof argument->single);
+        if (argument->type == REIN_CALL_INTEGER && integer < REGISTER_ARGUMENTS)
+            put(block, ARM64_x0 + (int)integer++, value[0]);
+        else if (argument->type != REIN_CALL_INTEGER && vector < REGISTER_ARGUMENTS)
+            memcpy(vectors->bytes + LOW_VECTOR * vector++, value, LOW_VECTOR);
+        else
+            function->words[words++] = value[0];
+    }
+    while (words < 2) /* so that it is seen if there is memory */
+        function->words[words++] = 0;
+    function->word_count = words;
+    function->sp_behind = (function->stack - sizeof *function->words * words) & ~UINT64_C(15);
+    put(block, ARM64_sp, function->sp_behind);
+    put(block, ARM64_x30, RETURN_ADDRESS);
+    move(block, function->pc);
+    drop_call(block);
+    return true;
+}
+
+static void function_result(const struct arch_registers *block, const struct arch_block *vectors,
+                            struct rein_call_result *result)
+{
+    for (int i = 0; i < 2; i++) {
+        result->words[i] = get(block, ARM64_x0 + i);
+        memcpy(result->vectors[i].bytes, vectors->bytes + (size_t)(LOW_VECTOR * i), LOW_VECTOR);
+    }
+    memcpy(result->extended, vectors->bytes, LOW_VECTOR);
+}
+
 /* ---- Debug registers ----
  *
  * One watches one to eight bytes in a row of an aligned word; another kind is for instructions. Processors have 2 to 16 of each
@@ -571,6 +645,7 @@ const struct arch arch_arm64 = {
     .pc_index = ARM64_pc,
     .sp_index = ARM64_sp,
     .link_index = ARM64_x30,
+    .veiled_index = ARM64_x7,
     .trap = {0x00, 0x00, 0x20, 0xd4}, /* brk #0 */
     .trap_size = INSTRUCTION,
     .trap_pc_offset = 0,
@@ -596,7 +671,15 @@ const struct arch arch_arm64 = {
     .call_result = call_result,
     .set_result = set_result,
     .goes_on_by_restart = goes_on_by_restart,
+    .end_call = end_call,
+    .call_set = ARCH_SET_ARM64_SVE,
+    .call_changes = call_changes,
     .interrupt_call = interrupt_call,
+    .set_function = set_function,
+    .function_result = function_result,
+    .function_set = ARCH_SET_ARM64_FPSIMD,
+    .return_address = RETURN_ADDRESS,
+    .return_stack_set = ARCH_SET_ARM64_GUARDED_STACK,
     .watch_slots = {WATCH_SLOTS, WATCH_SLOTS},
     .watch_pool = {0, 1, 1},
     .split_watch = split_watch,

@@ -202,6 +202,7 @@ const struct arch arch_i386 = {
     .pc_index = I386_eip,
     .sp_index = I386_esp,
     .link_index = -1,
+    .veiled_index = -1,
     .trap = {0xcc}, /* int3 */
     .trap_size = 1,
     .trap_pc_offset = 1,

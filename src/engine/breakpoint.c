@@ -603,6 +603,7 @@ void breakpoint_step(rein_thread *thread)
         thread->step_from.pc = known ? arch_pc(&registers) : 0;
         thread->step_from.sp = known ? arch_sp(&registers) : 0;
     }
+    thread->step_call = in_call && known ? arch_pc(&registers) - registers.arch->syscall_size : 0;
     if (signal) {
         breakpoint_forget_shown(thread, signal);
         thread->deliver = 0; /* the step ends at the handler's first instruction, with fresh flags */
@@ -611,6 +612,7 @@ void breakpoint_step(rein_thread *thread)
         count_stepped(thread, &registers);
         enum arch_instruction kind = prepare_step(thread, &registers);
         enters = kind == ARCH_INSTRUCTION_SYSCALL && !thread->step_is_programs;
+        thread->step_call = enters ? arch_pc(&registers) : 0;
         if (kind == ARCH_INSTRUCTION_BEGINS_SEQUENCE)
             how = step_how(thread, arch_pc(&registers), kind);
     }

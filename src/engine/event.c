@@ -328,11 +328,19 @@ static bool look_at_trap(rein_thread *thread, struct arch_registers *registers, 
     return !result;
 }
 
+/* The step of a system call is told as done when a stop has interrupted that and it will be made again, too, where the thread is
+ * back at the instruction by then (arm64). */
+static bool is_interrupted_step(const rein_thread *thread, const struct arch_registers *registers)
+{
+    return thread->stepping == STEPPING_USER && registers->arch->interrupt_call && thread->step_call &&
+           arch_pc(registers) == thread->step_call;
+}
+
 static void finish(rein_thread *thread, const struct os_event *event, struct arch_registers *registers,
                    struct watch_hits *hits)
 {
     watch_take_made(thread, arch_pc(registers), hits);
-    if (thread->stepping == STEPPING_WATCH)
+    if (thread->stepping == STEPPING_WATCH || (is_interrupted_step(thread, registers) && !hits->count))
         finish_access(thread, hits);
     else
         finish_step(thread, event, registers, hits);

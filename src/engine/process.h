@@ -89,6 +89,7 @@ struct rein_thread {
     uint64_t skip_pc, skip_sp;
     struct shown shown[SHOWN_MAX];
     struct shown step_from; /* where the step under way began */
+    uint64_t step_call;     /* the instruction of the system call that it steps; 0: it steps none */
     unsigned char shown_count;
     bool no_delivery; /* no signal can be delivered at the stop that it is in, though it is a step's */
     uint64_t mask;

@@ -130,6 +130,13 @@ static void answer(rein_thread *thread, struct remote_call *call)
     request_finish(request, result);
 }
 
+static void free_call(struct remote_call *call)
+{
+    if (call)
+        free(call->vectors);
+    free(call);
+}
+
 static void end_call(rein_thread *thread)
 {
     struct remote_call *call = thread->remote_call;
@@ -139,7 +146,7 @@ static void end_call(rein_thread *thread)
     if (call->function)
         function_call_end(thread, call->function);
     else if (!thread->process->monitor->host_died)
-        free(call);
+        free_call(call);
     monitor_note_change(thread->process);
 }
 
@@ -151,6 +158,17 @@ void remote_call_lost(rein_thread *thread)
     end_call(thread);
 }
 
+static void restore_vectors(rein_thread *thread)
+{
+    const struct remote_call *call = thread->remote_call;
+    const struct arch_block *block = call->vectors;
+    if (block)
+        thread_check(
+            thread,
+            thread->process->os->set_register_set(thread->id, call->registers.arch->call_set, block->bytes, block->size),
+            "cannot have its vector registers back after a call");
+}
+
 /* The thread is as before, at this stop. */
 static void arrive(rein_thread *thread)
 {
@@ -160,6 +178,7 @@ static void arrive(rein_thread *thread)
         function_call_restore(thread);
     if (call->sequence)
         process->os->write(&process->memory, thread->id, call->sequence_at, &call->sequence, sizeof call->sequence);
+    restore_vectors(thread);
     thread->out_of_group_stop = call->out_of_group_stop;
     if (call->back != BACK_TO_EVENT) {
         thread->stop = call->stop;
@@ -193,6 +212,7 @@ void remote_call_end_here(rein_thread *thread)
     if (call->back == BACK_TO_ENTRY || os->call_is_made_again(&call->registers, NULL) == 1)
         call->registers.arch->remake_call(&call->registers);
     os->set_registers(thread->id, &call->registers);
+    restore_vectors(thread);
     if (call->back == BACK_TO_SIGNAL && thread->deliver && !thread_hold_signal(thread, &call->signal))
         thread->deliver = 0;
     end_call(thread);
@@ -337,6 +357,39 @@ static void enter(rein_thread *thread)
         run(thread, PHASE_ENTERS, OS_RESUME_TO_SYSCALL, 0);
 }
 
+/* A function would change the veiled register, so that it must be known what is in it: on to where it shows. true: it goes there. */
+static bool goes_to_unveil(rein_thread *thread)
+{
+    const struct remote_call *call = thread->remote_call;
+    if (call->registers.arch->veiled_index < 0 || call->back != BACK_TO_ENTRY || thread->stop != OS_EVENT_SYSCALL)
+        return false;
+    run_to_trap(thread, PHASE_SETTLES, OS_RESUME_RUN);
+    return true;
+}
+
+/* At the end of the call that it was in, or was just entering and did not make. */
+static void leave(rein_thread *thread)
+{
+    struct remote_call *call = thread->remote_call;
+    if (call->finishes && !call->left) {
+        const struct arch *arch = call->registers.arch;
+        uint64_t veiled = arch->veiled_index < 0 ? 0 : arch->get(&call->registers, arch->veiled_index);
+        if (!get_registers(thread, &call->registers))
+            return;
+        if (arch->veiled_index >= 0)
+            arch->set(&call->registers, arch->veiled_index, veiled);
+    }
+    call->left = true;
+    if (call->function && call->aborted)
+        come_back(thread);
+    else if (call->function && goes_to_unveil(thread))
+        return;
+    else if (call->function)
+        function_call_enter(thread);
+    else
+        enter(thread);
+}
+
 /* Whether it goes on by restart_syscall(2) is to be seen now; it has executed nothing. */
 static void settle(rein_thread *thread, const struct os_event *event)
 {
@@ -350,23 +403,11 @@ static void settle(rein_thread *thread, const struct os_event *event)
     }
     if (!get_registers(thread, &registers))
         return;
-    call->by_restart = registers.arch->goes_on_by_restart(&registers);
-    enter(thread);
-}
-
-/* At the end of the call that it was in, or was just entering and did not make. */
-static void leave(rein_thread *thread)
-{
-    struct remote_call *call = thread->remote_call;
-    if (call->finishes && !call->left && !get_registers(thread, &call->registers))
-        return;
-    call->left = true;
-    if (call->function && call->aborted)
-        come_back(thread);
-    else if (call->function)
-        function_call_enter(thread);
-    else
-        enter(thread);
+    const struct arch *arch = registers.arch;
+    call->by_restart = call->interrupted && arch->goes_on_by_restart(&registers);
+    if (arch->veiled_index >= 0)
+        arch->set(&call->registers, arch->veiled_index, arch->get(&registers, arch->veiled_index));
+    leave(thread);
 }
 
 /* At the entry. */
@@ -574,7 +615,7 @@ void remote_call_go_back(rein_thread *thread)
 {
     struct remote_call *call = thread->remote_call;
     struct arch_registers registers;
-    bool signal_is_all = call->back == BACK_TO_SIGNAL && !call->repeats;
+    bool signal_is_all = call->back == BACK_TO_SIGNAL && !call->repeats && !call->interrupted;
     call->aborted = true;
     if (is_in_call(thread)) {
         bool at_entry = thread->stop == OS_EVENT_SYSCALL || thread->stop == OS_EVENT_SECCOMP;
@@ -688,6 +729,22 @@ static bool stands_at_call(rein_thread *thread, const struct arch_registers *reg
     return arch->classify(code, (size_t)size, NULL) == ARCH_INSTRUCTION_SYSCALL;
 }
 
+/* 0, or error is set. */
+static int look_at_vectors(rein_thread *thread, struct remote_call *call, struct error *error)
+{
+    const struct arch *arch = call->registers.arch;
+    if (arch->call_set == ARCH_SET_GENERAL)
+        return 0;
+    call->vectors = registers_fetch(thread, arch, arch->call_set, error);
+    if (!call->vectors)
+        return error->code;
+    if (!arch->call_changes(call->vectors)) {
+        free(call->vectors);
+        call->vectors = NULL;
+    }
+    return 0;
+}
+
 int remote_call_look(rein_thread *thread, struct remote_call *call, struct error *error)
 {
     rein_process *process = thread->process;
@@ -720,7 +777,7 @@ int remote_call_look(rein_thread *thread, struct remote_call *call, struct error
     if (!call->sequence_at || os->read(&process->memory, thread->id, call->sequence_at, &call->sequence,
                                        sizeof call->sequence) != sizeof call->sequence)
         call->sequence = 0;
-    return 0;
+    return look_at_vectors(thread, call, error);
 }
 
 int remote_call_check(rein_thread *thread, struct remote_call *call, bool filtered, struct error *error)
@@ -806,7 +863,7 @@ static void run_syscall(struct request *request)
         result = begin(thread, call, asked->options->flags & REIN_SYSCALL_FILTERED, &request->error);
     }
     if (result) {
-        free(call);
+        free_call(call);
         request_finish(request, result);
     }
 }

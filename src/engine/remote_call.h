@@ -8,7 +8,7 @@
 #define SIGNAL_BIT(number) (UINT64_C(1) << ((number)-1))
 
 enum phase {
-    PHASE_SETTLES,  /* stands at a call's instruction, and may be in that call: on to the next trap */
+    PHASE_SETTLES,  /* something of it does not show: on to the next trap, before it executes anything, where it does */
     PHASE_LEAVES,   /* the call in which it is, on to that one's end */
     PHASE_ENTERS,   /* on its way to the entry of the call */
     PHASE_MAKES,    /* from there to its end */
@@ -43,6 +43,7 @@ struct remote_call {
     bool no_delivery, out_of_group_stop;
     uint64_t run_count;
     uint64_t sequence_at, sequence; /* 0: it is in no restartable sequence */
+    struct arch_block *vectors;     /* what a system call does not leave as it is; NULL: nothing */
 };
 
 /* Is the request's thread where it can be sent away from? 0, or a rein_error. */

@@ -119,12 +119,12 @@ static void P2_list_is_by_address(void **state)
     assert_int_equal(count, 0);
     rein_breakpoint_list_free(list, count);
     for (size_t i = 0; i < 10; i++)
-        add_breakpoint(process, cold + offsets[i]);
-    assert_ok(rein_process_remove_breakpoint(process, cold + 4, 0));
+        add_breakpoint(process, cold + TRAP_SIZE * offsets[i]);
+    assert_ok(rein_process_remove_breakpoint(process, cold + TRAP_SIZE * 4, 0));
     assert_ok(rein_process_breakpoints(process, &list, &count));
     assert_int_equal(count, 9);
     for (size_t i = 0; i < count; i++)
-        assert_word(rein_breakpoint_pc(list[i]), cold + i + (i >= 4));
+        assert_word(rein_breakpoint_pc(list[i]), cold + TRAP_SIZE * (i + (i >= 4)));
     rein_breakpoint_list_free(list, count);
 }
 
@@ -325,10 +325,10 @@ static void P5_E1_memory_that_has_gone(void **state)
     rein_thread *thread = run_to(process, REIN_CAUSE_BREAKPOINT);
     rein_word before = pc_of(thread);
     /* mmap and munmap, made in the program */
-    int64_t page = inject(thread, at_call, 9, 0, 4096, 7, 0x22, (rein_word)-1);
+    int64_t page = inject(thread, at_call, SYS_mmap, 0, 4096, 7, 0x22, (rein_word)-1);
     assert_true(page > 0);
     rein_breakpoint *breakpoint = add_breakpoint(process, (rein_word)page + 16);
-    assert_int_equal(inject(thread, at_call, 11, (rein_word)page, 4096, 0, 0, 0), 0);
+    assert_int_equal(inject(thread, at_call, SYS_munmap, (rein_word)page, 4096, 0, 0, 0), 0);
     assert_word(pc_of(thread), before);
     char words[32];
     snprintf(words, sizeof words, "0x%" PRIx64, (rein_word)page + 16);

@@ -6,6 +6,7 @@
 
 #if defined(__aarch64__)
 #define MACHINE "arm64"
+#define AUDIT_MACHINE AUDIT_ARCH_AARCH64
 #define STACK_POINTER "sp"
 #define RESULT_REGISTER "x0"
 #define FIRST_ARGUMENT "x0"
@@ -20,6 +21,7 @@
 enum { TRAP_BYTE = 0x00, TRAP_SIZE = 4, SYSCALL_INSTRUCTION_SIZE = 4, TRAP_PC_OFFSET = 0 };
 #else
 #define MACHINE "amd64"
+#define AUDIT_MACHINE AUDIT_ARCH_X86_64
 #define STACK_POINTER "rsp"
 #define RESULT_REGISTER "rax"
 #define FIRST_ARGUMENT "rdi"

@@ -10,7 +10,7 @@
  * while system calls are traced. Their first argument is lost otherwise.
  *
  * x7 is not the thread's at the stops of a system call: the kernel shows 0 there at the entry and 1 at the exit, and drops what is
- * written. */
+ * written (arch.h: veiled_index). */
 #include "os/linux/linux.h"
 #include "os/linux/numbers.h"
 
@@ -31,8 +31,10 @@
 #define NOTE_STREAMING_SVE 0x40b
 #define NOTE_ZA 0x40c
 #define NOTE_ZT 0x40d
+#define NOTE_GUARDED_STACK 0x410 /* Linux 6.13 */
 
-enum { SIZE_GENERAL = 272, SIZE_ALL = SIZE_GENERAL + 8, WORD_CALL = SIZE_GENERAL / 8, WORD_PC = 32 };
+enum { SIZE_GENERAL = 272, SIZE_ALL = SIZE_GENERAL + 8, WORD_CALL = SIZE_GENERAL / 8, WORD_PC = 32, WORD_STATE = 33 };
+#define STATE_STEPS 0x200000u
 enum { INSTRUCTION_SIZE = 4, LAST_ERROR = 4095, STAGE_REGISTER = 7, NUMBER_REGISTER = 8 };
 /* The kernel's own (include/linux/errno.h). */
 enum { RESTART_FIRST = 512, RESTART_NO_HANDLER = 514, RESTART_LAST = 516 };
@@ -55,6 +57,7 @@ int linux_get_registers(int id, struct arch_registers *registers)
     if (result < 0)
         return result;
     registers->bytes[WORD_CALL] = (uint64_t)(int64_t)call;
+    registers->bytes[WORD_STATE] &= ~(uint64_t)STATE_STEPS; /* a step's own: the kernel sets it as it needs it */
     registers->size = SIZE_ALL;
     return 0;
 }
@@ -70,18 +73,22 @@ int linux_set_registers(int id, const struct arch_registers *registers)
     return linux_set_note(id, NOTE_CALL, &call, sizeof call);
 }
 
+struct vector_header { /* struct user_sve_header */
+    uint32_t size, max_size;
+    uint16_t vector, max_vector, flags, reserved;
+};
+/* In reserved, which the kernel does not look at: these are the streaming mode's, and back in it the thread is when they are set. */
+#define STREAMS 1
+
 /* Is it in the streaming mode, which has vectors of its own? Then their header says that there are some. */
 static bool is_streaming(int id)
 {
-    struct {
-        uint32_t size, max_size;
-        uint16_t vector, max_vector, flags, reserved;
-    } header = {0};
+    struct vector_header header = {.reserved = 0};
 
     return linux_get_note(id, NOTE_STREAMING_SVE, &header, sizeof header) == sizeof header && (header.flags & 1) != 0;
 }
 
-static unsigned note_of(int id, enum arch_set set)
+static unsigned note_of(enum arch_set set)
 {
     switch (set) {
     case ARCH_SET_ARM64_FPSIMD:
@@ -89,7 +96,7 @@ static unsigned note_of(int id, enum arch_set set)
     case ARCH_SET_ARM64_TLS:
         return NOTE_TLS;
     case ARCH_SET_ARM64_SVE:
-        return is_streaming(id) ? NOTE_STREAMING_SVE : NOTE_SVE;
+        return NOTE_SVE;
     case ARCH_SET_ARM64_ZA:
         return NOTE_ZA;
     case ARCH_SET_ARM64_ZT:
@@ -98,6 +105,8 @@ static unsigned note_of(int id, enum arch_set set)
         return NOTE_PAUTH;
     case ARCH_SET_ARM64_TAGS:
         return NOTE_TAGS;
+    case ARCH_SET_ARM64_GUARDED_STACK:
+        return NOTE_GUARDED_STACK;
     default:
         return 0;
     }
@@ -105,15 +114,23 @@ static unsigned note_of(int id, enum arch_set set)
 
 int linux_get_register_set(int id, enum arch_set set, void *bytes, size_t size)
 {
-    int result = linux_get_note(id, note_of(id, set), bytes, size);
+    bool streams = set == ARCH_SET_ARM64_SVE && is_streaming(id);
+    int result = linux_get_note(id, streams ? NOTE_STREAMING_SVE : note_of(set), bytes, size);
 
+    if (streams && result >= (int)sizeof(struct vector_header))
+        ((struct vector_header *)bytes)->reserved = STREAMS;
     /* Not known to this kernel; not there on this machine, or for this thread. */
     return result == -EINVAL || result == -ENODEV ? 0 : result;
 }
 
 int linux_set_register_set(int id, enum arch_set set, const void *bytes, size_t size)
 {
-    return linux_set_note(id, note_of(id, set), bytes, size);
+    struct vector_header header = {.reserved = 0};
+
+    if (set != ARCH_SET_ARM64_SVE || size < sizeof header)
+        return linux_set_note(id, note_of(set), bytes, size);
+    memcpy(&header, bytes, sizeof header);
+    return linux_set_note(id, header.reserved == STREAMS ? NOTE_STREAMING_SVE : NOTE_SVE, bytes, size);
 }
 
 /* ---- System calls ---- */
