@@ -505,6 +505,20 @@ static void on_the_way(rein_thread *thread, const struct os_event *event)
         run(thread, thread->remote_call->phase, OS_RESUME_TO_SYSCALL, 0);
 }
 
+/* Where the kernel itself sets a thread back to its call's instruction, it does so only if that is the one that it stands behind. */
+static bool stand_behind_own(rein_thread *thread)
+{
+    const struct remote_call *call = thread->remote_call;
+    const struct arch *arch = call->registers.arch;
+    struct arch_registers registers;
+    if (!call->interrupted)
+        return true;
+    if (!get_registers(thread, &registers))
+        return false;
+    arch->set(&registers, arch->pc_index, arch_pc(&call->registers) + arch->syscall_size);
+    return set_registers(thread, &registers);
+}
+
 static void reenter(rein_thread *thread, const struct os_event *event)
 {
     struct remote_call *call = thread->remote_call;
@@ -513,7 +527,7 @@ static void reenter(rein_thread *thread, const struct os_event *event)
     } else if (call->back == BACK_TO_ENTRY) {
         if (set_registers(thread, &call->registers))
             arrive(thread);
-    } else { /* its own mask, for the call to put aside */
+    } else if (stand_behind_own(thread)) { /* its own mask, for the call to put aside */
         let_in(thread, ~thread->mask);
         send_carrier(thread);
     }

@@ -509,7 +509,7 @@ static void make_call(rein_thread *thread)
 /* To what they are already. */
 static void change_calls(rein_process *process)
 {
-    const struct rein_syscall_id id = {AUDIT_ARCH_X86_64, SYS_getppid};
+    const struct rein_syscall_id id = {AUDIT_MACHINE, SYS_getppid};
     rein(rein_process_trace_syscalls(process, REIN_SYSCALL_ENTRIES | REIN_SYSCALL_EXITS, &id, 1));
     for (int exits = 0; exits < 2; exits++) {
         struct rein_cause cause;

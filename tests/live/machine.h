@@ -18,6 +18,11 @@
 #define TRAP_CODE TRAP_BRKPT
 #define DIVISION_BY_ZERO SIGILL /* of the program faults, which has another there: divisions give a result */
 #define HOT_SIZE 0x20           /* bytes of the function hot */
+#define I386_CALLS 0            /* in the log of the program syscalls */
+/* What becomes of a poll with a limit that a stop interrupts: how that ends, and what is made then. */
+#define POLL_INTERRUPTED 514
+#define POLL_GOES_ON SYS_ppoll
+#define ARGUMENTS_AND_OTHERS "x1", "x2", "x3", "x4", "x5", "x9", "x19", "x20", "x29"
 enum { TRAP_BYTE = 0x00, TRAP_SIZE = 4, SYSCALL_INSTRUCTION_SIZE = 4, TRAP_PC_OFFSET = 0 };
 #else
 #define MACHINE "amd64"
@@ -33,6 +38,10 @@ enum { TRAP_BYTE = 0x00, TRAP_SIZE = 4, SYSCALL_INSTRUCTION_SIZE = 4, TRAP_PC_OF
 #define TRAP_CODE SI_KERNEL
 #define DIVISION_BY_ZERO SIGFPE
 #define HOT_SIZE 0x10
+#define I386_CALLS 3
+#define POLL_INTERRUPTED 516
+#define POLL_GOES_ON SYS_restart_syscall
+#define ARGUMENTS_AND_OTHERS "rdi", "rsi", "rdx", "r10", "r8", "r9", "rbx", "rcx", "rbp"
 enum { TRAP_BYTE = 0xcc, TRAP_SIZE = 1, SYSCALL_INSTRUCTION_SIZE = 2, TRAP_PC_OFFSET = 1 };
 #endif
 

@@ -1099,7 +1099,7 @@ static void I1_I3_beside_traced_calls(void **state)
     }
     struct fixture *fixture = spawn("syscalls", "threads", "2", "200", NULL);
     rein_process *process = fixture->process;
-    const struct rein_syscall_id id = {AUDIT_ARCH_X86_64, SYS_getppid};
+    const struct rein_syscall_id id = {AUDIT_MACHINE, SYS_getppid};
     assert_ok(rein_process_trace_syscalls(process, REIN_SYSCALL_ENTRIES | REIN_SYSCALL_EXITS, &id, 1));
     set_policy(process, REIN_IGNORE);
     assert_ok(rein_process_set_policy(process, REIN_CAUSE_SYSCALL_ENTRY, REIN_STOP_ALL));
