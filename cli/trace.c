@@ -27,6 +27,8 @@ static const char help[] =
     "  -w, --watch EXPR[:SIZE]\n"
     "                        tell who writes to a variable, and what; may be repeated. EXPR is SYMBOL[+OFFSET],\n"
     "                          FILE:SYMBOL[+OFFSET], 0xADDRESS or FILE:0xADDRESS; SIZE is in bytes\n"
+    "      --software-watch  watch without the processor's debug registers, by single-steps: very slow, and\n"
+    "                          it sees only changes; SIZE is up to 4096\n"
     "  -c, --count           no line for a hit, a table at the end\n"
     "  -t, --threads         with hits by thread in the summary\n"
     "  -f, --follow          trace what the program makes, too: children, and theirs\n"
@@ -44,7 +46,7 @@ static const char help[] =
     "\n"
     "Ends with COMMAND's exit status, or by the signal that ended it. See rein-trace(1).\n";
 
-enum { OPTION_NO_ASLR = 256, OPTION_SECCOMP };
+enum { OPTION_NO_ASLR = 256, OPTION_SECCOMP, OPTION_SOFTWARE_WATCH };
 
 static const char calls_prefix[] = "syscall=";
 
@@ -60,6 +62,7 @@ static const struct option long_options[] = {
     {"pid", required_argument, NULL, 'p'},
     {"no-aslr", no_argument, NULL, OPTION_NO_ASLR},
     {"seccomp", no_argument, NULL, OPTION_SECCOMP},
+    {"software-watch", no_argument, NULL, OPTION_SOFTWARE_WATCH},
     {"help", no_argument, NULL, 'h'},
     {NULL, 0, NULL, 0},
 };
@@ -164,6 +167,9 @@ static int parse_option(struct tracer *tracer, struct options *options, int opti
     case OPTION_SECCOMP:
         options->seccomp = true;
         break;
+    case OPTION_SOFTWARE_WATCH:
+        tracer->watches.software = true;
+        break;
     case 'h':
         fputs(help, stdout);
         return fflush(stdout) == 0 ? HELP_GIVEN : STATUS_FAILED;
@@ -182,6 +188,11 @@ static int parse_options(struct tracer *tracer, struct options *options, int arg
     while ((option = getopt_long(argc, argv, "+b:ctfe:jo:p:hw:", long_options, NULL)) != -1)
         if ((status = parse_option(tracer, options, option)) != 0)
             return status;
+    const char *text, *why;
+    if (!watches_check(&tracer->watches, &text, &why))
+        return cli_usage("trace", "-w %s: %s", text, why);
+    if (tracer->watches.software && tracer->watches.count == 0)
+        return cli_usage("trace", "--software-watch is for what -w watches");
     options->command = optind < argc ? argv + optind : NULL;
     if (options->pid == 0 && options->command == NULL)
         return cli_usage("trace", "what is to be traced? Give a COMMAND, or -p PID");

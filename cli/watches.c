@@ -10,7 +10,11 @@
 
 #include "cli.h"
 
-enum { SIZE_MAX_ASKED = 32 }; /* what four debug registers can watch */
+enum {
+    SIZE_MAX_ASKED = 32, /* what four debug registers can watch */
+    SIZE_MAX_SOFTWARE = 4096,
+};
+static const char bad_size[] = "the size must be from 1 to 32 bytes, or to 4096 with --software-watch";
 
 /* The colon in front of a size: the last one, if nothing but digits follow. */
 static const char *find_size(const char *text)
@@ -31,8 +35,8 @@ bool watches_add(struct watches *watches, const char *text, const char **why)
     if (colon != NULL) {
         errno = 0;
         size = strtoul(colon + 1, NULL, 10);
-        *why = "the size must be from 1 to 32 bytes";
-        if (errno != 0 || size == 0 || size > SIZE_MAX_ASKED)
+        *why = bad_size;
+        if (errno != 0 || size == 0 || size > SIZE_MAX_SOFTWARE)
             return false;
     }
     struct watch *watch = cli_alloc(1, sizeof *watch);
@@ -58,6 +62,17 @@ bool watches_add(struct watches *watches, const char *text, const char **why)
     return true;
 }
 
+bool watches_check(const struct watches *watches, const char **text, const char **why)
+{
+    for (size_t i = 0; i < watches->count; i++) {
+        *text = watches->items[i]->text;
+        *why = bad_size;
+        if (!watches->software && watches->items[i]->asked_size > SIZE_MAX_ASKED)
+            return false;
+    }
+    return true;
+}
+
 void watches_free(struct watches *watches)
 {
     for (size_t i = 0; i < watches->count; i++) {
@@ -73,6 +88,7 @@ void watches_free(struct watches *watches)
 
 void watches_want_the_same(struct watches *watches, const struct watches *others, bool in_silence)
 {
+    watches->software = others->software;
     for (size_t i = 0; i < others->count; i++) {
         const char *why;
         watches_add(watches, others->items[i]->text, &why);
@@ -125,6 +141,7 @@ static void found(struct watch *watch, struct module *module, uint64_t address, 
 struct look {
     struct watch *watch;
     struct module *module;
+    bool software;
 };
 
 static void take_symbol(const struct symbol *symbol, void *arg)
@@ -134,7 +151,8 @@ static void take_symbol(const struct symbol *symbol, void *arg)
     const struct location *location = &watch->location;
     const char *name = cli_basename(look->module->path);
     size_t size = watch->asked_size != 0 ? watch->asked_size : (size_t)symbol->size;
-    bool is_plain = size == 1 || size == 2 || size == 4 || size == 8;
+    bool is_plain =
+        size == 1 || size == 2 || size == 4 || size == 8 || (look->software && size <= SIZE_MAX_SOFTWARE && size);
     if (watch->found || symbol->type == STT_GNU_IFUNC)
         return;
     if (watch->asked_size == 0 && (!is_plain || location->offset != 0))
@@ -147,7 +165,7 @@ static void take_symbol(const struct symbol *symbol, void *arg)
 static void look_in(struct watches *watches, struct watch *watch, struct module *module, bool deep)
 {
     const struct location *location = &watch->location;
-    struct look look = {watch, module};
+    struct look look = {watch, module, watches->software};
     bool program = module == modules_program(watches->modules);
     if (module->is_gone || (location->file != NULL && !location_names_file(location->file, module->path)))
         return;
@@ -210,17 +228,18 @@ void watches_forget_program(struct watches *watches)
 
 /* ---- Watchpoints ---- */
 
-static void set_watch(struct watch *watch, rein_process *process, rein_watchpoint_callback callback)
+static void set_watch(struct watch *watch, bool software, rein_process *process, rein_watchpoint_callback callback)
 {
     struct rein_watchpoint_options options = REIN_WATCHPOINT_OPTIONS_INIT;
-    options.flags = REIN_WATCH_WHILE_RUNNING;
+    options.flags = REIN_WATCH_WHILE_RUNNING | (software ? REIN_WATCH_SOFTWARE : 0u);
     options.callback = callback;
     options.arg = watch;
     int result = rein_process_add_watchpoint(process, watch->address, watch->size, REIN_WATCH_WRITE, &options,
                                              &watch->watchpoint);
     watch->is_set = result == 0;
     if (result != 0 && result != REIN_EXITED && watch->failure == NULL)
-        fail_watch(watch, strdup(rein_error_message()));
+        fail_watch(watch, cli_format("%s%s", rein_error_message(),
+                                     result == REIN_NEVER_FIRES ? ": say --software-watch" : ""));
 }
 
 void watches_set(struct watches *watches, rein_process *process, rein_watchpoint_callback callback)
@@ -232,7 +251,7 @@ void watches_set(struct watches *watches, rein_process *process, rein_watchpoint
             forget_watchpoint(watch);
         }
         if (watch->found && !watch->is_set)
-            set_watch(watch, process, callback);
+            set_watch(watch, watches->software, process, callback);
     }
 }
 

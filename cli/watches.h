@@ -36,12 +36,15 @@ struct watch {
 struct watches {
     struct watch **items;
     size_t count;
+    bool software; /* without debug registers */
     struct modules *modules;
     void *owner;
 };
 
 /* Adds EXPR[:SIZE]; false if text is none: *why. */
 bool watches_add(struct watches *watches, const char *text, const char **why);
+/* All are known, and .software is: false if one cannot be so. */
+bool watches_check(const struct watches *watches, const char **text, const char **why);
 void watches_free(struct watches *watches);
 /* Wants what the other wants. in_silence: what is missing is not worth a word. */
 void watches_want_the_same(struct watches *watches, const struct watches *others, bool in_silence);

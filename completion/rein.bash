@@ -106,7 +106,7 @@ _rein() {
             ;;
         *)
             if [[ $word == -* ]]; then
-                mapfile -t COMPREPLY < <(compgen -W '--break --count --events --follow --help --json --no-aslr --seccomp --output
+                mapfile -t COMPREPLY < <(compgen -W '--break --count --events --follow --help --json --no-aslr --seccomp --software-watch --output
                     --pid --threads --watch' -- "$word")
             else
                 mapfile -t COMPREPLY < <(compgen -c -- "$word")

@@ -781,7 +781,8 @@ REIN_API int rein_thread_close(rein_thread *thread, int descriptor, const struct
  * breakpoint, a signal, a stop by request - rein_thread_call returns REIN_CALL_STOPPED, and the call is under way: the
  * thread can be looked at, stepped, be made to call another function (which returns to this stop), and continued; then
  * rein_thread_call_wait waits for the rest of it. rein_thread_call_abandon brings it back without the result, from wherever it
- * is; whatever the function has begun is then half done, and locks that it holds stay locked. A signal that has stopped the
+ * is; whatever the function has begun is then half done, as is a handler that runs on top of it, and locks that they hold
+ * stay locked. A signal that has stopped the
  * thread in the function is delivered after that, if it was to be, but for a fault of the function's own and its abort.
  *
  * The thread returns to an address that no program can have memory at, and the SIGSEGV of that is taken for the return,
@@ -942,11 +943,28 @@ REIN_API uint64_t rein_breakpoint_hits(const rein_breakpoint *breakpoint);
  * hit, a program that blocks or ignores SIGTRAP finds it unblocked and reset.
  *
  * Some virtual machines take debug registers and never fire. With the first watchpoint of a monitor rein tries it, on
- * a child of the monitor's, of which the host hears nothing (some milliseconds, at most five seconds): REIN_NEVER_FIRES. */
+ * a child of the monitor's, of which the host hears nothing (some milliseconds, at most five seconds): REIN_NEVER_FIRES.
+ *
+ * WITHOUT DEBUG REGISTERS, by choice: with REIN_WATCH_SOFTWARE the threads that are watched are single-stepped while they
+ * run, and the bytes are compared after each instruction and each system call. It works on every machine, takes no register,
+ * and watches from 1 to 4096 bytes at any address; up to 16 such watchpoints in a process. It is SLOW: each instruction
+ * costs two switches to the monitor and several system calls (some ten to hundred microseconds: the program runs ten thousand
+ * times slower, or more), and of the threads that are watched only one executes an instruction at any time. A thread that
+ * is in a system call keeps nobody.
+ *   A hit is a change of the bytes that is seen: writing what was there is none. So the kind must be REIN_WATCH_WRITE. The
+ * hit is told of the thread that has made the step, or the call, behind which the change is seen, with the pc behind that.
+ * Its own writes are exact, one hit each (of a repeated string instruction, each repetition). What others write - the kernel
+ * for a call of another thread's, another process in shared memory, a vfork child, a thread that is not watched - is told
+ * of whoever is watched and makes the next step; several such changes before that are one. rein_process_write is none.
+ * Memory that is unmapped has no changes, nor has it when it is mapped again. Old and new value are told up to 8 bytes.
+ *   When the MONITOR IS KILLED, or the host of the two other kinds dies, a thread that is being stepped dies of SIGTRAP. An
+ * instruction that waits for a page from another thread of the program (userfaultfd(2)) waits for ever, if that
+ * thread is watched, too. */
 enum rein_watch_kind { REIN_WATCH_EXECUTE = 0, REIN_WATCH_WRITE, REIN_WATCH_READ_WRITE };
 enum {
     REIN_WATCH_WHILE_RUNNING = 1 << 0, /* may be added though threads run; without it, that is REIN_BAD_STATE */
     REIN_WATCH_CHANGES = 1 << 1,       /* only accesses after which the value is another count as hits; 1 to 8 bytes */
+    REIN_WATCH_SOFTWARE = 1 << 2, /* no debug registers, but single-steps: slow, and sees changes only; see above */
 };
 /* Called on the monitor at each hit, before the process's callback (which is called only if this one answers
  * REIN_VERDICT_POLICY). */
@@ -969,7 +987,7 @@ struct rein_watchpoint_options {
  * or that others have them), REIN_NEVER_FIRES, REIN_BAD_ADDRESS (there is no memory, or none of the program's),
  * REIN_BAD_STATE (a thread runs), REIN_NO_THREAD, REIN_INVALID_ARGUMENT (the size is 0, or not 1 for execution, or
  * above 8 for
- * REIN_WATCH_CHANGES). */
+ * REIN_WATCH_CHANGES, or above 4096 or the kind another than REIN_WATCH_WRITE for REIN_WATCH_SOFTWARE). */
 REIN_API int rein_process_add_watchpoint(rein_process *process, rein_word address, size_t size,
                                          enum rein_watch_kind kind, const struct rein_watchpoint_options *options,
                                          rein_watchpoint **watchpoint);

@@ -31,6 +31,7 @@
 #include "engine/breakpoint.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -450,7 +451,7 @@ static rein_breakpoint *must_pass(rein_thread *thread)
         return NULL;
     if (!steps && thread->stop == OS_EVENT_GROUP_STOP)
         return NULL; /* it stays in the group-stop, and passes when that has ended */
-    if (steps ? thread->step_deliver : thread->deliver != 0)
+    if (thread->deliver && (!steps || thread->step_deliver))
         return NULL; /* a signal first */
     if (!steps && !thread->skip && !thread->look_for_added)
         return NULL;
@@ -508,6 +509,17 @@ enum os_resume breakpoint_step_how(rein_thread *thread, const struct arch_regist
     return step_how(thread, arch_pc(registers), classify(thread, registers));
 }
 
+/* Only one of those that software watchpoints watch executes an instruction at any time: see watch.c. It makes some steps
+ * before the next has its turn, for there is code that has to be done in a moment, and begins again when another has done
+ * something meanwhile: a clock's reading in the vDSO above all. */
+static void take_turn(rein_thread *thread)
+{
+    enum { STEPS = 100 };
+    thread->takes_turn = watch_steps(thread);
+    if (thread->takes_turn)
+        thread->turn_steps = (thread->turn_steps ? thread->turn_steps : STEPS) - 1;
+}
+
 /* false: it is dying. */
 static bool start_pass(rein_thread *thread)
 {
@@ -531,6 +543,8 @@ static bool start_pass(rein_thread *thread)
     thread->mask_changed = !os->get_signal_mask(thread->id, &thread->mask) &&
                            !os->set_signal_mask(thread->id, thread->mask | ~os->fault_signals);
     thread->stepping = STEPPING_PASS;
+    if (kind != ARCH_INSTRUCTION_SYSCALL)
+        take_turn(thread);
     thread_resume(thread, step_how(thread, arch_pc(&registers), kind), 0);
     thread_expect(thread);
     return true;
@@ -622,9 +636,49 @@ void breakpoint_step(rein_thread *thread)
         return;
     }
     thread->stepping = STEPPING_USER;
+    if (!in_call && !(known && classify(thread, &registers) == ARCH_INSTRUCTION_SYSCALL))
+        take_turn(thread);
     /* A step over a whole call (OS_RESUME_STEP) shows neither its entry nor its exit. */
     thread_resume(thread, enters && !signal ? syscall_resume(thread, OS_RESUME_STEP) : how, signal);
     thread_expect(thread);
+}
+
+/* A trap that comes while SIGTRAP is blocked has the kernel unblock it, and forget the program's handler (force_sig): a
+ * program that handles it would lose that by being stepped through its handler. So it is not blocked for the step. */
+static void unblock_trap(rein_thread *thread)
+{
+    const struct os_backend *os = thread->process->os;
+    const uint64_t trap = UINT64_C(1) << (SIGTRAP - 1);
+    if (!thread->mask_changed && !os->get_signal_mask(thread->id, &thread->mask) && thread->mask & trap)
+        thread->mask_changed = !os->set_signal_mask(thread->id, thread->mask & ~trap);
+}
+
+/* A call may wait for another thread, which must have its turn then; so it is not stepped over, but run to its entry, and
+ * on to its exit. Two are stepped over, to their end: one that the thread is in though its entry was not seen, as it has just
+ * made a process or a thread; and one of a program that steps itself, which is to have a trap of its own behind it. */
+enum os_resume breakpoint_step_on(rein_thread *thread)
+{
+    rein_process *process = thread->process;
+    struct arch_registers registers;
+    bool in_birth =
+        thread->stop == OS_EVENT_CLONE || thread->stop == OS_EVENT_FORK || thread->stop == OS_EVENT_VFORK_DONE;
+    thread->step_pushes_flags = thread->step_pops_flags = thread->step_repeats = false;
+    if (thread->in_call)
+        return OS_RESUME_TO_SYSCALL; /* its exit */
+    if (thread->stop == OS_EVENT_VFORK || process->os->get_registers(thread->id, &registers))
+        return OS_RESUME_RUN; /* it stops before it is back from the call; or it is dying */
+    thread->step_is_programs = registers.arch->uses_step_flag(&registers);
+    bool in_call = in_birth || process->os->call_is_made_again(&registers, NULL) == 1;
+    enum arch_instruction kind = in_call ? ARCH_INSTRUCTION_PLAIN : prepare_step(thread, &registers);
+    bool makes_call = !in_birth && (in_call || kind == ARCH_INSTRUCTION_SYSCALL);
+    if (makes_call && !thread->step_is_programs)
+        return OS_RESUME_TO_SYSCALL;
+    thread->stepping = STEPPING_SOFTWARE;
+    if (!in_birth && !makes_call)
+        take_turn(thread);
+    if (!thread->step_is_programs)
+        unblock_trap(thread);
+    return makes_call ? OS_RESUME_STEP : step_how(thread, arch_pc(&registers), kind);
 }
 
 /* The instruction was executed: nobody comes back to it. */
@@ -673,6 +727,8 @@ static void put_back(rein_process *process)
 static void release(rein_process *process, rein_thread *thread)
 {
     bool alone = thread->state == REIN_STATE_SINGLE_STEPPING && process->fully_stopped;
+    if (process->turns && watch_steps(thread))
+        return; /* it stays ready, till the one whose turn it is has stopped */
     if (!alone && thread->state != REIN_STATE_EXITING)
         put_back(process);
     thread_run(thread);
@@ -716,7 +772,7 @@ static void start_holding(rein_process *process)
 }
 
 /* One breakpoint at a time, with all threads that stand at it: one instruction may execute two (mov ss), and the other
- * breakpoints are to be in memory then. */
+ * breakpoints are to be in memory then. Those that software watchpoints watch go one by one. */
 static void start_stepping(rein_process *process)
 {
     const rein_breakpoint *passed = NULL;
@@ -726,6 +782,8 @@ static void start_stepping(rein_process *process)
         rein_thread *thread = LIST_ENTRY(item, rein_thread, ready);
         const rein_breakpoint *breakpoint = must_pass(thread);
         if (breakpoint ? passed && breakpoint != passed : !must_reach_signal_stop(thread))
+            continue;
+        if (process->turns && watch_steps(thread))
             continue;
         if (breakpoint)
             passed = breakpoint;

@@ -80,6 +80,8 @@ void breakpoint_step(rein_thread *thread);
 /* How to resume a thread so that it executes the instruction at its pc and no more: a system call up to its entry; a sequence
  * that must not be interrupted to its end. */
 enum os_resume breakpoint_step_how(rein_thread *thread, const struct arch_registers *registers);
+/* The thread is to run, but no further than a step, or the end of a system call: how it is to be resumed. */
+enum os_resume breakpoint_step_on(rein_thread *thread);
 /* A single-step has ended, executed: by executing the instruction. Undoes what shows of it in the program's registers and
  * memory (the processor's trap flag). */
 void breakpoint_step_done(rein_thread *thread, struct arch_registers *registers, bool executed);

@@ -107,6 +107,8 @@ static void show_all(rein_thread *thread, enum transition transition, const stru
             deciding = i;
         }
     }
+    if (transition == TRANSITION_SYSCALL && causes[deciding].kind == REIN_CAUSE_WATCHPOINT)
+        thread_change(thread, TRANSITION_WATCHPOINT); /* the call has written, and that is what stops the thread */
     set_cause(thread, &causes[deciding]);
     if (decision == STOP_ALL)
         process_stop(process);
@@ -166,6 +168,8 @@ static void handle_signal(rein_thread *thread, const struct os_event *event)
     struct arch_registers registers;
     if (thread->stepping != STEPPING_NOT && !thread->process->os->get_registers(thread->id, &registers))
         breakpoint_step_done(thread, &registers, false);
+    if (thread->stepping == STEPPING_SOFTWARE)
+        thread->stepping = STEPPING_NOT;
     if (thread->calls && function_call_returns(thread, event))
         return;
     thread->deliver = event->signal.number;
@@ -256,11 +260,11 @@ static void end_step(rein_thread *thread, const struct os_event *event, const st
 }
 
 /* Several may be hit by one instruction, and a callback may remove any. */
-static void show_hits(rein_thread *thread, struct watch_hits *hits)
+static void show_hits(rein_thread *thread, enum transition transition, struct watch_hits *hits)
 {
     for (unsigned i = 0; i < hits->count; i++)
         rein_watchpoint_ref(hits->causes[i].watchpoint);
-    show_all(thread, TRANSITION_WATCHPOINT, hits->causes, hits->count, NULL);
+    show_all(thread, transition, hits->causes, hits->count, NULL);
     for (unsigned i = 0; i < hits->count; i++)
         rein_cause_clear(&hits->causes[i]);
 }
@@ -273,6 +277,8 @@ static void finish_step(rein_thread *thread, const struct os_event *event, struc
     uint64_t pc = arch_pc(registers);
     bool repeats = thread->step_repeats && thread->skip && pc == thread->skip_pc;
     breakpoint_step_done(thread, registers, !event->no_delivery);
+    if (watch_steps(thread) && !is_quiet(thread))
+        watch_compare(thread, pc, hits);
     if (stepping == STEPPING_PASS) {
         if (repeats && !hits->count && thread->state == REIN_STATE_RUNNING && !is_quiet(thread)) {
             thread_resume(thread, OS_RESUME_STEP, 0); /* a repeated string instruction: one step is one repetition */
@@ -284,7 +290,7 @@ static void finish_step(rein_thread *thread, const struct os_event *event, struc
     thread->stepping = STEPPING_NOT;
     thread_restore_mask(thread);
     if (thread->step_is_programs) { /* the program steps itself: one trap for both, and it is to get its own */
-        if (stepping == STEPPING_PASS && thread->state != REIN_STATE_SINGLE_STEPPING && !hits->count) {
+        if (stepping != STEPPING_USER && thread->state != REIN_STATE_SINGLE_STEPPING && !hits->count) {
             handle_signal(thread, event);
             return;
         }
@@ -294,7 +300,7 @@ static void finish_step(rein_thread *thread, const struct os_event *event, struc
     if (hits->count && !is_quiet(thread)) {
         if (!repeats)
             thread->skip = false;
-        show_hits(thread, hits);
+        show_hits(thread, TRANSITION_WATCHPOINT, hits);
         return;
     }
     if (thread->state != REIN_STATE_SINGLE_STEPPING &&
@@ -310,7 +316,7 @@ static void finish_access(rein_thread *thread, struct watch_hits *hits)
 {
     thread->stepping = STEPPING_NOT;
     if (hits->count && !is_quiet(thread))
-        show_hits(thread, hits);
+        show_hits(thread, TRANSITION_WATCHPOINT, hits);
     else
         event_stop_plain(thread);
 }
@@ -319,7 +325,8 @@ static void finish_access(rein_thread *thread, struct watch_hits *hits)
 static bool look_at_trap(rein_thread *thread, struct arch_registers *registers, struct watch_hits *hits)
 {
     const struct os_backend *os = thread->process->os;
-    *hits = (struct watch_hits){.count = 0};
+    hits->any = hits->accessed = hits->to_come = hits->ended = false;
+    hits->count = 0;
     int result = os->get_registers(thread->id, registers);
     if (!result && thread->watched_stop && watch_is_armed(&thread->watched))
         result = watch_take_hits(thread, arch_pc(registers), hits);
@@ -363,6 +370,7 @@ static void handle_watched(rein_thread *thread, const struct os_event *event)
         return;
     }
     if (thread->stepping != STEPPING_NOT && hits.to_come && !is_quiet(thread)) { /* now with that one off */
+        thread->takes_turn = watch_steps(thread);
         thread_resume(thread, breakpoint_step_how(thread, &registers), 0);
         thread_expect(thread);
         return;
@@ -374,7 +382,7 @@ static void handle_watched(rein_thread *thread, const struct os_event *event)
     thread->stepping = STEPPING_NOT;
     thread_restore_mask(thread);
     if (hits.count && !is_quiet(thread))
-        show_hits(thread, &hits);
+        show_hits(thread, TRANSITION_WATCHPOINT, &hits);
     else
         event_stop_plain(thread);
 }
@@ -382,7 +390,8 @@ static void handle_watched(rein_thread *thread, const struct os_event *event)
 static void handle_stepped(rein_thread *thread, const struct os_event *event)
 {
     struct arch_registers registers;
-    struct watch_hits hits = {.count = 0};
+    struct watch_hits hits;
+    hits.count = 0;
     bool watched = thread->watched_stop && watch_is_armed(&thread->watched);
     if ((thread->stepping != STEPPING_NOT || watched) && !look_at_trap(thread, &registers, &hits))
         return;
@@ -393,7 +402,7 @@ static void handle_stepped(rein_thread *thread, const struct os_event *event)
     } else { /* one trap for both; the program gets its own when it goes on */
         thread->deliver = event->signal.number;
         hits.causes[0].signal = event->signal;
-        show_hits(thread, &hits);
+        show_hits(thread, TRANSITION_WATCHPOINT, &hits);
     }
 }
 
@@ -502,19 +511,23 @@ static void handle_interrupted(rein_thread *thread, const struct os_event *event
 
 /* ---- System calls ---- */
 
-static void handle_entry(rein_thread *thread, const struct rein_syscall *call, bool asked_for)
+/* Where a filter chooses the calls, it does so at a stop of its own, which comes behind this one. again: this is it. */
+static void handle_entry(rein_thread *thread, const struct os_event *event, const struct rein_syscall *call,
+                         bool asked_for)
 {
+    bool again = thread->in_call, chosen = event->kind == OS_EVENT_SECCOMP || !thread->process->filtered;
     thread->call = *call;
     thread->call.entry_seen = true;
     thread->in_call = true;
-    thread->call_changed = false;
-    thread->call_traced = syscall_is_traced(thread);
-    if (thread->calls) {
+    thread->call_changed = again && thread->call_changed;
+    thread->call_traced = chosen && syscall_is_traced(thread);
+    if (thread->calls && !again) {
         struct arch_call made = {.number = (uint64_t)call->number};
         memcpy(made.arguments, call->args, sizeof made.arguments);
         function_calls_note(thread, &made);
     }
-    thread->call_disturbed = asked_for; /* it came too late for this stop: the call finds it */
+    thread->call_disturbed =
+        asked_for || (again && thread->call_disturbed); /* it came too late for this stop: the call finds it */
     struct rein_cause cause = {.kind = REIN_CAUSE_SYSCALL_ENTRY, .syscall = thread->call};
     if (thread->call_traced && thread->process->traced_calls->flags & REIN_SYSCALL_ENTRIES)
         show(thread, TRANSITION_SYSCALL, &cause, NULL);
@@ -567,8 +580,15 @@ static void handle_exit(rein_thread *thread, const struct os_event *event, const
     if (stepped)
         breakpoint_step_done(thread, &registers, !again);
     struct rein_cause cause = {.kind = REIN_CAUSE_SYSCALL_EXIT, .syscall = thread->call};
-    if (thread->call_traced && process->traced_calls && process->traced_calls->flags & REIN_SYSCALL_EXITS)
-        show(thread, TRANSITION_SYSCALL, &cause, NULL);
+    bool shown = thread->call_traced && process->traced_calls && process->traced_calls->flags & REIN_SYSCALL_EXITS;
+    struct watch_hits hits;
+    hits.count = 0;
+    if (shown)
+        hits.causes[hits.count++] = cause;
+    if (watch_steps(thread) && !is_quiet(thread))
+        watch_compare(thread, thread->call.pc, &hits);
+    if (hits.count)
+        show_hits(thread, shown ? TRANSITION_SYSCALL : TRANSITION_WATCHPOINT, &hits);
     else if (!stepped || again || is_quiet(thread))
         event_stop_plain(thread);
     /* The instruction that was stepped ends with its call. */
@@ -592,7 +612,8 @@ static void handle_syscall(rein_thread *thread, const struct os_event *event, bo
     struct rein_syscall call;
     bool stepped = thread->stepping == STEPPING_USER;
     int result = thread->process->os->get_syscall(thread->id, thread->in_call, &stage, &call);
-    bool shown = event->kind == OS_EVENT_SECCOMP && thread->in_call; /* at its entry */
+    /* A filter of the program's own has nothing to tell about a call at whose entry it was seen. */
+    bool passed_over = event->kind == OS_EVENT_SECCOMP && thread->in_call && !thread->process->filtered;
     if (!result && event->foreign_filter)
         result = refuse_call(thread, &call);
     if (thread->stepping == STEPPING_PASS) /* the instruction of the call was to be passed */
@@ -601,10 +622,10 @@ static void handle_syscall(rein_thread *thread, const struct os_event *event, bo
     thread_restore_mask(thread);
     if (result)
         leave_unhandled(thread, result);
-    else if (shown)
+    else if (passed_over)
         event_stop_plain(thread);
     else if (stage == OS_SYSCALL_ENTRY)
-        handle_entry(thread, &call, asked_for);
+        handle_entry(thread, event, &call, asked_for);
     else
         handle_exit(thread, event, &call, asked_for, stepped);
 }
@@ -631,6 +652,8 @@ void event_show_birth(rein_thread *thread, int child)
 static void handle_birth(rein_thread *thread, const struct os_event *event)
 {
     struct rein_cause cause = {.kind = REIN_CAUSE_THREAD_CREATE, .child = event->child};
+    if (thread->stepping == STEPPING_SOFTWARE) /* over the call */
+        thread->stepping = STEPPING_NOT;
     switch (birth_told(thread, event, &cause.new_thread)) {
     case BIRTH_OF_THREAD:
         show(thread, TRANSITION_THREAD_CREATE, &cause, NULL);
@@ -842,8 +865,9 @@ static void log_event(rein_thread *thread, const struct os_event *event)
     unsigned long long pc = 0;
     if (event->kind != OS_EVENT_EXITED && !os->get_registers(event->id, &registers))
         pc = arch_pc(&registers);
-    log_line(&thread->process->monitor->log, REIN_LOG_TRACE, "Thread %d@0x%llx: %s (signal %d, child %d, from %d)",
-             event->id, pc, names[event->kind], event->signal.number, event->child, event->signal.sender_pid);
+    log_line(&thread->process->monitor->log, REIN_LOG_TRACE,
+             "Thread %d@0x%llx: %s (signal %d, child %d, from %d: %lld)", event->id, pc, names[event->kind],
+             event->signal.number, event->child, event->signal.sender_pid, (long long)event->signal.value);
 }
 
 /* A second last stop of a leader is not its own: another thread has called exec and taken its id, and was killed before that

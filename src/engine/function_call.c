@@ -484,12 +484,20 @@ void function_calls_note(rein_thread *thread, const struct arch_call *call)
         function->lost_rest = function->has_rest;
 }
 
-void function_calls_contradict(rein_thread *thread, uint64_t void_signals)
+static void contradict(const rein_thread *thread, struct function_call *function, uint64_t arrived,
+                       uint64_t void_signals)
 {
-    for (struct function_call *function = thread->calls; function; function = function->outer) {
-        if (function->deliver && void_signals & SIGNAL_BIT(function->deliver))
-            function->deliver_is_void = true;
-    }
+    thread_drop_held(thread, &function->held, arrived);
+    if (function->deliver && void_signals & SIGNAL_BIT(function->deliver))
+        function->deliver_is_void = true;
+}
+
+void function_calls_contradict(rein_thread *thread, uint64_t arrived, uint64_t void_signals)
+{
+    if (thread->remote_call && thread->remote_call->function) /* on its way there, or back */
+        contradict(thread, thread->remote_call->function, arrived, void_signals);
+    for (struct function_call *function = thread->calls; function; function = function->outer)
+        contradict(thread, function, arrived, void_signals);
 }
 
 /* ---- The end ---- */

@@ -24,9 +24,10 @@ enum kernel_state {
 /* Why a running thread executes only one instruction. */
 enum stepping {
     STEPPING_NOT,
-    STEPPING_USER,  /* asked for by the caller */
-    STEPPING_PASS,  /* to get past a breakpoint, see breakpoint.c */
-    STEPPING_WATCH, /* to get past a watchpoint, see watch.c */
+    STEPPING_USER,     /* asked for by the caller */
+    STEPPING_PASS,     /* to get past a breakpoint, see breakpoint.c */
+    STEPPING_SOFTWARE, /* to the caller it runs; for a software watchpoint's sake, see watch.c */
+    STEPPING_WATCH,    /* to get past a watchpoint, see watch.c */
 };
 
 struct held_signal {
@@ -113,7 +114,9 @@ struct rein_thread {
     struct watched watched;
     bool
         trap_waits; /* it was resumed for a trap that it has executed already to come out, and executes nothing before that */
-    bool watched_stop; /* at the stop that it is in debug registers may have fired */
+    bool takes_turn;     /* it is resumed for one instruction, and nobody else who is watched by software meanwhile */
+    unsigned turn_steps; /* how many more it makes before others have a turn */
+    bool watched_stop;   /* at the stop that it is in debug registers may have fired */
 };
 
 /* Stopped at the entry of a system call, which is still to be made: its pc is behind the instruction, but it does not stand
@@ -207,6 +210,7 @@ struct rein_process {
     size_t zombies;        /* of these */
     size_t fresh;          /* threads that are, and can come to a stop */
     unsigned code_runners; /* threads that may run program code */
+    unsigned turns;        /* of these, such that take_turn */
     unsigned listeners;    /* threads in PTRACE_LISTEN, which cannot be let go as they are */
     unsigned unsettled;    /* threads that count as running to the caller, but for those that cannot be stopped now */
     struct list ready;
@@ -324,6 +328,8 @@ int thread_take_signal(rein_thread *thread);
 bool thread_holds_stop(rein_thread *thread);
 /* The thread has stopped with a signal: those held back that it makes void are dropped, in all threads. */
 void thread_drop_contradicted(rein_thread *thread, int signal);
+/* Of a list of signals held back, those that the set makes void. */
+void thread_drop_held(const rein_thread *thread, struct held_signal **list, uint64_t arrived);
 
 /* Before it is resumed: it is not to get a stop signal that a waiting SIGCONT has ended before it began, unless the program has
  * a handler for that. The kernel would see to it, but not when the thread is being killed by another's exec: then it
@@ -369,8 +375,8 @@ void function_calls_advance(rein_process *process);
 void function_calls_end_here(rein_thread *thread);
 /* Its program is gone, or it is. */
 void function_calls_lost(rein_thread *thread);
-/* One of that kind has arrived: those of the other kind are void. */
-void function_calls_contradict(rein_thread *thread, uint64_t void_signals);
+/* A stop signal or SIGCONT has arrived, and makes void those of the other kind that wait for functions to be over. */
+void function_calls_contradict(rein_thread *thread, uint64_t arrived, uint64_t void_signals);
 void function_call_free(struct function_call *function);
 
 /* registers.c */

@@ -55,11 +55,9 @@ enum os_resume syscall_resume(const rein_thread *thread, enum os_resume otherwis
 {
     const struct traced_calls *calls = thread->process->traced_calls;
     bool wanted = calls && !thread->guest;
-    /* The filter stops it at the next; only for this call's exit, or from the entry on to the filter's stop of the same
-     * call, which is passed over. */
+    /* The filter stops it at the next; only for this call's exit. */
     if (wanted && thread->process->filtered)
-        wanted = thread->in_call && thread->call_traced &&
-                 (calls->flags & REIN_SYSCALL_EXITS || thread->stop == OS_EVENT_SYSCALL);
+        wanted = thread->in_call && thread->call_traced && calls->flags & REIN_SYSCALL_EXITS;
     wanted |= thread_is_at_entry(thread) && thread->call_changed;
     wanted |= thread->in_call && thread->process->arch->interrupt_call;
     return wanted || function_calls_watch(thread) ? OS_RESUME_TO_SYSCALL : otherwise;

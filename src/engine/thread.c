@@ -31,6 +31,7 @@ static bool is_unsettled(const rein_thread *thread)
 static void account(rein_thread *thread, int sign)
 {
     thread->process->code_runners += (unsigned)(sign * may_run_code(thread));
+    thread->process->turns += (unsigned)(sign * (may_run_code(thread) && thread->takes_turn));
     thread->process->unsettled += (unsigned)(sign * is_unsettled(thread));
     thread->process->zombies += (size_t)(sign * (!thread->guest && rein_state_is_zombie(thread->state)));
     thread->process->listeners += (unsigned)(sign * (thread->kernel == KERNEL_LISTENS));
@@ -152,7 +153,7 @@ void thread_set_kernel(rein_thread *thread, enum kernel_state kernel)
     if (kernel != KERNEL_RUNS)
         thread->in_vfork = thread->stuck = false;
     if (kernel == KERNEL_STOPPED)
-        thread->interrupted = thread->interrupt_refused = thread->doubtful = thread->fresh = false;
+        thread->interrupted = thread->interrupt_refused = thread->doubtful = thread->fresh = thread->takes_turn = false;
     account(thread, +1);
     if (kernel == KERNEL_DYING) { /* behind those through which memory can be reached */
         list_remove(&thread->link);
@@ -259,6 +260,7 @@ int thread_resume(rein_thread *thread, enum os_resume how, int signal)
         if (thread->stepping == STEPPING_PASS)
             breakpoint_pass_stopped(thread, false);
         thread->stepping = STEPPING_NOT;
+        thread->takes_turn = false;
         thread->deliver = signal;
         thread_check(thread, result, "cannot be resumed");
         return result;
@@ -288,9 +290,10 @@ int thread_resume(rein_thread *thread, enum os_resume how, int signal)
 
 void thread_make_ready(rein_thread *thread)
 {
+    struct list *ready = &thread->process->ready;
     /* Who clears awaits_birth calls again. */
     if (thread->kernel == KERNEL_STOPPED && !thread_is_kept(thread) && list_empty(&thread->ready))
-        list_append(&thread->process->ready, &thread->ready);
+        list_append(thread->turn_steps ? ready->next : ready, &thread->ready); /* in front: it has its turn still */
     monitor_note_change(thread->process);
 }
 
@@ -324,10 +327,9 @@ static uint64_t contradicted_by(int number)
     return stops & UINT64_C(1) << (number - 1) ? UINT64_C(1) << (SIGCONT - 1) : 0;
 }
 
-/* Lets go of those held back that the set makes void. */
-static void drop_held(rein_thread *thread, uint64_t arrived)
+void thread_drop_held(const rein_thread *thread, struct held_signal **list, uint64_t arrived)
 {
-    for (struct held_signal **at = &thread->held; *at;) {
+    for (struct held_signal **at = list; *at;) {
         struct held_signal *held = *at;
         if (arrived & contradicted_by(held->signal.number)) {
             LOG(&thread->process->monitor->log, REIN_LOG_TRACE, "Thread %d: signal %d that was held back is void",
@@ -396,7 +398,8 @@ int thread_take_signal(rein_thread *thread)
     const struct os_backend *os = thread->process->os;
     int signal = thread_is_at_signal(thread) ? thread->deliver : 0;
     if (thread->held)
-        drop_held(thread, arrived_since(thread)); /* to send one would take the other, which is newer, away */
+        thread_drop_held(thread, &thread->held,
+                         arrived_since(thread)); /* to send one would take the other, which is newer, away */
     struct held_signal **at = first_to_deliver(thread), *held = *at;
     if (held && !signal && thread_is_at_signal(thread) && !os->set_signal(thread->id, &held->signal)) {
         signal = held->signal.number;
@@ -423,9 +426,18 @@ void thread_run(rein_thread *thread)
     } else {
         int signal = thread_take_signal(thread);
         breakpoint_forget_shown(thread, signal);
-        /* Back into the group-stop, before it executes anything; if that has ended meanwhile, it runs on. */
-        bool returns = thread->out_of_group_stop && !thread->calls && !thread->process->os->interrupt(thread->id);
-        thread_resume(thread, syscall_resume(thread, OS_RESUME_RUN), signal);
+        /* Back into the group-stop, before it executes anything; if that has ended meanwhile, it runs on. One that is
+         * watched stops in front of the signal's handler: the kernel can leave the trap flag of a step in the handler's
+         * frame, if the program has just turned its own off. */
+        bool watched = watch_steps(thread);
+        bool returns = ((thread->out_of_group_stop && !thread->calls) || (watched && signal)) &&
+                       !thread->process->os->interrupt(thread->id);
+        enum os_resume how = !watched  ? syscall_resume(thread, OS_RESUME_RUN)
+                             : returns ? OS_RESUME_RUN
+                                       : breakpoint_step_on(thread);
+        thread_resume(thread, how, signal);
+        if (thread->takes_turn)
+            thread_expect(thread);
         if (returns)
             note_interrupted(thread);
     }
@@ -454,8 +466,8 @@ void thread_drop_contradicted(rein_thread *thread, int signal)
     LIST_FOR_EACH(item, &thread->process->threads)
     {
         rein_thread *other = LIST_ENTRY(item, rein_thread, link);
-        drop_held(other, arrived);
-        function_calls_contradict(other, contradicted_by(signal));
+        thread_drop_held(other, &other->held, arrived);
+        function_calls_contradict(other, arrived, contradicted_by(signal));
         if (other == thread)
             continue;
         if ((other->kernel == KERNEL_STOPPED || other->remote_call) && other->deliver &&

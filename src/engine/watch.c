@@ -22,6 +22,13 @@
  *
  * The ends of a sequence that must be stepped as a whole (breakpoint.c) are watched for, too: no other thread sees that.
  *
+ * SOFTWARE ones need no register: whom they watch is stepped instead of run (STEPPING_SOFTWARE, in thread_run), one
+ * instruction at a time, and the bytes are compared after each (watch_compare, in event.c's finish_step). An instruction
+ * that makes a system call is run up to the call's entry, and from there to its exit, where they are compared, too: a call
+ * may block. Of the threads that are stepped only one is on its way at any time (takes_turn), for of two changes that are
+ * made at once only one would be seen, and who has made it would be a guess; calls need no turn. Who makes a call for the
+ * caller, and a guest, is not stepped: what they write is seen after the next step of whoever is.
+ *
  * The registers that a trap came from are told by the kernel once, by their numbers. What was in them stays known (struct
  * watched) until they are written again; so a watchpoint that was removed in between is no mystery, and its trap is
  * dropped. */
@@ -36,12 +43,13 @@
 void watch_init(struct watchpoints *watchpoints)
 {
     list_init(&watchpoints->list);
-    watchpoints->clock = 0;
+    watchpoints->clock = watchpoints->software = 0;
 }
 
-static void forget(rein_watchpoint *watchpoint)
+static void forget(struct watchpoints *watchpoints, rein_watchpoint *watchpoint)
 {
     list_remove(&watchpoint->link);
+    watchpoints->software -= watchpoint->software;
     watchpoint->thread = NULL;
     rein_watchpoint_unref(watchpoint);
 }
@@ -49,7 +57,7 @@ static void forget(rein_watchpoint *watchpoint)
 void watch_forget(struct watchpoints *watchpoints)
 {
     LIST_FOR_EACH(item, &watchpoints->list)
-    forget(LIST_ENTRY(item, rein_watchpoint, link));
+    forget(watchpoints, LIST_ENTRY(item, rein_watchpoint, link));
     watchpoints->clock++;
 }
 
@@ -90,7 +98,7 @@ static unsigned collect(const rein_thread *thread, const rein_watchpoint *end, r
         rein_watchpoint *watchpoint = LIST_ENTRY(item, rein_watchpoint, link);
         if (watchpoint == end)
             break;
-        if (!is_for(watchpoint, thread))
+        if (watchpoint->software || !is_for(watchpoint, thread))
             continue;
         for (unsigned i = 0; i < watchpoint->piece_count && count < ARCH_WATCH_SLOTS; i++) {
             slots[count] = watchpoint;
@@ -302,18 +310,38 @@ bool watch_pass(rein_thread *thread, uint64_t pc, struct arch_registers *registe
 
 /* ---- Hits ---- */
 
+static bool read_bytes(rein_process *process, const rein_watchpoint *watchpoint, unsigned char *bytes)
+{
+    rein_thread *way = process_living_thread(process);
+    if (!way || process->os->read(&process->memory, way->id, watchpoint->address, bytes, watchpoint->size) !=
+                    (int64_t)watchpoint->size)
+        return false;
+    breakpoints_hide(process, watchpoint->address, bytes, watchpoint->size);
+    return true;
+}
+
 /* What is there now, if that can be told. */
 static bool look(rein_process *process, const rein_watchpoint *watchpoint, uint64_t *value)
 {
-    rein_thread *way = process_living_thread(process);
     *value = 0;
-    if (watchpoint->kind == REIN_WATCH_EXECUTE || watchpoint->size > sizeof *value || !way)
+    if (watchpoint->kind == REIN_WATCH_EXECUTE || watchpoint->size > sizeof *value)
         return false;
-    if (process->os->read(&process->memory, way->id, watchpoint->address, value, watchpoint->size) !=
-        (int64_t)watchpoint->size)
-        return false;
-    breakpoints_hide(process, watchpoint->address, (unsigned char *)value, watchpoint->size);
-    return true;
+    return read_bytes(process, watchpoint, (unsigned char *)value);
+}
+
+static void note_value(rein_process *process, rein_watchpoint *watchpoint)
+{
+    watchpoint->value_known = watchpoint->software ? read_bytes(process, watchpoint, watchpoint->bytes)
+                                                   : look(process, watchpoint, &watchpoint->value);
+}
+
+static void count_hit(rein_thread *thread, const struct rein_cause *cause, struct watch_hits *hits)
+{
+    rein_watchpoint *watchpoint = cause->watchpoint;
+    uint64_t count = atomic_fetch_add_explicit(&watchpoint->hits, 1, memory_order_relaxed) + 1;
+    LOG(&thread->process->monitor->log, REIN_LOG_TRACE, "Thread %d@0x%llx: hit %llu of the watchpoint at 0x%llx",
+        thread->id, (unsigned long long)cause->pc, (unsigned long long)count, (unsigned long long)watchpoint->address);
+    hits->causes[hits->count++] = *cause;
 }
 
 static void take_hit(rein_thread *thread, uint64_t pc, rein_watchpoint *watchpoint, struct watch_hits *hits)
@@ -327,10 +355,7 @@ static void take_hit(rein_thread *thread, uint64_t pc, rein_watchpoint *watchpoi
     watchpoint->value = cause.value;
     if (watchpoint->changes_only && !changed)
         return;
-    uint64_t count = atomic_fetch_add_explicit(&watchpoint->hits, 1, memory_order_relaxed) + 1;
-    LOG(&thread->process->monitor->log, REIN_LOG_TRACE, "Thread %d@0x%llx: hit %llu of the watchpoint at 0x%llx",
-        thread->id, (unsigned long long)pc, (unsigned long long)count, (unsigned long long)watchpoint->address);
-    hits->causes[hits->count++] = cause;
+    count_hit(thread, &cause, hits);
 }
 
 /* Of those at which something has fired, one for each watchpoint: an access over several pieces is one hit. */
@@ -371,7 +396,8 @@ int watch_take_hits(rein_thread *thread, uint64_t pc, struct watch_hits *hits)
     const struct os_backend *os = thread->process->os;
     uint32_t in_order = 0, fired = 0;
     struct armed armed;
-    *hits = (struct watch_hits){.count = 0};
+    hits->any = hits->accessed = hits->to_come = hits->ended = false;
+    hits->count = 0;
     list_armed(watched, watched->pieces, watched->count, watched->off, &armed);
     int result = armed.count ? os->take_watch_hits(thread->id, armed.pieces, armed.count, &in_order) : 0;
     if (result)
@@ -402,13 +428,56 @@ void watch_take_made(rein_thread *thread, uint64_t pc, struct watch_hits *hits)
     take_fired(thread, pc, made, hits);
 }
 
+bool watch_steps(const rein_thread *thread)
+{
+    const rein_process *process = thread->process;
+    if (!process->watchpoints.software || process->condition != PROCESS_HELD || thread->guest ||
+        thread->stop == OS_EVENT_EXITING)
+        return false;
+    LIST_FOR_EACH(item, &process->watchpoints.list)
+    {
+        const rein_watchpoint *watchpoint = LIST_ENTRY(item, rein_watchpoint, link);
+        if (watchpoint->software && is_for(watchpoint, thread))
+            return true;
+    }
+    return false;
+}
+
+/* Memory that is gone, or there again, has not been written to. */
+static void compare(rein_thread *thread, uint64_t pc, rein_watchpoint *watchpoint, struct watch_hits *hits)
+{
+    unsigned char bytes[WATCH_SOFTWARE_SIZE_MAX];
+    struct rein_cause cause = {.kind = REIN_CAUSE_WATCHPOINT, .pc = pc, .watchpoint = watchpoint};
+    bool was_known = watchpoint->value_known;
+    watchpoint->value_known = read_bytes(thread->process, watchpoint, bytes);
+    if (!watchpoint->value_known || (was_known && !memcmp(bytes, watchpoint->bytes, watchpoint->size)))
+        return;
+    if (watchpoint->size <= sizeof cause.value) {
+        memcpy(&cause.old_value, watchpoint->bytes, watchpoint->size);
+        memcpy(&cause.value, bytes, watchpoint->size);
+        cause.value_known = true;
+    }
+    memcpy(watchpoint->bytes, bytes, watchpoint->size);
+    if (was_known)
+        count_hit(thread, &cause, hits);
+}
+
+void watch_compare(rein_thread *thread, uint64_t pc, struct watch_hits *hits)
+{
+    if (thread->process->turns) /* what is seen behind a call may be his who makes a step just now; he looks, too */
+        return;
+    LIST_FOR_EACH(item, &thread->process->watchpoints.list)
+    {
+        rein_watchpoint *watchpoint = LIST_ENTRY(item, rein_watchpoint, link);
+        if (watchpoint->software && is_for(watchpoint, thread))
+            compare(thread, pc, watchpoint, hits);
+    }
+}
+
 void watch_note_write(rein_process *process)
 {
     LIST_FOR_EACH(item, &process->watchpoints.list)
-    {
-        rein_watchpoint *watchpoint = LIST_ENTRY(item, rein_watchpoint, link);
-        watchpoint->value_known = look(process, watchpoint, &watchpoint->value);
-    }
+    note_value(process, LIST_ENTRY(item, rein_watchpoint, link));
 }
 
 /* ---- What callers ask ---- */
@@ -502,7 +571,16 @@ static int check_machine(struct request *request)
                                 "it could not be tried whether debug registers fire on this machine");
     return error_set(&request->error, REIN_NEVER_FIRES,
                      "a watchpoint would be accepted by the kernel, but never fires on this machine: its debug "
-                     "registers do nothing (some hypervisors do so)");
+                     "registers do nothing (some hypervisors do so); REIN_WATCH_SOFTWARE watches without them, slowly");
+}
+
+static int check_software(struct request *request)
+{
+    const rein_process *process = request->process;
+    if (process->watchpoints.software < WATCH_SOFTWARE_MAX)
+        return 0;
+    return error_set(&request->error, REIN_NO_SLOT, "process %d has %u software watchpoints, and cannot have more",
+                     process->id, process->watchpoints.software);
 }
 
 static bool is_awaited(const rein_watchpoint *watchpoint, const rein_thread *thread)
@@ -534,7 +612,7 @@ static bool added_ready(struct request *request)
                              "the kernel refuses a watchpoint of %llu bytes at 0x%llx to process %d%s",
                              (unsigned long long)watchpoint->size, (unsigned long long)watchpoint->address, process->id,
                              code == REIN_NO_SLOT ? ": somebody else has debug registers (perf?)" : "");
-        forget(watchpoint);
+        forget(&process->watchpoints, watchpoint);
         process->watchpoints.clock++;
     } else if (!result) {
         LIST_FOR_EACH(item, &process->threads)
@@ -575,7 +653,8 @@ static int add(struct request *request)
         result = error_set(&request->error, REIN_NO_THREAD, "Thread %d is gone", request->thread->id);
     if (result)
         return result;
-    rein_watchpoint *watchpoint = calloc(1, sizeof *watchpoint);
+    bool software = (request->flags & REIN_WATCH_SOFTWARE) != 0;
+    rein_watchpoint *watchpoint = calloc(1, sizeof *watchpoint + (software ? request->size : 0));
     if (!watchpoint)
         return error_set(&request->error, REIN_NO_MEMORY, "no memory for a watchpoint");
     atomic_init(&watchpoint->references, 1);
@@ -586,23 +665,25 @@ static int add(struct request *request)
     watchpoint->size = request->size;
     watchpoint->kind = (enum rein_watch_kind)request->number;
     watchpoint->changes_only = (request->flags & REIN_WATCH_CHANGES) != 0;
+    watchpoint->software = software;
     if (options) {
         watchpoint->callback = options->callback;
         watchpoint->arg = options->arg;
     }
-    result = cut(request, watchpoint);
+    result = software ? check_software(request) : cut(request, watchpoint);
     if (!result)
         result = check_memory(request);
-    if (!result)
+    if (!result && !software)
         result = check_machine(request);
-    if (!result)
+    if (!result && !software)
         result = cut(request, watchpoint); /* now it is known how many there are */
     if (result) {
         rein_watchpoint_unref(watchpoint);
         return result;
     }
-    watchpoint->value_known = look(process, watchpoint, &watchpoint->value);
+    note_value(process, watchpoint);
     watchpoint->added = ++process->watchpoints.clock;
+    process->watchpoints.software += software;
     list_append(&process->watchpoints.list, &watchpoint->link);
     request->buffer = rein_watchpoint_ref(watchpoint);
     have_all_look(process, watchpoint);
@@ -626,7 +707,8 @@ static void run_add(struct request *request)
 static int check_arguments(rein_process *process, size_t size, enum rein_watch_kind kind,
                            const struct rein_watchpoint_options *options)
 {
-    const unsigned known = REIN_WATCH_WHILE_RUNNING | REIN_WATCH_CHANGES;
+    const unsigned known = REIN_WATCH_WHILE_RUNNING | REIN_WATCH_CHANGES | REIN_WATCH_SOFTWARE;
+    bool software = options && (options->flags & REIN_WATCH_SOFTWARE);
     if (!process || (unsigned)kind > REIN_WATCH_READ_WRITE || !size)
         return error_fail(REIN_INVALID_ARGUMENT,
                           "rein_process_add_watchpoint: process is NULL, size is 0, or %d is no kind", (int)kind);
@@ -636,7 +718,18 @@ static int check_arguments(rein_process *process, size_t size, enum rein_watch_k
     if (kind == REIN_WATCH_EXECUTE && size != 1)
         return error_fail(REIN_INVALID_ARGUMENT, "rein_process_add_watchpoint: size is %zu; for execution it must be 1",
                           size);
-    if (options && (options->flags & REIN_WATCH_CHANGES) && (size > sizeof(rein_word) || kind == REIN_WATCH_EXECUTE))
+    if (software && kind != REIN_WATCH_WRITE)
+        return error_fail(
+            REIN_INVALID_ARGUMENT,
+            "rein_process_add_watchpoint: a software watchpoint sees that a value has changed, and nothing "
+            "else: its kind must be REIN_WATCH_WRITE, not \"%s\"",
+            rein_watch_kind_name(kind));
+    if (software && size > WATCH_SOFTWARE_SIZE_MAX)
+        return error_fail(REIN_INVALID_ARGUMENT,
+                          "rein_process_add_watchpoint: size is %zu; a software watchpoint has at most %d bytes", size,
+                          (int)WATCH_SOFTWARE_SIZE_MAX);
+    if (options && !software && (options->flags & REIN_WATCH_CHANGES) &&
+        (size > sizeof(rein_word) || kind == REIN_WATCH_EXECUTE))
         return error_fail(REIN_INVALID_ARGUMENT,
                           "rein_process_add_watchpoint: REIN_WATCH_CHANGES is for data of 1 to 8 "
                           "bytes");
@@ -688,7 +781,7 @@ static void run_remove(struct request *request)
             error_set(&request->error, REIN_NO_WATCHPOINT, "process %d has no such watchpoint at 0x%llx (any more)",
                       process->id, (unsigned long long)watchpoint->address);
     if (!result) {
-        forget(watchpoint);
+        forget(&process->watchpoints, watchpoint);
         process->watchpoints.clock++;
         LIST_FOR_EACH(item, &process->threads)
         {

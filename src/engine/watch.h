@@ -20,21 +20,24 @@ struct rein_watchpoint {
     uint64_t address, size;
     enum rein_watch_kind kind;
     bool changes_only;
+    bool software; /* by steps and looking, see watch.c */
     rein_watchpoint_callback callback;
     void *arg;
     _Atomic uint64_t hits;
     unsigned added; /* the process's clock then */
     int refused;    /* -errno, by which the kernel has refused it to a thread: whoever adds it hears of that */
     bool value_known;
-    uint64_t value; /* as it was when last looked at */
+    uint64_t value; /* as it was when last looked at; of a software one: bytes */
     struct arch_watch pieces[ARCH_WATCH_SLOTS];
     unsigned piece_count;
+    unsigned char bytes[]; /* .size of them, of a software one only */
 };
 
 /* In a process. */
 struct watchpoints {
-    struct list list; /* oldest first */
-    unsigned clock;   /* counts changes of the list */
+    struct list list;  /* oldest first */
+    unsigned clock;    /* counts changes of the list */
+    unsigned software; /* how many in it are */
 };
 
 /* In a thread: what is in its debug registers. A watchpoint that was removed stays here until they are written again, so
@@ -81,6 +84,8 @@ static inline bool watch_is_armed(const struct watched *watched)
  * the stop that the thread is in comes after the hit: changes its registers. false: it is not. */
 bool watch_pass(rein_thread *thread, uint64_t pc, struct arch_registers *registers);
 
+enum { WATCH_SOFTWARE_MAX = 16, WATCH_SOFTWARE_SIZE_MAX = 4096 };
+
 /* What has fired at the stop that a thread is in. */
 struct watch_hits {
     bool any;       /* something that we had set; with count 0 it was removed meanwhile, or has changed nothing */
@@ -88,12 +93,17 @@ struct watch_hits {
     bool ended;     /* a sequence that was stepped as a whole */
     bool accessed;  /* by an access, which has been made, not by an execution to come */
     unsigned count; /* of the causes */
-    struct rein_cause causes[ARCH_WATCH_SLOTS]; /* refer to watchpoints without counting */
+    /* Refer to watchpoints without counting. There is room for one more, of what else is told with them. */
+    struct rein_cause causes[1 + ARCH_WATCH_SLOTS + WATCH_SOFTWARE_MAX];
 };
 /* 0, or -errno; the registers that have fired are told once. Counts the hits. */
 int watch_take_hits(rein_thread *thread, uint64_t pc, struct watch_hits *hits);
 /* The instruction has been executed: what had fired in front of it. Adds to the hits. */
 void watch_take_made(rein_thread *thread, uint64_t pc, struct watch_hits *hits);
+/* Is the thread to be stepped instead of running, and what is watched looked at after each step? */
+bool watch_steps(const rein_thread *thread);
+/* It has made one, or a system call, and is at pc: adds what it has changed to the hits, and counts that. */
+void watch_compare(rein_thread *thread, uint64_t pc, struct watch_hits *hits);
 /* The caller has written to memory. */
 void watch_note_write(rein_process *process);
 

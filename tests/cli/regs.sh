@@ -37,7 +37,7 @@ exec 8>told
 in_read() { # read is system call 0
     grep -qs '^0 0x0 ' "/proc/$1/syscall"
 }
-until_true 20 in_read "$tracee"
+until_true 30 in_read "$tracee"
 
 # The general ones.
 ends 0 "$REIN_BINARY" regs "$tracee"
@@ -122,8 +122,8 @@ mkfifo told2
 "$REIN_FIXTURES/leader_exits_first" 2 0 <told2 >ready &
 tracee=$!
 exec 9>told2
-until_true 20 grep -qs ready ready
-until_true 20 grep -q 'State:.Z' "/proc/$tracee/task/$tracee/status"
+until_true 30 grep -qs ready ready
+until_true 30 grep -q 'State:.Z' "/proc/$tracee/task/$tracee/status"
 ends 1 "$REIN_BINARY" regs "$tracee" rip
 has err "^rein: .*$tracee" 1
 for task in "/proc/$tracee/task/"*; do

@@ -13,7 +13,7 @@ exec 8>told
 in_read() { # read is system call 0
     grep -qs '^0 0x0 ' "/proc/$1/syscall"
 }
-until_true 20 in_read "$tracee"
+until_true 30 in_read "$tracee"
 
 ends 0 "$REIN_BINARY" regs --all --json "$tracee"
 jq -r '.register + " " + .value' out >rein

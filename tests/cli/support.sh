@@ -126,5 +126,5 @@ terminal_expect() {
 
 terminal_end() {
     exec 7>&-
-    until_true 5 is_gone "$terminal_pid" || kill -KILL "$terminal_pid"
+    until_true 30 is_gone "$terminal_pid" || kill -KILL "$terminal_pid"
 }

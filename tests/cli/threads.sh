@@ -39,7 +39,7 @@ ready() {
     rm -f ready
     "$@" >ready &
     tracee=$!
-    until_true 10 grep -qs ready ready
+    until_true 30 grep -qs ready ready
     sleep 0.2
 }
 trap 'kill -KILL "$tracee" 2>/dev/null; rm -rf "$scratch"' EXIT
@@ -67,7 +67,7 @@ kill -STOP "$tracee"
 all_stopped() {
     ! grep -hqE 'State:.[^T]' /proc/"$tracee"/task/*/status
 }
-until_true 10 all_stopped
+until_true 30 all_stopped
 ends 0 "$REIN_BINARY" threads "$tracee"
 has out ' stopped +[0-9a-z_]+' 4
 grep -q 'State:.T' "/proc/$tracee/status"
@@ -80,8 +80,8 @@ rm ready
 "$REIN_FIXTURES/leader_exits_first" 2 0 <told >ready &
 tracee=$!
 exec 8>told
-until_true 10 grep -qs ready ready
-until_true 10 grep -q 'State:.Z' "/proc/$tracee/status"
+until_true 30 grep -qs ready ready
+until_true 30 grep -q 'State:.Z' "/proc/$tracee/status"
 ends 0 "$REIN_BINARY" threads "$tracee"
 has out "^ +$tracee  leader_exits_fi  zombie +-$" 1
 has out ' (running|sleeping) +[a-z]' 2

@@ -45,12 +45,12 @@ start() {
     ./beats "$@" <told >ready &
     tracee=$!
     exec 8>told
-    until_true 10 grep -qs ready ready
+    until_true 30 grep -qs ready ready
 }
 
 finish() { # it has taken no harm
     local status=0
-    until_true 10 is_untraced "$tracee" || fail "still traced"
+    until_true 30 is_untraced "$tracee" || fail "still traced"
     ! grep -hE 'State:.[tT]' /proc/"$tracee"/task/*/status || fail "a thread is stopped"
     printf x >&8
     exec 8>&-
@@ -63,7 +63,7 @@ for signal in INT TERM HUP QUIT; do
     start 3 1000
     env --default-signal "$REIN_BINARY" trace -p "$tracee" -b beat >out 2>err &
     rein=$!
-    until_true 10 grep -qs 'breakpoint at' err
+    until_true 30 grep -qs 'breakpoint at' err
     kill "-$signal" "$rein"
     wait "$rein" || fail "SIG$signal: status $?"
     has err "^\[$tracee\] attached: 4 threads$" 1
@@ -73,8 +73,12 @@ for signal in INT TERM HUP QUIT; do
     finish
 done
 start 2 1000
+env --default-signal timeout -s INT 60 "$REIN_BINARY" trace -p "$tracee" -b beat 2>err &
+rein=$!
+until_true 30 grep -qs 'breakpoint at' err
+kill -ALRM "$rein" # its time is over
 status=0
-timeout -s INT 0.5 "$REIN_BINARY" trace -c -p "$tracee" -b beat 2>err || status=$?
+wait "$rein" || status=$?
 [ "$status" = 124 ]
 has err 'let go' 1
 finish
@@ -83,8 +87,8 @@ finish
 start 2 1000
 "$REIN_BINARY" trace -c -p "$tracee" -b beat 2>err &
 rein=$!
-until_true 10 grep -qs attached err || true
-until_true 10 is_traced "$tracee"
+until_true 30 grep -qs attached err || true
+until_true 30 is_traced "$tracee"
 printf x >&8
 exec 8>&-
 wait "$rein"
@@ -102,7 +106,7 @@ for ((i = 0; i < 10; i++)); do
     start 4 0
     "$REIN_BINARY" trace -c -p "$tracee" -b beat 2>err &
     rein=$!
-    until_true 10 is_traced "$tracee"
+    until_true 30 is_traced "$tracee"
     sleep "0.0$((i * 2))"
     kill -KILL "$rein"
     wait "$rein" 2>/dev/null || true
@@ -114,19 +118,28 @@ rm ready
 "$REIN_FIXTURES/leader_exits_first" 3 0 <told >ready &
 tracee=$!
 exec 8>told
-until_true 10 grep -qs ready ready
-timeout -s INT 0.5 "$REIN_BINARY" trace -c -p "$tracee" -b hot 2>err || true
+until_true 30 grep -qs ready ready
+env --default-signal "$REIN_BINARY" trace -p "$tracee" -b hot 2>err &
+rein=$!
+until_true 30 grep -qs 'breakpoint at' err
+kill -INT "$rein"
+wait "$rein"
 has err 'attached: 3 threads'
 [ "$(hits err hot)" -gt 0 ]
 finish
 start 2 1000
 kill -STOP "$tracee"
-until_true 10 grep -qs 'State:.T' "/proc/$tracee/status"
-timeout -s INT 0.5 "$REIN_BINARY" trace -c -p "$tracee" -b beat 2>err || true
+until_true 30 grep -qs 'State:.T' "/proc/$tracee/status"
+env --default-signal "$REIN_BINARY" trace -p "$tracee" -b beat 2>err &
+rein=$!
+until_true 30 is_traced "$tracee"
+sleep 0.5
+kill -INT "$rein"
+wait "$rein"
 [ "$(hits err beat)" = 0 ]
-until_true 10 grep -qs 'State:.T' "/proc/$tracee/status"
+until_true 30 grep -qs 'State:.T' "/proc/$tracee/status"
 kill -CONT "$tracee"
-until_true 10 grep -qs 'State:.[RS]' "/proc/$tracee/status"
+until_true 30 grep -qs 'State:.[RS]' "/proc/$tracee/status"
 finish
 
 # Refused, and why.
@@ -137,7 +150,7 @@ has err "^rein: .*no_such_name: no such symbol in $(readlink -f "/proc/$$/exe")"
 start 1 1000
 "$REIN_BINARY" trace -c -p "$tracee" 2>first &
 rein=$!
-until_true 10 is_traced "$tracee"
+until_true 30 is_traced "$tracee"
 ends 1 "$REIN_BINARY" trace -p "$tracee"
 has err '^rein: .*traced already'
 kill -INT "$rein" 2>/dev/null || true

@@ -114,14 +114,14 @@ mkfifo lines
 bash tree.sh <lines >pids &
 shell=$!
 exec 8>lines
-until_true 10 test -s pids
+until_true 30 test -s pids
 env --default-signal "$REIN_BINARY" trace -f -p "$shell" -o log &
 rein=$!
-until_true 10 grep -qs attached log
+until_true 30 grep -qs attached log
 echo >&8
-until_true 10 has_two
+until_true 30 has_two
 sleeper=$(tail -n 1 pids)
-until_true 10 is_traced "$sleeper"
+until_true 30 is_traced "$sleeper"
 kill -INT "$rein"
 wait "$rein"
 for pid in "$shell" "$sleeper"; do

@@ -20,7 +20,7 @@ run "bind 'set enable-bracketed-paste off'; R='$REIN_BINARY trace -o log'"
 begin() { # a command under rein trace
     rm -f log
     terminal_send "\$R $1\r"
-    until_true 10 grep -qs started log
+    until_true 30 grep -qs started log
 }
 run 'stty -a >terminal.before'
 program_of_log() {
@@ -40,7 +40,7 @@ foreground() {
     has_terminal() {
         ps -o stat=,comm= -t "$tty" | awk -v name="$1" '$1 ~ /[+]/ && $2 == name { found = 1 } END { exit !found }'
     }
-    until_true 15 has_terminal "$1"
+    until_true 30 has_terminal "$1"
 }
 
 # jobs_say REGEX: waits until the shell, which may not have heard yet, says so of its jobs.
@@ -58,12 +58,12 @@ terminal_send '\032'
 terminal_expect "Stopped +.R sleep 1000.*$prompt"
 has log 'group-stop by SIGTSTP' 1
 terminal_send 'fg\r'
-until_true 10 grep -q SIGCONT log
+until_true 30 grep -q SIGCONT log
 terminal_send '\032'
 terminal_expect "Stopped.*$prompt"
 has log 'group-stop by SIGTSTP' 2
 run 'bg'
-until_true 15 jobs_say 'Running +.R sleep 1000'
+until_true 30 jobs_say 'Running +.R sleep 1000'
 terminal_send 'fg\r'
 terminal_expect 'sleep 1000'
 foreground sleep
@@ -78,28 +78,28 @@ begin 'sleep 1000 &'
 terminal_expect "$prompt"
 program=$(program_of_log)
 kill -STOP "$program"
-until_true 10 grep -q 'group-stop by SIGSTOP' log
+until_true 30 grep -q 'group-stop by SIGSTOP' log
 rein=$(rein_of_log)
-until_true 10 grep -q 'State:.T' "/proc/$rein/status"
-until_true 15 jobs_say Stopped
+until_true 30 grep -q 'State:.T' "/proc/$rein/status"
+until_true 30 jobs_say Stopped
 kill -CONT "$program"
-until_true 10 grep -q 'State:.S' "/proc/$rein/status"
+until_true 30 grep -q 'State:.S' "/proc/$rein/status"
 kill -TSTP "$rein"
-until_true 10 grep -q 'group-stop by SIGTSTP' log
-until_true 10 grep -q 'State:.T' "/proc/$rein/status"
+until_true 30 grep -q 'group-stop by SIGTSTP' log
+until_true 30 grep -q 'State:.T' "/proc/$rein/status"
 kill -CONT "$rein"
 twice() { [ "$(grep -c SIGCONT log)" = 2 ]; }
-until_true 10 twice
-until_true 10 grep -q 'State:.S' "/proc/$rein/status"
+until_true 30 twice
+until_true 30 grep -q 'State:.S' "/proc/$rein/status"
 run 'kill %1; wait'
 has log 'process exited from signal SIGTERM' 1
 
 # Reading in the background stops it, as it should.
 begin 'cat &'
 terminal_expect "$prompt"
-until_true 10 grep -q 'group-stop by SIGTTIN' log
-until_true 10 grep -q 'State:.T' "/proc/$(rein_of_log)/status"
-until_true 15 jobs_say Stopped
+until_true 30 grep -q 'group-stop by SIGTTIN' log
+until_true 30 grep -q 'State:.T' "/proc/$(rein_of_log)/status"
+until_true 30 jobs_say Stopped
 terminal_send 'fg\r'
 foreground cat
 terminal_send 'through\r'

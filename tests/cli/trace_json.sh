@@ -27,7 +27,7 @@ manual=$REIN_SOURCE/doc/rein-trace.1
 rm err
 (ulimit -c 0 && ends 139 "$REIN_BINARY" trace -j sh -c 'true & wait; kill -STOP $$; kill -SEGV $$') &
 stopped=$!
-until_true 10 grep -qs '"event":"group-stop"' err
+until_true 30 grep -qs '"event":"group-stop"' err
 kill -CONT "$(jq -r 'select(.event == "group-stop") | .pid' err)"
 wait "$stopped"
 jq -es 'any(.event == "group-stop" and .signal == "SIGSTOP") and any(.event == "signal" and .signal == "SIGSEGV" and

@@ -43,11 +43,11 @@ trap 'kill -KILL $reader $tracee 2>/dev/null; rm -rf "$scratch"' EXIT
 tracee=$!
 "$REIN_BINARY" trace -b hit -p "$tracee" 2>stuck &
 rein=$!
-until_true 10 is_traced "$tracee"
+until_true 30 is_traced "$tracee"
 sleep 1
 kill -TERM "$rein"
 wait "$rein"
-until_true 10 is_untraced "$tracee"
+until_true 30 is_untraced "$tracee"
 ! grep -hE 'State:.[tT]' /proc/"$tracee"/task/*/status || fail "a thread is stopped"
 kill -KILL "$tracee"
 wait "$tracee" 2>/dev/null || true
@@ -59,12 +59,12 @@ program() { # the child of the monitor, which is rein's
     local monitor
     monitor=$(pgrep -P "$rein") && pgrep -P "$monitor"
 }
-until_true 5 program >/dev/null
+until_true 30 program >/dev/null
 kill -TERM "$rein"
 no_program() {
     [ "$(program)" = "" ]
 }
-until_true 5 no_program || fail "the program has not had its signal"
+until_true 30 no_program || fail "the program has not had its signal"
 kill -KILL "$reader"
 wait "$reader" 2>/dev/null || true
 status=0

@@ -12,6 +12,8 @@ static volatile int counts[65];
 static volatile int done;
 static void handler(int number) {
     counts[number]++;
+    if (write(2, "seen\n", 5) != 5)
+        _exit(1);
     if (number == SIGUSR1)
         done = 1;
 }
@@ -31,11 +33,26 @@ C
 tracee -o counts counts.c
 
 start() { # in a process group of its own
-    rm -f log out # what is waited for must not be an earlier run's
-    env --default-signal setsid "$REIN_BINARY" trace -o log ./counts >out &
+    rm -f log out seen # what is waited for must not be an earlier run's
+    env --default-signal setsid "$REIN_BINARY" trace -o log ./counts >out 2>seen &
     rein=$!
-    until_true 10 grep -qs ready out
+    until_true 30 grep -qs ready out
     program=$(sed -n 's/^\[\([0-9]*\)\] started.*/\1/p' log)
+}
+
+has_seen() {
+    [ "$(wc -l <seen)" -ge "$1" ]
+}
+
+# One at a time; a signal that would come a second time has a moment for it, here and before the end.
+send_all() {
+    local sent=0
+    for signal in INT TERM HUP QUIT TSTP TERM; do
+        kill "-$signal" -- "$1"
+        sent=$((sent + 1))
+        until_true 30 has_seen "$sent" || fail "$signal has not come"
+        sleep 0.1
+    done
 }
 
 finish() {
@@ -48,17 +65,11 @@ finish() {
 }
 
 start
-for signal in INT TERM HUP QUIT TSTP TERM; do
-    kill "-$signal" "$rein"
-    sleep 0.4
-done
+send_all "$rein"
 finish 'INT 1 TERM 2 HUP 1 QUIT 1 TSTP 1'
 
 start
-for signal in INT TERM HUP QUIT TSTP TERM; do
-    kill "-$signal" -- "-$rein"
-    sleep 0.4
-done
+send_all "-$rein"
 finish 'INT 1 TERM 2 HUP 1 QUIT 1 TSTP 1'
 
 start
@@ -67,14 +78,19 @@ sleep 0.2
 finish 'INT 0 TERM 1 HUP 0 QUIT 0 TSTP 0'
 
 # One that ends the program ends rein likewise, and what is ignored does nothing.
+rm log
+env --default-signal "$REIN_BINARY" trace -o log sleep 100 &
+rein=$!
+until_true 30 grep -qs started log
+kill -TERM "$rein"
 status=0
-env --default-signal timeout -s TERM 0.5 "$REIN_BINARY" trace -o log sleep 100 || status=$?
-[ "$status" = 124 ]
+wait "$rein" || status=$?
+[ "$status" = 143 ]
 has log 'process exited from signal SIGTERM' 1
 rm log
 (trap '' HUP && exec "$REIN_BINARY" trace -o log sleep 1) &
 rein=$!
-until_true 10 grep -qs started log
+until_true 30 grep -qs started log
 kill -HUP "$rein"
 wait "$rein" || fail "status $?"
 has log 'process exited with status 0' 1
@@ -83,8 +99,8 @@ has log 'process exited with status 0' 1
 start
 kill -KILL "$rein"
 wait "$rein" 2>/dev/null || true
-until_true 10 is_untraced "$program"
+until_true 30 is_untraced "$program"
 kill -TERM "$program"
 kill -USR1 "$program"
-until_true 10 is_gone "$program"
+until_true 30 is_gone "$program"
 has out 'TERM 1' 1

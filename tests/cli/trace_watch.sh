@@ -68,11 +68,42 @@ has err 'the size must be from 1 to 32 bytes'
 ends 2 "$REIN_BINARY" trace -w program.c:9:4 ./program
 has err 'a source line is no variable'
 ends 2 "$REIN_BINARY" trace -w '' ./program
+ends 2 "$REIN_BINARY" trace --software-watch -w counter:4097 ./program
+has err 'or to 4096 with --software-watch'
+ends 2 "$REIN_BINARY" trace --software-watch ./program
+has err 'is for what -w watches'
+
+# Without debug registers, so on every machine. The program is a small one: it is stepped from its first instruction on.
+cat >stepped.c <<'C'
+int table[6];
+__attribute__((noinline, used)) static void set(int n) { table[n] = n; } /* line 2 */
+__attribute__((noreturn, used)) static void begin(void)
+{
+    for (int i = 0; i < 6; i++)
+        set(i);
+    set(3);
+#ifdef __x86_64__
+    __asm__ volatile("syscall" : : "a"(231L), "D"(3L) : "memory");
+#else
+    __asm__ volatile("int $0x80" : : "a"(252), "b"(3) : "memory");
+#endif
+    __builtin_unreachable();
+}
+__asm__(".globl _start\n_start: call begin\n");
+C
+if tracee -static -nostdlib -fno-stack-protector -o stepped stepped.c 2>/dev/null; then
+    ends 3 "$REIN_BINARY" trace -e watchpoint --software-watch -w table -w table+12:4 ./stepped
+    has err 'write to table, by set' 5
+    has err 'write to table\+12:4: 0x0 -> 0x3, by set\+0x[0-9a-f]+ \(stepped\.c:2\)' 1
+    has err '^ +5  0x[0-9a-f]{16}  table$'
+    has err '^ +1  0x[0-9a-f]{16}  table\+12:4$'
+fi
 
 status=0
 timeout 30 "$REIN_BINARY" trace -w counter ./program >out 2>err || status=$?
 if grep -q 'never fires on this machine' err; then
     [ "$status" = 1 ] || fail "status $status"
+    has err 'say --software-watch'
     [ ! -s out ] || fail "it ran"
     skip "debug registers are accepted by the kernel, but never fire on this machine: script/watch-in-vm has one"
 fi
@@ -140,10 +171,10 @@ mkfifo told
 "$REIN_FIXTURES/watched" loop 2 <told >watched.out 2>&1 &
 pid=$!
 exec 8>told
-until_true 10 grep -q ready watched.out || fail "it is not ready"
+until_true 30 grep -q ready watched.out || fail "it is not ready"
 "$REIN_BINARY" trace -e watchpoint -o log -w target -p "$pid" &
 rein=$!
-until_true 20 grep -qs 'write to target' log || fail "no write is seen"
+until_true 30 grep -qs 'write to target' log || fail "no write is seen"
 kill -TERM "$rein"
 wait "$rein" || fail "rein has failed"
 is_untraced "$pid" || fail "it is still traced"

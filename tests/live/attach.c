@@ -38,7 +38,7 @@ static rein_process *attach_again(int pid)
 {
     rein_process *process = NULL;
     int result;
-    for (double limit = now() + 10;
+    for (double limit = now() + LIMIT_S;
          (result = rein_attach(monitor, pid, NULL, &process)) == REIN_BAD_STATE && now() < limit;)
         assert_says(rein_error_message(), "let go");
     assert_ok(result);
@@ -48,7 +48,7 @@ static rein_process *attach_again(int pid)
 static void await_end(int pid, int id)
 {
     char at;
-    for (double limit = now() + 10; (at = proc_state(pid, id)) && at != 'Z' && at != 'X'; sleep_ms(1)) {
+    for (double limit = now() + LIMIT_S; (at = proc_state(pid, id)) && at != 'Z' && at != 'X'; sleep_ms(1)) {
         if (now() > limit)
             fail_msg("thread %d does not end: state %c", id, at);
     }
@@ -83,7 +83,7 @@ static void P8_under_constant_creation(void **state)
         for (size_t i = 0; i < count; i++) {
             enum rein_state is = state_of(threads[i]);
             /* On a busy machine one may sleep uninterruptibly when attach comes: it stops before it runs any code. */
-            for (double limit = now() + LIMIT_MS / 1000.0; is == REIN_STATE_STOPPING && now() < limit; sleep_ms(1))
+            for (double limit = now() + LIMIT_S; is == REIN_STATE_STOPPING && now() < limit; sleep_ms(1))
                 is = state_of(threads[i]);
             if (!rein_state_is_stopped(is))
                 fail_msg("round %d: thread %d is %s", round, rein_thread_id(threads[i]), rein_state_name(is));
@@ -207,8 +207,7 @@ static void M11_group_stopped(void **state)
             }
             assert_ok(rein_process_detach(process, 0));
             rein_process_unref(process);
-            sleep_ms(10);
-            assert_int_equal(proc_state(fixture->pid, 0), 'T');
+            await_state(fixture->pid, 0, 'T');
             assert_int_equal(proc_tracer(fixture->pid, 0), 0);
         }
         assert_int_equal(kill(fixture->pid, SIGCONT), 0);
@@ -234,7 +233,7 @@ static void M11_continued_while_held(void **state)
     assert_error(rein_process_wait(process, 30), REIN_TIMEOUT);
     assert_int_equal(rein_breakpoint_hits(breakpoint), 0);
     assert_int_equal(kill(fixture->pid, SIGCONT), 0);
-    for (double limit = now() + 10; rein_breakpoint_hits(breakpoint) < 20;) {
+    for (double limit = now() + LIMIT_S; rein_breakpoint_hits(breakpoint) < 20;) {
         assert_true(now() < limit);
         assert_error(rein_process_wait(process, 1), REIN_TIMEOUT);
     }
@@ -256,7 +255,7 @@ static void M11_M7_stopped_meanwhile(void **state)
         rein_process_unref(process);
         await_state(fixture->pid, 0, 'T');
         assert_int_equal(kill(fixture->pid, SIGCONT), 0);
-        for (double limit = now() + 10; proc_state(fixture->pid, 0) == 'T';)
+        for (double limit = now() + LIMIT_S; proc_state(fixture->pid, 0) == 'T';)
             assert_true(now() < limit);
     }
     assert_free(fixture->pid);
@@ -317,7 +316,7 @@ static void P8_P4_strict(void **state)
         assert_ok(rein_process_detach(process, 0));
     } else {
         tell(fixture);
-        for (double limit = now() + 10; monitor_kind() == REIN_MONITOR_LENT && now() < limit;) {
+        for (double limit = now() + LIMIT_S; monitor_kind() == REIN_MONITOR_LENT && now() < limit;) {
             rein_process *other = NULL; /* any call gives the monitor its turn */
             if (rein_attach(monitor, 0x7ffffff, NULL, &other) != REIN_NO_PROCESS || has_said(fixture, "ok "))
                 break;
@@ -532,7 +531,7 @@ static void P8_killed_meanwhile(void **state)
             waitpid(killer, NULL, 0);
             result = rein_process_continue(process);
             assert_true(result == 0 || result == REIN_EXITED);
-            for (double limit = now() + 10; (result = rein_process_wait(process, LIMIT_MS)) == 0 && now() < limit;)
+            for (double limit = now() + LIMIT_S; (result = rein_process_wait(process, LIMIT_MS)) == 0 && now() < limit;)
                 rein_process_continue(process);
             assert_error(result, REIN_EXITED);
             struct rein_exit how;
@@ -612,7 +611,7 @@ static void P8_M10_a_monitor_of_its_own(void **state)
     assert_free(fixture->pid);
     tell(fixture);
     assert_ends(fixture, 0);
-    for (double limit = now() + 5; count_threads() > threads && now() < limit;)
+    for (double limit = now() + LIMIT_S; count_threads() > threads && now() < limit;)
         sleep_ms(1);
     assert_int_equal(count_threads(), threads);
     assert_int_equal(count_descriptors(), descriptors - 1); /* the fixture has closed its stdout */

@@ -69,7 +69,7 @@ static void P2_P3_while_it_runs(void **state)
     assert_error(rein_process_add_breakpoint(process, pc, &options, NULL), REIN_BAD_STATE);
     assert_null(find(process, pc));
     rein_breakpoint *breakpoint = count_at(process, pc);
-    for (double limit = now() + 10; rein_breakpoint_hits(breakpoint) < 100;)
+    for (double limit = now() + LIMIT_S; rein_breakpoint_hits(breakpoint) < 100;)
         assert_true(now() < limit && rein_process_wait(process, 1) == REIN_TIMEOUT);
     assert_error(rein_process_remove_breakpoint(process, pc, 0), REIN_BAD_STATE);
     assert_error(rein_process_remove_breakpoint(process, pc + 1, REIN_BREAKPOINT_WHILE_RUNNING), REIN_NO_BREAKPOINT);
@@ -469,7 +469,7 @@ static void P5_M4_going_on_touches_nobody(void **state)
             assert_ok(rein_thread_continue(threads[i]));
     }
     rein_word pc = pc_of(spinner), leader_pc = pc_of(held);
-    for (double limit = now() + 10; rein_breakpoint_hits(breakpoint) < 500;) {
+    for (double limit = now() + LIMIT_S; rein_breakpoint_hits(breakpoint) < 500;) {
         assert_true(now() < limit);
         assert_error(rein_process_wait(process, 1), REIN_TIMEOUT);
         for (size_t i = 0; i < count; i++) {
@@ -547,7 +547,7 @@ static void P3_M1_removes_itself(void **state)
         set_policy(process, REIN_IGNORE);
         add_with_callback(process, address_of(fixture, "hot"), remove_itself, &seen);
         assert_ok(rein_process_continue(process));
-        for (double limit = now() + 10;
+        for (double limit = now() + LIMIT_S;
              !find(process, seen.other_pc) || rein_breakpoint_hits(find(process, seen.other_pc)) < 20;) {
             assert_true(now() < limit);
             assert_error(rein_process_wait(process, 1), REIN_TIMEOUT);

@@ -174,7 +174,7 @@ static void C1_stopped_at_a_fork(void **state)
             if (i == 0) {
                 assert_ok(rein_process_read(process, address_of(fixture, "hot"), &original, 1, NULL));
                 if (proc_state(cause.child, 0) && proc_state(cause.child, 0) != 'Z') {
-                    for (double limit = now() + 5; proc_tracer(cause.child, 0) > 0;) {
+                    for (double limit = now() + LIMIT_S; proc_tracer(cause.child, 0) > 0;) {
                         assert_true(now() < limit); /* it is let go, whatever its parent waits for */
                         assert_ok(rein_process_wait(process, 0));
                     }

@@ -84,7 +84,7 @@ static uint64_t work_for_a_hit(rein_process *process, rein_breakpoint *breakpoin
     uint64_t least = UINT64_MAX;
     for (int i = 0; i < MEASURES; i++) {
         uint64_t hits = rein_breakpoint_hits(breakpoint), begin = atomic_load(&work);
-        for (double limit = now() + LIMIT_MS / 1000.0; rein_breakpoint_hits(breakpoint) < hits + HITS;) {
+        for (double limit = now() + LIMIT_S; rein_breakpoint_hits(breakpoint) < hits + HITS;) {
             assert_true(now() < limit);
             rein_process_wait(process, 20);
         }

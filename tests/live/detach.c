@@ -215,7 +215,7 @@ static void P7_a_vfork_parent(void **state)
     assert_int_equal(byte, original);
     assert_error(rein_process_wait(process, -1), REIN_DETACHED);
     tell(fixture);
-    for (double limit = now() + 10;
+    for (double limit = now() + LIMIT_S;
          monitor_kind() == REIN_MONITOR_LENT && now() < limit && proc_tracer(fixture->pid, 0) > 0;)
         rein_process_wait(process, 1);
     if (monitor_kind() != REIN_MONITOR_LENT) /* which does nothing but in a call */
@@ -349,7 +349,7 @@ static void P7_C1_children_of_the_killed(void **state)
         set_policy(process, REIN_IGNORE);
         assert_ok(rein_process_continue(process));
         tell(fixture);
-        for (double limit = now() + 10; rein_breakpoint_hits(breakpoint) < 20u + (unsigned)round;) {
+        for (double limit = now() + LIMIT_S; rein_breakpoint_hits(breakpoint) < 20u + (unsigned)round;) {
             assert_true(now() < limit);
             assert_error(rein_process_wait(process, 0), REIN_TIMEOUT);
         }
@@ -357,7 +357,7 @@ static void P7_C1_children_of_the_killed(void **state)
         int result = rein_process_detach(process, 0);
         assert_true(result == 0 || result == REIN_EXITED);
         rein_process_wait(process, 0);
-        for (double limit = now() + 20;;) {
+        for (double limit = now() + LIMIT_S;;) {
             int status = 0, id = waitpid(-1, &status, WNOHANG);
             if (id < 0)
                 break;

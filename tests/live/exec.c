@@ -159,7 +159,7 @@ static void M12_stops_in_between(void **state)
         int stops = 0, result;
         assert_string_equal(fixture->name, programs[i]);
         set_policy(process, REIN_IGNORE);
-        for (double limit = now() + 20;; stops++) {
+        for (double limit = now() + LIMIT_S;; stops++) {
             assert_true(now() < limit);
             result = rein_process_continue(process);
             if (result == REIN_EXITED)

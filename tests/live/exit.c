@@ -180,7 +180,7 @@ static void M9_killed_at_any_moment(void **state)
             assert_true(rein_process_add_breakpoint(process, pc, NULL, NULL) <= 0);
         int result = 0;
         bool killed = false;
-        for (double limit = now() + 10; result != REIN_EXITED && now() < limit;) {
+        for (double limit = now() + LIMIT_S; result != REIN_EXITED && now() < limit;) {
             switch (round % 5) {
             case 0:
                 result = rein_process_continue(process);
@@ -259,7 +259,7 @@ static void M9_zombie_leader_state(void **state)
     struct rein_exit how;
     set_policy(process, REIN_IGNORE);
     assert_ok(rein_process_continue(process));
-    for (double limit = now() + 10; proc_state(fixture->pid, 0) != 'Z';) {
+    for (double limit = now() + LIMIT_S; proc_state(fixture->pid, 0) != 'Z';) {
         assert_true(now() < limit);
         assert_error(rein_process_wait(process, 1), REIN_TIMEOUT);
     }
@@ -345,7 +345,7 @@ static void M9_M1_kill_in_a_callback(void **state)
         assert_ok(rein_process_add_breakpoint(process, address_of(fixture, "hot"), &options, NULL));
         assert_ok(rein_process_continue(process));
         int result;
-        for (double limit = now() + 10; (result = rein_process_wait(process, LIMIT_MS)) == 0 && now() < limit;)
+        for (double limit = now() + LIMIT_S; (result = rein_process_wait(process, LIMIT_MS)) == 0 && now() < limit;)
             rein_process_continue(process);
         assert_error(result, REIN_EXITED);
         assert_true(killing.result == 0 || killing.result == REIN_EXITED);
@@ -364,7 +364,7 @@ static void M9_stop_racing_with_the_end(void **state)
         set_policy(process, REIN_IGNORE);
         assert_ok(rein_process_continue(process));
         assert_true(rein_process_wait(process, round % 4) != 0);
-        for (double limit = now() + 10; now() < limit;) {
+        for (double limit = now() + LIMIT_S; now() < limit;) {
             result = rein_process_stop(process, LIMIT_MS);
             if (result == REIN_EXITED)
                 break;

@@ -493,7 +493,7 @@ static void I4_at_signals_in_sigsuspend(void **state)
     add_breakpoint(process, address_of(fixture, "called_float"));
     assert_ok(rein_process_continue(process));
     int seen[2] = {0, 0};
-    for (double limit = now() + LIMIT_MS / 1000.0; seen[0] < 20 || seen[1] < 20;) {
+    for (double limit = now() + LIMIT_S; seen[0] < 20 || seen[1] < 20;) {
         struct rein_event event;
         assert_true(now() < limit);
         assert_ok(rein_process_next_event(process, LIMIT_MS, &event));
@@ -664,6 +664,7 @@ static void I5_sleeping_in_sleepers(void **state)
 {
     (void)state;
     struct fixture *fixture = start_ready("jumping", "sleep", NULL);
+    await_state(fixture->pid, 0, 'S');
     rein_process *process = attach(fixture);
     rein_thread *thread = first_thread(process);
     set_policy(process, REIN_IGNORE);
@@ -760,6 +761,64 @@ static void I4_in_a_group_stop(void **state)
         await_state(fixture->pid, said_id(fixture, "read"), 'S');
         assert_ok(rein_process_stop(process, LIMIT_MS)); /* SIGCONT is to be seen before the next stop signal comes */
         assert_ok(rein_process_continue(process));
+    }
+    end_told(fixture);
+}
+
+static void run_to_signal(rein_process *process, int number)
+{
+    for (double limit = now() + LIMIT_S; now() < limit;) {
+        struct rein_event event;
+        assert_ok(rein_process_next_event(process, LIMIT_MS, &event));
+        bool found = event.cause.kind == REIN_CAUSE_SIGNAL && event.cause.signal.number == number;
+        rein_event_clear(&event);
+        if (found)
+            return;
+        assert_ok(rein_process_continue(process));
+    }
+    fail_msg("no signal %d", number);
+}
+
+/* M7, T2, I5: a stop signal that the thread is about to get behind the function, or that a step has held back, is void when
+ * SIGCONT comes meanwhile. */
+static void M7_I5_SIGCONT_in_the_function(void **state)
+{
+    (void)state;
+    struct fixture *fixture = start_ready("spin", "1", NULL);
+    rein_process *process = attach(fixture);
+    rein_word counter = address_of(fixture, "hot2_count");
+    int ids[2];
+    struct rein_call_result result;
+    assert_int_equal(proc_threads(fixture->pid, ids, 2), 2);
+    rein_thread *thread = thread_of(process, ids[0] == fixture->pid ? ids[1] : ids[0]); /* which counts */
+    add_breakpoint(process, address_of(fixture, "called_float"));
+    for (int round = 0; round < 8; round++) {
+        set_policy(process, REIN_STOP_ALL);
+        assert_int_equal(syscall(SYS_tgkill, fixture->pid, rein_thread_id(thread), SIGTSTP), 0);
+        assert_ok(rein_process_continue(process));
+        run_to_signal(process, SIGTSTP);
+        if (round % 2)
+            assert_ok(rein_thread_step(thread, 0, LIMIT_MS));
+        assert_error(try_word(thread, address_of(fixture, "called_float"), 0, NULL), REIN_CALL_STOPPED);
+        assert_int_equal(kill(fixture->pid, SIGCONT), 0);
+        assert_ok(rein_process_continue(process));
+        run_to_signal(process, SIGCONT);
+        if (round % 4 < 2) {
+            assert_ok(rein_process_continue(process));
+            assert_ok(rein_thread_call_wait(thread, LIMIT_MS, &result));
+        } else {
+            assert_ok(rein_thread_call_abandon(thread, LIMIT_MS));
+        }
+        set_policy(process, REIN_IGNORE);
+        assert_ok(rein_process_continue(process));
+        uint64_t before = 0, after = 0;
+        assert_ok(rein_process_read(process, counter, &before, sizeof before, NULL));
+        for (double limit = now() + LIMIT_S; after <= before + 10;) {
+            if (now() > limit)
+                fail_msg("round %d: it is stopped", round);
+            assert_error(rein_process_wait(process, 1), REIN_TIMEOUT);
+            assert_ok(rein_process_read(process, counter, &after, sizeof after, NULL));
+        }
     }
     end_told(fixture);
 }
@@ -870,7 +929,7 @@ static void begin_call(struct caller *caller, struct fixture *fixture, rein_thre
     *caller = (struct caller){.thread = thread, .pc = address_of(fixture, function), .argument = 100000};
     assert_ok(rein_process_write(rein_thread_process(thread), inside, &value, sizeof value, NULL));
     assert_int_equal(pthread_create(&caller->pthread, NULL, make_call, caller), 0);
-    for (double limit = now() + LIMIT_MS / 1000.0; !value; sleep_ms(1)) {
+    for (double limit = now() + LIMIT_S; !value; sleep_ms(1)) {
         assert_true(now() < limit);
         raw_read(fixture->pid, inside, &value, sizeof value);
     }
@@ -1163,6 +1222,7 @@ int main(void)
         live_test(I5_sleeping_in_sleepers),
         live_test(I5_stops_around_the_return),
         live_test(I4_in_a_group_stop),
+        live_test(M7_I5_SIGCONT_in_the_function),
         live_test(I5_threads_and_processes),
         live_test(I5_left_by_a_jump),
         live_test(I5_killed_in_the_middle),

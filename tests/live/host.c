@@ -52,7 +52,7 @@ static void check_surroundings(const struct surroundings *before)
 
 static void check_threads(int expected)
 {
-    for (double limit = now() + 5; count_threads() > expected && now() < limit;)
+    for (double limit = now() + LIMIT_S; count_threads() > expected && now() < limit;)
         sleep_ms(1); /* one that has been joined may be seen for a moment more */
     int ids[64];
     size_t count = proc_threads(getpid(), ids, sizeof ids / sizeof *ids);
@@ -83,7 +83,7 @@ static uint64_t mask_of(int thread)
 /* The C library blocks signals for the length of a fork, so it may have to be looked at again. */
 static void check_mask(int thread, uint64_t expected)
 {
-    for (double limit = now() + 5; mask_of(thread) != expected && now() < limit;)
+    for (double limit = now() + LIMIT_S; mask_of(thread) != expected && now() < limit;)
         sched_yield();
     apart_check(mask_of(thread) == expected);
 }
@@ -140,7 +140,8 @@ static void *wait_for_children(void *arg)
 
 static void await_signals(unsigned count)
 {
-    for (double limit = now() + 20; atomic_load(&family.signals) < count || atomic_load(&family.statuses) < count;) {
+    for (double limit = now() + LIMIT_S;
+         atomic_load(&family.signals) < count || atomic_load(&family.statuses) < count;) {
         apart_check(now() < limit);
         sched_yield();
     }
@@ -164,11 +165,14 @@ static void *have_children(void *arg)
             char byte;
             prctl(PR_SET_PDEATHSIG, SIGKILL); /* it would stay behind, stopped, if the host fails */
             close(go[1]);                     /* else it would wait for itself, if the host ends too soon */
-            void *memory = malloc(1000);      /* the heap is in order, whatever the monitor was doing when we forked */
+            /* The heap is in order, whatever the monitor was doing when we forked; but for the sanitizer's, which takes
+             * no care of forks. */
+            void *memory = ADDRESS_SANITIZED ? &family : malloc(1000);
             /* Not before the parent knows who we are: then its handler does. */
             if (read(go[0], &byte, 1) != 1 || !memory)
                 _exit(8);
-            free(memory);
+            if (!ADDRESS_SANITIZED)
+                free(memory);
             kill(getpid(), SIGSTOP);
             _exit(read(go[0], &byte, 1) == 1 ? 7 : 8);
         }
@@ -492,12 +496,12 @@ static void M2_fork_in_the_host(void **state)
     held.thread = first_thread(held.process);
     held.breakpoint = count_at(held.process, address_of(fixture, "hot"));
     assert_ok(rein_process_continue(held.process));
-    for (double limit = now() + 5; rein_breakpoint_hits(held.breakpoint) == 0 && now() < limit;)
+    for (double limit = now() + LIMIT_S; rein_breakpoint_hits(held.breakpoint) == 0 && now() < limit;)
         rein_process_wait(held.process, 5);
     apart_ends_well(apart(be_child_of_host, &held), 20000);
     /* What the child did, and its end, have changed nothing here. */
     uint64_t hits = rein_breakpoint_hits(held.breakpoint);
-    for (double limit = now() + 5; rein_breakpoint_hits(held.breakpoint) == hits && now() < limit;)
+    for (double limit = now() + LIMIT_S; rein_breakpoint_hits(held.breakpoint) == hits && now() < limit;)
         rein_process_wait(held.process, 5);
     assert_true(rein_breakpoint_hits(held.breakpoint) > hits);
     assert_ok(rein_process_stop(held.process, LIMIT_MS));
@@ -575,7 +579,7 @@ static void M2_setuid_in_the_host(void **state)
         skip();
     struct fixture *fixture = start_ready("spin", "3", NULL);
     apart_ends_well(apart(be_host_that_changes_user, fixture), 30000);
-    await_free(fixture->pid, 5000);
+    await_free(fixture->pid, LIMIT_MS);
     assert_unharmed(fixture, true);
     tell(fixture);
     assert_ends(fixture, 0);

@@ -45,7 +45,7 @@ static void M7_stop_and_continue_by_kill(void **state)
         assert_int_equal(kill(fixture->pid, SIGCONT), 0);
         wait_for(fixture, WCONTINUED, &status);
         assert_true(WIFCONTINUED(status));
-        for (double limit = now() + 10; counter_of(fixture) == before;) {
+        for (double limit = now() + LIMIT_S; counter_of(fixture) == before;) {
             assert_true(now() < limit);
             let_run(process, 1);
         }
@@ -87,7 +87,7 @@ static void M7_SIGSTOP_is_a_real_one(void **state)
         }
     }
     assert_int_equal(kill(fixture->pid, SIGCONT), 0);
-    for (double limit = now() + 10; now() < limit;) { /* SIGCONT is a signal, too */
+    for (double limit = now() + LIMIT_S; now() < limit;) { /* SIGCONT is a signal, too */
         int result = rein_process_wait(process, 10);
         assert_true(result == 0 || result == REIN_TIMEOUT);
         if (result == 0)
@@ -133,7 +133,7 @@ static void M7_P4_stop_in_a_group_stop(void **state)
     sleep_ms(20);
     assert_int_equal(counter_of(fixture), before);
     assert_ok(rein_process_continue(process));
-    for (double limit = now() + 10; counter_of(fixture) == before;) {
+    for (double limit = now() + LIMIT_S; counter_of(fixture) == before;) {
         assert_true(now() < limit);
         let_run(process, 1);
     }
@@ -166,7 +166,7 @@ static void M7_SIGCONT_handler(void **state)
         assert_int_equal(kill(fixture->pid, SIGCONT), 0);
         wait_for(fixture, WCONTINUED, &status);
         int seen = 0;
-        for (double limit = now() + 10; seen < round && now() < limit;) {
+        for (double limit = now() + LIMIT_S; seen < round && now() < limit;) {
             let_run(process, 1);
             has_said(fixture, "");
             seen = 0;
@@ -226,13 +226,12 @@ static void M7_P7_detach_in_a_group_stop(void **state)
         assert_ok(rein_process_detach(process, 0));
         rein_process_unref(process);
         fixture->process = NULL;
-        sleep_ms(5);
-        assert_int_equal(proc_state(fixture->pid, 0), 'T');
+        await_state(fixture->pid, 0, 'T');
         assert_int_equal(proc_tracer(fixture->pid, 0), 0);
         uint64_t before = counter_of(fixture);
         assert_int_equal(kill(fixture->pid, SIGCONT), 0);
         wait_for(fixture, WCONTINUED, &status);
-        for (double limit = now() + 10; counter_of(fixture) == before;)
+        for (double limit = now() + LIMIT_S; counter_of(fixture) == before;)
             assert_true(now() < limit);
     }
     assert_free(fixture->pid);

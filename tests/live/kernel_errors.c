@@ -281,7 +281,7 @@ static struct before count_all(void)
 
 static void assert_nothing_leaked(struct before before)
 {
-    for (double limit = now() + 5; count_threads() > before.threads && now() < limit;)
+    for (double limit = now() + LIMIT_S; count_threads() > before.threads && now() < limit;)
         sleep_ms(1);
     struct before after = count_all();
     if (after.threads != before.threads || after.descriptors != before.descriptors ||
@@ -720,7 +720,7 @@ static void give_worker_up(void)
 /* Whatever has become this process's child by the death of its parent (PR_SET_CHILD_SUBREAPER) ends. */
 static void await_orphans(void)
 {
-    for (double limit = now() + 10;;) {
+    for (double limit = now() + LIMIT_S;;) {
         int id = waitpid(-1, NULL, WNOHANG);
         if (id < 0)
             return;

@@ -125,7 +125,7 @@ static void be_host(void *arg)
             apart_check(pthread_create(&thread, NULL, allocate, host) == 0);
     }
     apart_ok(rein_process_continue(storm_process));
-    for (double limit = now() + 20; atomic_load(&storm_hits) < 50;) {
+    for (double limit = now() + LIMIT_S; atomic_load(&storm_hits) < 50;) {
         apart_check(now() < limit);
         work(host);
     }
@@ -163,9 +163,9 @@ static int start_host(struct host *host, int *monitor_id)
 /* The monitor has let go whom it held, and is no more. */
 static void assert_left_behind_well(struct fixture *fixture, int monitor_id)
 {
-    await_free(fixture->pid, 10000);
+    await_free(fixture->pid, LIMIT_MS);
     assert_unharmed(fixture, true);
-    for (double limit = now() + 10; kill(monitor_id, 0) == 0 && proc_state(monitor_id, 0) != 'Z';) {
+    for (double limit = now() + LIMIT_S; kill(monitor_id, 0) == 0 && proc_state(monitor_id, 0) != 'Z';) {
         if (now() > limit)
             fail_msg("the monitor %d is still there", monitor_id);
         sleep_ms(1);
@@ -375,7 +375,7 @@ static void M10_killed_rein_trace(void **state)
         rein_word hot = address_of(fixture, "hot");
         assert_int_equal(raw_read(fixture->pid, hot, &before, 1), 1);
         int pid = start_trace(binary, fixture, i % 2), tracer = 0;
-        for (double limit = now() + LIMIT_MS / 1000.0;;) {
+        for (double limit = now() + LIMIT_S;;) {
             assert_int_equal(raw_read(fixture->pid, hot, &code, 1), 1);
             if (code != before)
                 break;
@@ -433,7 +433,7 @@ static void join_soon(pthread_t thread)
 {
     struct timespec limit;
     clock_gettime(CLOCK_REALTIME, &limit);
-    limit.tv_sec += 10;
+    limit.tv_sec += LIMIT_MS / 1000;
     assert_int_equal(pthread_timedjoin_np(thread, NULL, &limit), 0);
 }
 
@@ -545,7 +545,7 @@ static void M8_monitor_killed_while_all_are_stopped(void **state)
     assert_ok(rein_process_add_breakpoint(process, address_of(fixture, "hot"), NULL, NULL));
     assert_ok(rein_process_add_breakpoint(process, address_of(fixture, "cold"), NULL, NULL));
     assert_int_equal(kill(rein_monitor_id(victim), SIGKILL), 0);
-    await_free(fixture->pid, 5000);
+    await_free(fixture->pid, LIMIT_MS);
     assert_unharmed(fixture, true);
     assert_error(rein_process_continue(process), REIN_MONITOR_FAILED);
     rein_process_unref(process);
@@ -668,7 +668,7 @@ static void M8_monitor_killed_in_a_storm(void **state)
         stormy.moment_us = any(20000);
         pid = apart(be_host_of_killed_monitor, NULL);
         bool left_locked = false;
-        double limit = now() + LIMIT_MS / 1000.0;
+        double limit = now() + LIMIT_S;
         while (waitpid(pid, &status, WNOHANG) == 0) {
             if (now() > limit) {
                 /* It was killed in malloc or free, once in a thousand times, and the host waits for what will not come (the

@@ -338,7 +338,7 @@ static void M2_the_hosts_children(void **state)
         assert_ok(rein_process_continue(process));
         int result = rein_process_wait(process, LIMIT_MS);
         if (mine < 8 && write(go[1], "", 1) == 1) {
-            for (double limit = now() + 10;;) {
+            for (double limit = now() + LIMIT_S;;) {
                 id = monitor_kind() == REIN_MONITOR_PROCESS ? waitpid(-1, &status, WNOHANG)
                                                             : waitpid(-getpgrp(), &status, WNOHANG);
                 if (id != 0)
@@ -492,7 +492,7 @@ static void M10_monitors_come_and_go(void **state)
         rein_process_unref(process);
         assert_free(fixture->pid);
     }
-    for (double limit = now() + 5; count_threads() > threads && now() < limit;)
+    for (double limit = now() + LIMIT_S; count_threads() > threads && now() < limit;)
         sleep_ms(1);
     assert_int_equal(count_descriptors(), descriptors);
     assert_int_equal(count_threads(), threads);
@@ -521,7 +521,7 @@ static void M10_killed_and_closed(void **state)
         assert_ok(rein_monitor_close(own));
         rein_process_unref(process);
         wait_for(started, 0, NULL);
-        for (double limit = now() + 10; proc_state(spawned->pid, 0) != 0 && proc_state(spawned->pid, 0) != 'Z';)
+        for (double limit = now() + LIMIT_S; proc_state(spawned->pid, 0) != 0 && proc_state(spawned->pid, 0) != 'Z';)
             assert_true(now() < limit);
     }
 }
@@ -700,7 +700,7 @@ static void M5_P7_the_host_is_killed(void **state)
         usleep((unsigned)round * 50);
         assert_int_equal(kill(host, SIGKILL), 0);
         assert_int_equal(waitpid(host, NULL, 0), host);
-        for (double limit = now() + 10; proc_tracer(fixture->pid, 0) != 0;) {
+        for (double limit = now() + LIMIT_S; proc_tracer(fixture->pid, 0) != 0;) {
             assert_true(now() < limit);
             sleep_ms(1);
         }
@@ -708,7 +708,7 @@ static void M5_P7_the_host_is_killed(void **state)
         size_t count = proc_threads(fixture->pid, ids, 16);
         assert_int_equal(count, 9);
         for (size_t i = 0; i < count; i++) {
-            for (double limit = now() + 10; proc_tracer(fixture->pid, ids[i]) != 0;)
+            for (double limit = now() + LIMIT_S; proc_tracer(fixture->pid, ids[i]) != 0;)
                 assert_true(now() < limit);
         }
         assert_free(fixture->pid);

@@ -628,6 +628,7 @@ static void killed_before_it_is_understood(void **state)
     (void)state;
     for (int round = 0; round < 4; round++) {
         int status = 0;
+        enum os_thread_status now = OS_THREAD_RUNS;
 
         memset(shared, 0, sizeof *shared);
         int pid = round == 0   ? start_traced(exits_42, NULL)
@@ -637,7 +638,7 @@ static void killed_before_it_is_understood(void **state)
         assert_int_equal(waitpid(pid, &status, __WALL), pid);
         assert_true(WIFSTOPPED(status));
         kill(pid, SIGKILL);
-        sleep_ms(5); /* by now it is in its last stop */
+        wait_until(linux_thread_status(pid, pid, &now) == 0 && now == OS_THREAD_STOPPED); /* its last stop */
 
         struct os_event event;
         assert_int_equal(linux_decode(pid, status, &event), round == 0);
@@ -894,15 +895,20 @@ static bool blocks(void *arg)
     return true;
 }
 
-static int start_blocking(struct blocking *blocking)
+/* It is in its call, for the first time or again. */
+static void wait_until_asleep(int pid)
 {
     enum os_thread_status status = OS_THREAD_RUNS;
+    wait_until(linux_thread_status(pid, pid, &status) == 0 && status == OS_THREAD_SLEEPS);
+    sleep_ms(2); /* for one that would come back at once */
+}
 
+static int start_blocking(struct blocking *blocking)
+{
     memset(shared, 0, sizeof *shared);
     int pid = start_child(blocks, blocking);
     wait_until(shared->ready);
-    wait_until(linux_thread_status(pid, pid, &status) == 0 && status == OS_THREAD_SLEEPS);
-    sleep_ms(2);
+    wait_until_asleep(pid);
     assert_int_equal(linux_seize(pid), 0);
     return pid;
 }
@@ -943,7 +949,7 @@ static void a_stop_does_not_show(void **state)
             if (!lets_it_be_made_again(pid))
                 fail_msg("%s is not made again", calls[i].name);
             resume(pid, OS_RESUME_RUN, 0);
-            sleep_ms(5);
+            wait_until_asleep(pid);
             if (shared->go)
                 fail_msg("%s came back: %ld, %s", calls[i].name, shared->result, strerror((int)shared->error));
         }
@@ -952,7 +958,7 @@ static void a_stop_does_not_show(void **state)
         expect_event(pid, OS_EVENT_SIGNAL);
         assert_true(lets_it_be_made_again(pid));
         resume(pid, OS_RESUME_RUN, SIGWINCH);
-        sleep_ms(5);
+        wait_until_asleep(pid);
         assert_false(shared->go);
         /* a handler does; even one that comes when the call has been told to be made again */
         assert_int_equal(linux_interrupt(pid), 0);

@@ -486,7 +486,7 @@ static void I1_at_signals_in_sigsuspend(void **state)
     assert_ok(rein_process_set_policy(process, REIN_CAUSE_SIGNAL, REIN_STOP_THREAD));
     assert_ok(rein_process_continue(process));
     int seen[2] = {0, 0};
-    for (double limit = now() + LIMIT_MS / 1000.0; seen[0] < 20 || seen[1] < 20;) {
+    for (double limit = now() + LIMIT_S; seen[0] < 20 || seen[1] < 20;) {
         struct rein_event event;
         assert_true(now() < limit);
         assert_ok(rein_process_next_event(process, LIMIT_MS, &event));
@@ -667,7 +667,7 @@ static void I1_in_a_restartable_sequence(void **state)
     rein_thread *thread = first_thread(process);
     rein_word start = address_of(fixture, "sequence_start"), end = address_of(fixture, "sequence_end");
     uint64_t generation = 0;
-    for (double limit = now() + LIMIT_MS / 1000.0; generation < 20;) {
+    for (double limit = now() + LIMIT_S; generation < 20;) {
         if (now() > limit)
             fail_msg("it was in its sequence %" PRIu64 " times only", generation);
         assert_ok(rein_thread_stop(thread, LIMIT_MS));

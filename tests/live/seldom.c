@@ -60,7 +60,7 @@ static rein_process *attach_with(const struct os_backend *os, struct fixture *fi
 static void kill_it(struct fixture *fixture)
 {
     assert_int_equal(kill(fixture->pid, SIGKILL), 0);
-    for (double limit = now() + 10; rein_process_wait(fixture->process, 100) != REIN_EXITED;) {
+    for (double limit = now() + LIMIT_S; rein_process_wait(fixture->process, 100) != REIN_EXITED;) {
         assert_true(now() < limit);
         rein_process_continue(fixture->process);
     }
@@ -166,7 +166,7 @@ static void M12_exec_is_told_late(void **state)
     assert_ok(rein_process_set_policy(process, REIN_CAUSE_EXEC, REIN_STOP_ALL));
     assert_ok(rein_process_continue(process));
     tell(fixture);
-    for (double limit = now() + 10; !*(volatile int *)&late.id;) {
+    for (double limit = now() + LIMIT_S; !*(volatile int *)&late.id;) {
         assert_true(now() < limit);
         sleep_ms(1);
     }
@@ -261,7 +261,7 @@ static void C1_P7_fork_across_a_detach(void **state)
     atomic_store(&keeps, true);
     assert_ok(rein_process_continue(process));
     tell(fixture);
-    for (double limit = now() + 10; atomic_load(&kept_count) < 1;) {
+    for (double limit = now() + LIMIT_S; atomic_load(&kept_count) < 1;) {
         assert_true(now() < limit);
         sleep_ms(1);
     }
@@ -323,7 +323,7 @@ static void M7_T2_continued_while_a_held_stop_is_delivered(void **state)
     assert_ok(rein_process_set_policy(process, REIN_CAUSE_COUNT, REIN_IGNORE));
     atomic_store(&to_continue, fixture->pid);
     assert_ok(rein_process_continue(process));
-    for (double limit = now() + 10; atomic_load(&to_continue);)
+    for (double limit = now() + LIMIT_S; atomic_load(&to_continue);)
         assert_true(now() < limit);
     assert_ok(rein_process_detach(process, 0));
     rein_process_unref(process);
@@ -374,7 +374,7 @@ static void M7_T2_continued_while_a_held_stop_is_sent(void **state)
     assert_ok(rein_process_set_policy(process, REIN_CAUSE_COUNT, REIN_IGNORE));
     atomic_store(&to_continue, fixture->pid);
     assert_ok(rein_process_continue(process));
-    for (double limit = now() + 10; atomic_load(&to_continue);)
+    for (double limit = now() + LIMIT_S; atomic_load(&to_continue);)
         assert_true(now() < limit);
     assert_ok(rein_process_detach(process, 0));
     rein_process_unref(process);
@@ -523,7 +523,7 @@ static void P8_limit_before_all_are_found(void **state)
     rein_breakpoint *breakpoint = count_at(process, hot);
     set_policy(process, REIN_IGNORE);
     assert_ok(rein_process_continue(process));
-    for (double limit = now() + 10; rein_breakpoint_hits(breakpoint) < 100; sleep_ms(1))
+    for (double limit = now() + LIMIT_S; rein_breakpoint_hits(breakpoint) < 100; sleep_ms(1))
         assert_true(now() < limit);
     assert_ok(rein_process_detach(process, 0));
     rein_process_unref(process);
@@ -623,7 +623,7 @@ static void M7_group_stop_that_is_told_late(void **state)
         atomic_store(&tardy, other);
         assert_int_equal(kill(fixture->pid, SIGSTOP), 0);
         expect_event(process, REIN_CAUSE_GROUP_STOP);
-        for (double limit = now() + 10; !atomic_load(&is_delayed); sleep_ms(1))
+        for (double limit = now() + LIMIT_S; !atomic_load(&is_delayed); sleep_ms(1))
             assert_true(now() < limit);
         assert_int_equal(kill(fixture->pid, SIGCONT), 0);
         await_state(fixture->pid, fixture->pid, 'S');

@@ -182,7 +182,7 @@ static void P5_M1_in_a_callback(void **state)
     static const int numbers[] = {SIGUSR1, SIGUSR2, SIGTRAP, SIGUSR1, SIGINT};
     for (int i = 0; i < 5; i++) {
         assert_int_equal(kill(fixture->pid, numbers[i]), 0);
-        for (double limit = now() + 10; exchange.seen <= i;) {
+        for (double limit = now() + LIMIT_S; exchange.seen <= i;) {
             assert_true(now() < limit);
             assert_error(rein_process_wait(process, 1), REIN_TIMEOUT);
         }
@@ -243,7 +243,7 @@ static void M7_none_lost_none_doubled(void **state)
         }
         _exit(0);
     }
-    for (double limit = now() + 20; shown < COUNT && now() < limit;) {
+    for (double limit = now() + LIMIT_S; shown < COUNT && now() < limit;) {
         int result = rein_process_continue(process);
         assert_true(result == 0);
         if (rein_process_wait(process, shown % 3) == REIN_TIMEOUT)

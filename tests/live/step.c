@@ -586,7 +586,7 @@ static void T1_T2_signal_in_a_step(void **state)
         assert_word(pc_of(thread), address_of(fixture, "handler"));
         assert_ok(rein_thread_continue(thread));
         /* It blocks all signals while it handles one. */
-        for (double limit = now() + 10 * live_slow(); now() < limit;) {
+        for (double limit = now() + LIMIT_S; now() < limit;) {
             assert_ok(rein_thread_stop(thread, LIMIT_MS));
             rein_word pc = pc_of(thread), low = address_of(fixture, "hot");
             if (pc >= low && pc < low + HOT_SIZE) /* which the handler does not call */
@@ -737,7 +737,7 @@ static void T2_M7_held_stop_and_SIGCONT(void **state)
         assert_ok(rein_process_set_policy(process, REIN_CAUSE_SIGNAL, REIN_IGNORE));
         assert_ok(rein_process_read(process, counter, &before, sizeof before, NULL));
         assert_ok(rein_process_continue(process));
-        for (double limit = now() + 10 * live_slow(); now() < limit;) {
+        for (double limit = now() + LIMIT_S; now() < limit;) {
             assert_ok(rein_process_read(process, counter, &after, sizeof after, NULL));
             if (after > before + 10)
                 break;
@@ -745,6 +745,52 @@ static void T2_M7_held_stop_and_SIGCONT(void **state)
         }
         assert_true(after > before + 10);
     }
+    assert_ok(rein_process_detach(process, 0));
+    tell(fixture);
+    assert_ends(fixture, 0);
+}
+
+struct toggler {
+    rein_process *process;
+    atomic_bool done;
+    int result;
+};
+
+/* Each time it begins, threads that run are stopped for a moment. */
+static void *toggle_syscalls(void *arg)
+{
+    struct toggler *toggler = arg;
+    const struct rein_syscall_id call = {0, SYS_getppid}; /* of no architecture: it is never made */
+    for (unsigned i = 0; !atomic_load(&toggler->done) && !toggler->result; i++)
+        toggler->result = rein_process_trace_syscalls(toggler->process, i % 2 ? 0 : REIN_SYSCALL_ENTRIES, &call, 1);
+    return NULL;
+}
+
+/* T1, M1: steps from a breakpoint that are interrupted, for another caller's sake, before they have done anything. */
+static void T1_M1_interrupted_at_a_breakpoint(void **state)
+{
+    (void)state;
+    skip_if_lent();
+    struct fixture *fixture = start_ready("spin", "1", NULL);
+    rein_process *process = attach(fixture);
+    rein_word hot = address_of(fixture, "hot");
+    rein_breakpoint *breakpoint = NULL;
+    assert_ok(rein_process_add_breakpoint(process, hot, NULL, &breakpoint));
+    struct toggler toggler = {.process = process};
+    pthread_t id;
+    assert_int_equal(pthread_create(&id, NULL, toggle_syscalls, &toggler), 0);
+    for (uint64_t round = 1; round <= 300; round++) {
+        run_to_stop(process);
+        rein_thread *thread = thread_of(process, spinner(fixture));
+        assert_int_equal(cause_of(thread), REIN_CAUSE_BREAKPOINT);
+        assert_ok(rein_thread_step(thread, round % 2 ? REIN_STEP_DELIVER : 0, LIMIT_MS));
+        assert_true(pc_of(thread) != hot);
+        assert_int_equal(rein_breakpoint_hits(breakpoint), round);
+    }
+    atomic_store(&toggler.done, true);
+    pthread_join(id, NULL);
+    assert_ok(toggler.result);
+    rein_breakpoint_unref(breakpoint);
     assert_ok(rein_process_detach(process, 0));
     tell(fixture);
     assert_ends(fixture, 0);
@@ -819,6 +865,7 @@ int main(void)
         live_test(T1_T2_another_signal_back_from_a_handler),
         live_test(T1_a_child_ends_before_a_step),
         live_test(T2_M7_held_stop_and_SIGCONT),
+        live_test(T1_M1_interrupted_at_a_breakpoint),
         live_test(T1_M7_out_of_a_group_stop),
     };
     return live_main(tests);

@@ -98,7 +98,7 @@ static void P4_P5_continue_with_a_vfork_parent(void **state)
         assert_error(rein_process_stop(process, LIMIT_MS), REIN_CANNOT_STOP);
         assert_ok(rein_process_continue(process));
         uint64_t hits = rein_breakpoint_hits(breakpoint);
-        for (double limit = now() + 10; rein_breakpoint_hits(breakpoint) < hits + 3;) {
+        for (double limit = now() + LIMIT_S; rein_breakpoint_hits(breakpoint) < hits + 3;) {
             assert_true(now() < limit);
             assert_error(rein_process_wait(process, 1), REIN_TIMEOUT);
         }
@@ -292,12 +292,14 @@ static void P6_cancel_in_a_signal_handler(void **state)
 
 struct waiter {
     rein_process *process;
+    atomic_int id;
     int result;
 };
 
 static void *wait_for_stop(void *arg)
 {
     struct waiter *waiter = arg;
+    atomic_store(&waiter->id, gettid());
     waiter->result = rein_process_wait(waiter->process, LIMIT_MS);
     return NULL;
 }
@@ -314,10 +316,11 @@ static void P6_M1_several_waiters(void **state)
         pthread_t ids[6];
         assert_ok(rein_process_continue(process));
         for (int i = 0; i < 6; i++) {
-            waiters[i].process = process;
+            waiters[i] = (struct waiter){.process = process};
             assert_int_equal(pthread_create(&ids[i], NULL, wait_for_stop, &waiters[i]), 0);
         }
-        sleep_ms(30);
+        for (int i = 0; i < 6; i++)
+            await_asleep(&waiters[i].id);
         if (how == 0)
             assert_ok(rein_process_stop(process, LIMIT_MS));
         else if (how == 1)
@@ -346,7 +349,7 @@ static bool readable(int fd, int ms)
 /* Until the descriptor is readable. A lent monitor takes events only in a call. */
 static bool becomes_readable(rein_process *process, int fd)
 {
-    for (double limit = now() + LIMIT_MS / 1000.0; now() < limit;) {
+    for (double limit = now() + LIMIT_S; now() < limit;) {
         if (monitor_kind() == REIN_MONITOR_LENT)
             rein_process_wait(process, 1);
         if (readable(fd, monitor_kind() == REIN_MONITOR_LENT ? 0 : 100))

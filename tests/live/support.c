@@ -210,7 +210,7 @@ int live_teardown(void **state)
     }
     fixture_count = 0;
     /* A thread that has been joined may be seen for a moment more. */
-    for (double limit = now() + 5; count_threads() > threads_before && now() < limit;)
+    for (double limit = now() + LIMIT_S; count_threads() > threads_before && now() < limit;)
         sleep_ms(1);
     if (count_threads() != threads_before)
         result = complain("threads", threads_before, count_threads());
@@ -600,7 +600,7 @@ const char *has_said(struct fixture *fixture, const char *beginning)
 
 const char *expect_said(struct fixture *fixture, const char *beginning)
 {
-    for (double limit = now() + LIMIT_MS / 1000.0;;) {
+    for (double limit = now() + LIMIT_S;;) {
         const char *rest = find_said(fixture, beginning);
         if (rest)
             return rest;
@@ -634,7 +634,7 @@ rein_word said_address(struct fixture *fixture, const char *name)
 
 void read_to_end(struct fixture *fixture)
 {
-    for (double limit = now() + LIMIT_MS / 1000.0;
+    for (double limit = now() + LIMIT_S;
          read_some(fixture, monitor_kind() == REIN_MONITOR_LENT ? now() + 0.001 : limit);) {
         give_turn();
         if (now() > limit)
@@ -668,7 +668,7 @@ static int next_status(struct fixture *fixture, int options, int *status)
 int wait_for(struct fixture *fixture, int options, int *status)
 {
     assert_true(fixture->is_child && !fixture->reaped);
-    for (double limit = now() + LIMIT_MS / 1000.0;;) {
+    for (double limit = now() + LIMIT_S;;) {
         int got = 0;
         int id = fixture->keeper ? next_status(fixture, options, &got) : waitpid(fixture->pid, &got, options | WNOHANG);
         if (id < 0)
@@ -690,7 +690,7 @@ int wait_for(struct fixture *fixture, int options, int *status)
 
 void assert_ends(struct fixture *fixture, int status)
 {
-    for (double limit = now() + LIMIT_MS / 1000.0; !fixture->reaped && wait_for(fixture, WNOHANG, NULL) == 0;) {
+    for (double limit = now() + LIMIT_S; !fixture->reaped && wait_for(fixture, WNOHANG, NULL) == 0;) {
         if (now() > limit)
             fail_msg("%s (%d) does not end; it has said:\n%s", fixture->name, fixture->pid, fixture->said);
         give_turn();
@@ -706,7 +706,7 @@ void assert_ends(struct fixture *fixture, int status)
 
 void assert_ends_traced(struct fixture *fixture, int status)
 {
-    for (double limit = now() + LIMIT_MS / 1000.0;;) {
+    for (double limit = now() + LIMIT_S;;) {
         int result = rein_process_wait(fixture->process, LIMIT_MS);
         if (result == REIN_EXITED)
             break;
@@ -1022,7 +1022,7 @@ static rein_thread *stopped_for(rein_process *process, enum rein_cause_kind kind
 
 rein_thread *run_to(rein_process *process, enum rein_cause_kind kind)
 {
-    for (double limit = now() + LIMIT_MS / 1000.0; now() < limit;) {
+    for (double limit = now() + LIMIT_S; now() < limit;) {
         run_to_stop(process);
         rein_thread *thread = stopped_for(process, kind);
         if (thread) {
@@ -1216,11 +1216,20 @@ size_t proc_threads(int pid, int *ids, size_t size)
 
 void await_state(int pid, int id, char state)
 {
-    for (double limit = now() + LIMIT_MS / 1000.0; proc_state(pid, id) != state;) {
+    for (double limit = now() + LIMIT_S; proc_state(pid, id) != state;) {
         if (now() > limit)
             fail_msg("%d/%d is in state %c, not %c", pid, id, proc_state(pid, id), state);
         sleep_ms(1);
     }
+}
+
+void await_asleep(atomic_int *id)
+{
+    for (double limit = now() + LIMIT_S; atomic_load(id) == 0; sleep_ms(1))
+        assert_true(now() < limit);
+    await_state(getpid(), atomic_load(id), 'S');
+    sleep_ms(5); /* a lock that it had to wait for was given back */
+    await_state(getpid(), atomic_load(id), 'S');
 }
 
 void support_assert_free(int pid, const char *file, int line)
@@ -1231,7 +1240,7 @@ void support_assert_free(int pid, const char *file, int line)
         char state = proc_state(pid, ids[i]);
         int tracer = proc_tracer(pid, ids[i]);
         /* One that has just ended is traced until its tracer has looked at it. */
-        for (double limit = now() + 5; state == 'Z' && tracer > 0 && now() < limit; sleep_ms(1)) {
+        for (double limit = now() + LIMIT_S; state == 'Z' && tracer > 0 && now() < limit; sleep_ms(1)) {
             state = proc_state(pid, ids[i]);
             tracer = proc_tracer(pid, ids[i]);
         }

@@ -37,7 +37,8 @@
 #include "sanitized.h"
 
 #define LIMIT_MS (20000 * live_slow()) /* for what should happen at once */
-#define BRIEF_MS 50                    /* for what should not happen at all */
+#define LIMIT_S (LIMIT_MS / 1000.0)
+#define BRIEF_MS 50 /* for what should not happen at all */
 
 extern rein_monitor *monitor; /* the test's own */
 
@@ -186,6 +187,9 @@ void send_to(int pid, int id, int number, int value);
 size_t proc_threads(int pid, int *ids, size_t size);
 /* Waits for it. */
 void await_state(int pid, int id, char state);
+
+/* Waits until a thread of this program has said its id there, which is 0 before, and sleeps in what it did then. */
+void await_asleep(atomic_int *id);
 /* No thread of the process is traced or in a stop. */
 #define assert_free(pid) support_assert_free((pid), __FILE__, __LINE__)
 void support_assert_free(int pid, const char *file, int line);

@@ -401,7 +401,7 @@ static void C1_registers_are_given_back(void **state)
 
 static const struct seen *await_any(const struct recorder *recorder, size_t *at)
 {
-    for (double limit = now() + LIMIT_MS / 1000; *at >= recorder->count; sleep_ms(1)) {
+    for (double limit = now() + LIMIT_S; *at >= recorder->count; sleep_ms(1)) {
         if (now() > limit)
             fail_msg("event %zu is still to come", *at);
         rein_process_wait(recorder->process, 0); /* a lender must be lent */

@@ -12,7 +12,7 @@ static void assert_all_held(int pid)
     for (size_t i = 0; i < count; i++) {
         char state = proc_state(pid, ids[i]);
         /* A newborn may be on its way to its first stop, before it runs any code. */
-        for (double limit = now() + 5; state != 't' && state != 'Z' && state != 'X' && state && now() < limit;) {
+        for (double limit = now() + LIMIT_S; state != 't' && state != 'Z' && state != 'X' && state && now() < limit;) {
             sleep_ms(1);
             state = proc_state(pid, ids[i]);
         }
@@ -27,12 +27,12 @@ static void assert_all_held(int pid)
  * in a later call. */
 static void await_let_go(rein_process *process)
 {
-    for (double limit = now() + 5; monitor_kind() == REIN_MONITOR_LENT && now() < limit; sleep_ms(1)) {
+    for (double limit = now() + LIMIT_S; monitor_kind() == REIN_MONITOR_LENT && now() < limit; sleep_ms(1)) {
         assert_error(rein_process_wait(process, 0), REIN_DETACHED);
         if (is_free(rein_process_id(process)))
             return;
     }
-    await_free(rein_process_id(process), 5000);
+    await_free(rein_process_id(process), LIMIT_MS);
 }
 
 static void P8_P4_P5_P7_three_thousand_threads(void **state)

@@ -107,7 +107,7 @@ static rein_watchpoint *count_writes(rein_process *process, struct fixture *fixt
 /* In a call into rein, for a lent monitor's sake. */
 static void await_hits(rein_process *process, const rein_watchpoint *watchpoint, uint64_t hits)
 {
-    for (double limit = now() + LIMIT_MS / 1000.0; rein_watchpoint_hits(watchpoint) < hits;)
+    for (double limit = now() + LIMIT_S; rein_watchpoint_hits(watchpoint) < hits;)
         assert_true(now() < limit && rein_process_wait(process, 1) == REIN_TIMEOUT);
 }
 
@@ -123,7 +123,7 @@ static void assert_goes_on(struct fixture *fixture)
 {
     assert_free(fixture->pid);
     uint64_t before = target_of(fixture);
-    for (double limit = now() + LIMIT_MS / 1000.0; target_of(fixture) == before; sleep_ms(1))
+    for (double limit = now() + LIMIT_S; target_of(fixture) == before; sleep_ms(1))
         assert_true(now() < limit);
 }
 
@@ -689,7 +689,7 @@ static void N3_removed_in_a_storm(void **state)
         assert_ok(rein_process_remove_watchpoint(process, watchpoint, REIN_WATCH_WHILE_RUNNING));
         uint64_t hits = rein_watchpoint_hits(watchpoint), before = target_of(fixture);
         assert_error(rein_process_remove_watchpoint(process, watchpoint, REIN_WATCH_WHILE_RUNNING), REIN_NO_WATCHPOINT);
-        for (double limit = now() + LIMIT_MS / 1000.0; target_of(fixture) < before + 100;)
+        for (double limit = now() + LIMIT_S; target_of(fixture) < before + 100;)
             assert_true(now() < limit && rein_process_wait(process, 1) == REIN_TIMEOUT);
         assert_int_equal(rein_watchpoint_hits(watchpoint), hits);
     }
