@@ -552,6 +552,20 @@ static bool is_interrupted(rein_thread *thread, struct arch_registers *registers
     return os->call_is_made_again(registers, NULL) == 1;
 }
 
+/* Nobody has asked for this exit: syscall_resume has, so that it is seen if the call is interrupted. Who is to stop does so a moment
+ * later, out of the call, where it can make others. */
+static void stop_at_exit(rein_thread *thread)
+{
+    const rein_process *process = thread->process;
+    if (process->arch->interrupt_call && !process->traced_calls && thread->state == REIN_STATE_STOPPING &&
+        !is_quiet(thread)) {
+        if (!thread_interrupt_call(thread))
+            thread_resume(thread, OS_RESUME_RUN, 0);
+        return;
+    }
+    event_stop_plain(thread);
+}
+
 static void handle_exit(rein_thread *thread, const struct os_event *event, const struct rein_syscall *call,
                         bool asked_for, bool stepped)
 {
@@ -590,7 +604,7 @@ static void handle_exit(rein_thread *thread, const struct os_event *event, const
     if (hits.count)
         show_hits(thread, shown ? TRANSITION_SYSCALL : TRANSITION_WATCHPOINT, &hits);
     else if (!stepped || again || is_quiet(thread))
-        event_stop_plain(thread);
+        stop_at_exit(thread);
     /* The instruction that was stepped ends with its call. */
     bool steps = thread->state == REIN_STATE_SINGLE_STEPPING || thread->state == REIN_STATE_STOPPING;
     if (stepped && !again && steps && !is_quiet(thread))

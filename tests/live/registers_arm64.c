@@ -107,26 +107,27 @@ static void R6_other_sets(void **state)
 static void T1_P5_exclusive_sequences(void **state)
 {
     (void)state;
-    struct fixture *fixture = spawn("watched", "loop", "1", "50", NULL);
+    struct fixture *fixture = spawn("watched", "exclusive", "1", "50", NULL);
     rein_process *process = fixture->process;
-    rein_word bump = address_of(fixture, "bump");
+    rein_word bump = address_of(fixture, "bump_exclusive");
     rein_breakpoint *breakpoint = count_at(process, bump + 8); /* ldxr */
-    rein_thread *thread = at_label(fixture, "bump");
+    rein_breakpoint *behind = count_at(process, bump + 20);
+    rein_thread *thread = at_label(fixture, "bump_exclusive");
     uint64_t target = 1;
     for (int i = 0; i < 2; i++)
         assert_ok(rein_thread_step(thread, 0, LIMIT_MS));
     assert_word(pc_of(thread), bump + 8);
     assert_ok(rein_thread_step(thread, 0, LIMIT_MS));
     assert_word(pc_of(thread), bump + 20);      /* cbnz, behind stxr */
-    assert_word(register_of(thread, "x12"), 0); /* which has succeeded */
     assert_ok(rein_process_read(process, address_of(fixture, "target"), &target, sizeof target, NULL));
-    assert_word(target, 1);
+    assert_word(target, register_of(thread, "x12") == 0); /* nearly always: an interrupt of the processor's can end it */
     assert_ok(rein_process_remove_breakpoint(process, bump, 0));
     set_policy(process, REIN_IGNORE);
     run_to_end(process);
     read_to_end(fixture);
     assert_int_equal(said_count(fixture, "target"), 50);
-    assert_int_equal(rein_breakpoint_hits(breakpoint), 50);
+    assert_true(rein_breakpoint_hits(breakpoint) >= 50);
+    assert_int_equal(rein_breakpoint_hits(breakpoint), rein_breakpoint_hits(behind));
 }
 
 /* T4 T5 P2: a tag in an address's top byte is no part of it; an instruction is at a multiple of 4. */

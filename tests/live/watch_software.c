@@ -133,7 +133,7 @@ static void N3_software_C1_stop_and_values(void **state)
         assert_word(cause.old_value, before);
         assert_word(cause.value, before + 1);
         assert_word(cause.pc, pc_of(thread));
-        assert_true(cause.pc > bump && cause.pc < bump + 16);
+        assert_true(cause.pc > bump && cause.pc < bump + 20);
         rein_cause_clear(&cause);
         assert_int_equal(rein_watchpoint_hits(watchpoint), i + 1);
         before++;
