@@ -187,7 +187,8 @@ struct arch {
     enum arch_set function_set; /* which block vectors is */
     /* What it returns to: no program can have memory there, and the fault leaves the pc there. */
     uint64_t return_address;
-    enum arch_set return_stack_set; /* who has this one, with a first word that is not 0, keeps return addresses in a second
+    enum arch_set
+        return_stack_set; /* who has this one, with a first word that is not 0, keeps return addresses in a second
                                        place; GENERAL: nobody does */
     size_t red_zone;      /* bytes below the stack pointer that are in use, too */
 

@@ -163,10 +163,10 @@ static void restore_vectors(rein_thread *thread)
     const struct remote_call *call = thread->remote_call;
     const struct arch_block *block = call->vectors;
     if (block)
-        thread_check(
-            thread,
-            thread->process->os->set_register_set(thread->id, call->registers.arch->call_set, block->bytes, block->size),
-            "cannot have its vector registers back after a call");
+        thread_check(thread,
+                     thread->process->os->set_register_set(thread->id, call->registers.arch->call_set, block->bytes,
+                                                           block->size),
+                     "cannot have its vector registers back after a call");
 }
 
 /* The thread is as before, at this stop. */

@@ -118,9 +118,10 @@ static void T1_P5_exclusive_sequences(void **state)
         assert_ok(rein_thread_step(thread, 0, LIMIT_MS));
     assert_word(pc_of(thread), bump + 8);
     assert_ok(rein_thread_step(thread, 0, LIMIT_MS));
-    assert_word(pc_of(thread), bump + 20);      /* cbnz, behind stxr */
+    assert_word(pc_of(thread), bump + 20); /* cbnz, behind stxr */
     assert_ok(rein_process_read(process, address_of(fixture, "target"), &target, sizeof target, NULL));
-    assert_word(target, register_of(thread, "x12") == 0); /* nearly always: an interrupt of the processor's can end it */
+    assert_word(target,
+                register_of(thread, "x12") == 0); /* nearly always: an interrupt of the processor's can end it */
     assert_ok(rein_process_remove_breakpoint(process, bump, 0));
     set_policy(process, REIN_IGNORE);
     run_to_end(process);

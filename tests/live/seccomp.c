@@ -157,8 +157,7 @@ static void C1_filters_of_its_own(void **state)
 {
     (void)state;
     static struct counts counts;
-    const struct rein_syscall_id ids[] = {
-        getppid_id, {AUDIT_MACHINE, SYS_getpgid}, {AUDIT_MACHINE, SYS_getsid}};
+    const struct rein_syscall_id ids[] = {getppid_id, {AUDIT_MACHINE, SYS_getpgid}, {AUDIT_MACHINE, SYS_getsid}};
     for (size_t count = 1; count <= 3; count++) {
         struct fixture *fixture = spawn_filtered_on(monitor, ids, count, "own-filter", NULL, NULL);
         assert_ok(rein_process_set_callback(fixture->process, count_calls, &counts));

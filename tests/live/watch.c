@@ -186,8 +186,8 @@ static void N3_E1_impossible(void **state)
     rein_word area = address_of(fixture, "area");
     assert_error_says(rein_process_add_watchpoint(process, area, 33, REIN_WATCH_WRITE, NULL, NULL), REIN_NO_SLOT,
                       "needs 5 of the 4 debug registers that " MACHINE " has, and 0 are in use");
-    assert_error_says(rein_process_add_watchpoint(process, area + 1, WATCH_TOO_LONG, REIN_WATCH_WRITE, NULL, NULL), REIN_NO_SLOT,
-                      "of the 4 debug registers");
+    assert_error_says(rein_process_add_watchpoint(process, area + 1, WATCH_TOO_LONG, REIN_WATCH_WRITE, NULL, NULL),
+                      REIN_NO_SLOT, "of the 4 debug registers");
     const rein_word bad[] = {0, 8, 0x800000000000, 0xffff888000000000, 0xffffffffff600000 - 8, UINT64_MAX - 7};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         assert_error_says(rein_process_add_watchpoint(process, bad[i], 8, REIN_WATCH_READ_WRITE, NULL, NULL),

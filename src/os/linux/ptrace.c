@@ -425,8 +425,8 @@ static int is_pending(int id, uint64_t wanted)
         if (count < 0)
             return -errno;
         for (long i = 0; i < count; i++)
-            if ((queue[i].si_code > 0 || is_made_by_kernel(&queue[i])) &&
-                wanted & UINT64_C(1) << (queue[i].si_signo - 1))
+            if ((queue[i].si_code > 0 || is_made_by_kernel(&queue[i])) && wanted & UINT64_C(1)
+                                                                                       << (queue[i].si_signo - 1))
                 return 1;
         if (count < which.nr)
             return 0;
