@@ -22,8 +22,8 @@
  *   - at the entry of a call: it enters the call once more.
  *
  *   - where the kernel has set an interrupted thread back to its call's instruction already, and knows alone that it is in that
- *     call (arm64): it runs on to the next trap, before it executes anything, for then it shows if it goes on by
- *     restart_syscall(2); and after our call it enters one more, with its own registers, which is not made: at the end of that it is
+ *     call (arm64): it runs on to the entry of that, for there it shows if it goes on by restart_syscall(2), and does not make it;
+ *     and after our call it enters one more, with its own registers, which is not made: at the end of that it is
  *     made one that ends its own, interrupted.
  *
  * Meanwhile all signals are blocked that can be: they stay pending, as they were sent. SIGSTOP cannot be blocked; a fault's
@@ -357,11 +357,11 @@ static void enter(rein_thread *thread)
         run(thread, PHASE_ENTERS, OS_RESUME_TO_SYSCALL, 0);
 }
 
-/* A function would change the veiled register, so that it must be known what is in it: on to where it shows. true: it goes there. */
+/* A function changes the veiled register, and has an argument there: on to where it shows, and can be set. true: it goes there. */
 static bool goes_to_unveil(rein_thread *thread)
 {
     const struct remote_call *call = thread->remote_call;
-    if (call->registers.arch->veiled_index < 0 || call->back != BACK_TO_ENTRY || thread->stop != OS_EVENT_SYSCALL)
+    if (call->registers.arch->veiled_index < 0 || thread->stop != OS_EVENT_SYSCALL)
         return false;
     run_to_trap(thread, PHASE_SETTLES, OS_RESUME_RUN);
     return true;
@@ -390,24 +390,41 @@ static void leave(rein_thread *thread)
         enter(thread);
 }
 
-/* Whether it goes on by restart_syscall(2) is to be seen now; it has executed nothing. */
-static void settle(rein_thread *thread, const struct os_event *event)
+/* It has entered the call in which it was, or which it was about to make: now it shows if that goes on by restart_syscall(2). It is
+ * not made. */
+static void settle_at_entry(rein_thread *thread)
 {
     struct remote_call *call = thread->remote_call;
     struct arch_registers registers;
-    if (event->kind == OS_EVENT_SIGNAL && event->signal.number == SIGSTOP)
-        thread_hold_signal(thread, &event->signal);
-    if (event->kind != OS_EVENT_INTERRUPTED && event->kind != OS_EVENT_GROUP_STOP) {
-        run_to_trap(thread, PHASE_SETTLES, OS_RESUME_RUN);
-        return;
-    }
     if (!get_registers(thread, &registers))
         return;
-    const struct arch *arch = registers.arch;
-    call->by_restart = call->interrupted && arch->goes_on_by_restart(&registers);
-    if (arch->veiled_index >= 0)
+    call->by_restart = registers.arch->goes_on_by_restart(&registers);
+    registers.arch->drop_call(&registers);
+    if (set_registers(thread, &registers))
+        run(thread, PHASE_LEAVES, OS_RESUME_TO_SYSCALL, 0);
+}
+
+static void settle(rein_thread *thread, const struct os_event *event)
+{
+    struct remote_call *call = thread->remote_call;
+    bool is_event = event->kind == OS_EVENT_INTERRUPTED || event->kind == OS_EVENT_GROUP_STOP;
+    struct arch_registers registers;
+    if (event->kind == OS_EVENT_SIGNAL && event->signal.number == SIGSTOP)
+        thread_hold_signal(thread, &event->signal);
+    if (!call->left && event->kind == OS_EVENT_SYSCALL) {
+        settle_at_entry(thread);
+    } else if (!call->left &&
+               event->kind == OS_EVENT_TRAP) { /* a breakpoint is there: it is made again from its start */
+        leave(thread);
+    } else if (!call->left) {
+        run(thread, PHASE_SETTLES, OS_RESUME_TO_SYSCALL, 0);
+    } else if (!is_event) {
+        run_to_trap(thread, PHASE_SETTLES, OS_RESUME_RUN);
+    } else if (get_registers(thread, &registers)) {
+        const struct arch *arch = registers.arch;
         arch->set(&call->registers, arch->veiled_index, arch->get(&registers, arch->veiled_index));
-    leave(thread);
+        leave(thread);
+    }
 }
 
 /* At the entry. */
@@ -823,7 +840,7 @@ int remote_call_begin(rein_thread *thread, struct remote_call *call, struct erro
     thread->mask_changed = true;
     thread_set_call(thread, call);
     if (call->interrupted) {
-        run_to_trap(thread, PHASE_SETTLES, OS_RESUME_RUN);
+        run(thread, PHASE_SETTLES, OS_RESUME_TO_SYSCALL, 0);
     } else if (call->finishes) {
         run(thread, PHASE_LEAVES, OS_RESUME_TO_SYSCALL, 0);
     } else if (call->back == BACK_TO_ENTRY) {

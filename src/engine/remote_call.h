@@ -8,7 +8,7 @@
 #define SIGNAL_BIT(number) (UINT64_C(1) << ((number)-1))
 
 enum phase {
-    PHASE_SETTLES,  /* something of it does not show: on to the next trap, before it executes anything, where it does */
+    PHASE_SETTLES,  /* something of it does not show: on to where it does */
     PHASE_LEAVES,   /* the call in which it is, on to that one's end */
     PHASE_ENTERS,   /* on its way to the entry of the call */
     PHASE_MAKES,    /* from there to its end */

@@ -572,7 +572,7 @@ static void I5_steps(void **state)
     add_breakpoint(process, address_of(fixture, "called_pair"));
     assert_error(try_call(thread, address_of(fixture, "called_pair"), arguments, 2, NULL), REIN_CALL_STOPPED);
     int steps = 0;
-    for (rein_word pc = pc_of(thread); pc != before.words[16]; pc = pc_of(thread)) {
+    for (rein_word pc = pc_of(thread); pc != before.words[PC_INDEX]; pc = pc_of(thread)) {
         assert_true(steps++ < 1000);
         assert_ok(rein_thread_step(thread, 0, LIMIT_MS));
     }

@@ -19,7 +19,8 @@
 #define DIVISION_BY_ZERO SIGILL /* of the program faults, which has another there: divisions give a result */
 #define HOT_SIZE 0x20           /* bytes of the function hot */
 #define WATCH_TOO_LONG 33       /* from an odd address on it takes one register more than there are */
-#define I386_CALLS 0            /* in the log of the program syscalls */
+#define PC_INDEX 32
+#define I386_CALLS 0 /* in the log of the program syscalls */
 /* What becomes of a poll with a limit that a stop interrupts: how that ends, and what is made then. */
 #define POLL_INTERRUPTED 514
 #define POLL_GOES_ON SYS_ppoll
@@ -40,6 +41,7 @@ enum { TRAP_BYTE = 0x00, TRAP_SIZE = 4, SYSCALL_INSTRUCTION_SIZE = 4, TRAP_PC_OF
 #define DIVISION_BY_ZERO SIGFPE
 #define HOT_SIZE 0x10
 #define WATCH_TOO_LONG 30
+#define PC_INDEX 16
 #define I386_CALLS 3
 #define POLL_INTERRUPTED 516
 #define POLL_GOES_ON SYS_restart_syscall

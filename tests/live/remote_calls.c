@@ -369,6 +369,9 @@ static void assert_finished(rein_thread *thread, struct look *before, rein_word 
     assert_word(before->registers[RAX], word_size(rein_thread_process(thread)) == 8 ? pending : (uint32_t)pending);
 #endif
     before->registers[RAX] = result;
+#if defined(__aarch64__)
+    before->registers[34] = (rein_word)-1; /* syscallno: it is in no call any more */
+#endif
     assert_as_before(thread, before);
 }
 
