@@ -18,7 +18,7 @@ static int redirect(rein_thread *thread, const char *path)
     if (rein_thread_open(thread, path, O_WRONLY | O_CREAT | O_APPEND, 0666, NULL, &file) != 0)
         return -1;
     const rein_word arguments[6] = {(rein_word)file, STDOUT_FILENO};
-    if (rein_thread_syscall(thread, SYS_dup2, arguments, NULL, &result) != 0)
+    if (rein_thread_syscall(thread, SYS_dup3, arguments, NULL, &result) != 0)
         return -1;
     return rein_thread_close(thread, file, NULL);
 }

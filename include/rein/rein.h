@@ -567,7 +567,8 @@ enum {
 };
 /* Executes one instruction of a stopped thread and returns when it has stopped again; other threads stay as they are.
  * From a breakpoint it steps over it. A repeated string instruction (rep movs) is stepped one repetition at
- * a time, as the processor does. A signal that stopped the thread stays pending, and is delivered by the next continue,
+ * a time, as the processor does. On arm64 a load exclusive is stepped with all that follows it up to the store exclusive, which would
+ * never succeed otherwise. A signal that stopped the thread stays pending, and is delivered by the next continue,
  * unless REIN_STEP_DELIVER is given. The cause is REIN_CAUSE_STEP, or what came between: a breakpoint that was stepped
  * onto (it counts as a hit), a signal, an exit. A blocking system call is waited for: REIN_TIMEOUT leaves it under way
  * in state SingleStepping, and rein_thread_stop ends it. REIN_BAD_STATE when it is not stopped, or is exiting. A step or
@@ -839,7 +840,9 @@ struct rein_call {
 #define REIN_CALL_ARGUMENTS_MAX 1024
 
 /* All that a function can return in; which it is, is up to its type. On amd64: rax and rdx, xmm0 and xmm1, st0. A struct of up
- * to 16 bytes comes in two of the first four, in order; a float is vectors[0].single. */
+ * to 16 bytes comes in two of the first four, in order; a float is vectors[0].single. On arm64: x0 and x1, v0 and v1 (of a
+ * struct of three or four floats the first two), v0 for a long double; where a large struct is to be put is told in x8, which is the
+ * thread's own: set it before the call, and back behind it. */
 struct rein_call_result {
     rein_word words[2];
     union {
@@ -917,7 +920,9 @@ REIN_API uint64_t rein_breakpoint_hits(const rein_breakpoint *breakpoint);
  * A watchpoint tells of accesses to a few bytes of memory. It is made of the processor's debug registers: nothing is
  * changed in the program, which runs at full speed until one fires. There are few: 4 on amd64 and i386, for each thread; each
  * watches 1, 2, 4 or (not on i386) 8 bytes at a multiple of its size, so a range of another size or at another address
- * takes several.
+ * takes several. On arm64 there are mostly 4, and as many again for execution; each watches 1 to 8 bytes in a row of an aligned
+ * word of 8. Atomic operations that a program makes of load and store exclusive never succeed there while they are watched
+ * for writing, for each hit ends the attempt; those that are one instruction (LSE) do.
  *
  * A hit is an instruction that accesses at least one of the bytes, and hits counts them exactly, whatever else happens:
  *   REIN_WATCH_WRITE       that writes there, also when what it writes is what was there (see REIN_WATCH_CHANGES)

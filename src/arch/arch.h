@@ -19,10 +19,12 @@
 #define ARCH_REGISTERS_MAX 512 /* bytes; amd64 needs 216, arm64 272 */
 #define ARCH_TRAP_MAX 4        /* bytes of the longest breakpoint instruction */
 #define ARCH_INSTRUCTION_MAX 16
-#define ARCH_PARTS_MAX 19  /* of a block; amd64's highest state component is 18 */
-#define ARCH_SYSCALL_MAX 4 /* bytes of the instruction that makes a system call */
-#define ARCH_WATCH_SLOTS 4 /* debug registers at most that watch something; arm64 will need 32 */
-#define ARCH_WATCH_WORDS 8 /* of what the kernel takes to set them all; arm64 will need more */
+#define ARCH_PARTS_MAX 19    /* of a block; amd64's highest state component is 18 */
+#define ARCH_SYSCALL_MAX 4   /* bytes of the instruction that makes a system call */
+#define ARCH_WATCH_SLOTS 16  /* debug registers at most that are used to watch something; amd64 has 4 */
+#define ARCH_WATCH_WORDS 32  /* of what the kernel takes to set them all */
+#define ARCH_SEQUENCE_MAX 64 /* bytes of a sequence that is stepped as a whole */
+#define ARCH_ENDS_MAX 4      /* where one may end */
 
 struct arch;
 
@@ -37,6 +39,14 @@ enum arch_set {
     ARCH_SET_GENERAL, /* struct arch_registers */
     ARCH_SET_X86_XSTATE,
     ARCH_SET_X86_SHADOW_STACK,
+    ARCH_SET_ARM64_FPSIMD,
+    ARCH_SET_ARM64_TLS,
+    ARCH_SET_ARM64_SVE, /* of the streaming mode, when the thread is in that */
+    ARCH_SET_ARM64_ZA,
+    ARCH_SET_ARM64_ZT,
+    ARCH_SET_ARM64_PAUTH,
+    ARCH_SET_ARM64_TAGS,
+    ARCH_SET_ARM64_GUARDED_STACK,
     ARCH_SET_COUNT
 };
 
@@ -45,30 +55,34 @@ struct arch_part {
 };
 struct arch_block { /* any set but the general one */
     unsigned char *bytes;
+    size_t room;                            /* of bytes: a write may make more of them, if the set has another form */
     size_t size;                            /* as the kernel gave it; 0: this thread has no such set */
     struct arch_part parts[ARCH_PARTS_MAX]; /* by lay_out; what they are is the architecture's */
 };
 
 struct arch_register {
     const char *name;
+    const char *alias; /* another name by which it is found; NULL: none */
+    uint32_t bytes;
     int16_t dwarf; /* -1: none */
-    uint16_t bytes;
     uint16_t lanes, row;
     uint8_t type, group;  /* enum rein_register_type, enum rein_register_group */
     uint8_t set;          /* enum arch_set */
     uint8_t kind, number; /* where it is in its set: the architecture's own */
     uint8_t flag_count;
+    bool read_only;
     const struct rein_register_flag *flags;
 };
 
 /* What stepping an instruction needs to know of it. */
 enum arch_instruction {
     ARCH_INSTRUCTION_PLAIN = 0,
-    ARCH_INSTRUCTION_SYSCALL,      /* enters the kernel and may block: step it to the entry of the call */
-    ARCH_INSTRUCTION_REPEATED,     /* a step is one repetition: the pc stays until the last one */
-    ARCH_INSTRUCTION_PUSHES_FLAGS, /* the trap flag of a single-step shows in what it pushes */
-    ARCH_INSTRUCTION_POPS_FLAGS,   /* sets the program's own trap flag, perhaps */
-    ARCH_INSTRUCTION_UNKNOWN,      /* not decodable: treat as plain */
+    ARCH_INSTRUCTION_SYSCALL,         /* enters the kernel and may block: step it to the entry of the call */
+    ARCH_INSTRUCTION_REPEATED,        /* a step is one repetition: the pc stays until the last one */
+    ARCH_INSTRUCTION_PUSHES_FLAGS,    /* the trap flag of a single-step shows in what it pushes */
+    ARCH_INSTRUCTION_POPS_FLAGS,      /* sets the program's own trap flag, perhaps */
+    ARCH_INSTRUCTION_BEGINS_SEQUENCE, /* perhaps, of one that never succeeds if it is interrupted: see sequence_ends */
+    ARCH_INSTRUCTION_UNKNOWN,         /* not decodable: treat as plain */
 };
 
 /* A system call: what the program asks of the kernel. */
@@ -101,10 +115,13 @@ struct arch {
     int register_count;                    /* of the general ones */
     int register_total;
     int pc_index, sp_index, link_index; /* link_index is -1 where there is none */
+    int veiled_index; /* at a system call's entry and exit the kernel shows another value in this one, and drops what is written
+                         to it; -1: in none */
 
     unsigned char trap[ARCH_TRAP_MAX]; /* the breakpoint instruction */
     size_t trap_size;
     size_t trap_pc_offset; /* how far the pc is behind the breakpoint's address after it: x86 1, arm64 0 */
+    uint64_t alignment;    /* an instruction's address is a multiple of it */
 
     /* The general ones. A value that is wider than its register is cut. */
     uint64_t (*get)(const struct arch_registers *registers, int index);
@@ -121,12 +138,18 @@ struct arch {
 
     /* code: up to ARCH_INSTRUCTION_MAX bytes from the instruction's start. length (may be NULL) gets its length. */
     enum arch_instruction (*classify)(const unsigned char *code, size_t size, size_t *length);
+    /* An instruction that is ARCH_INSTRUCTION_BEGINS_SEQUENCE, and what follows it: where the sequence may end, which is to be run
+     * to one of these places in one go. 0: it is none, and the instruction can be stepped by itself. NULL: there are none here. */
+    size_t (*sequence_ends)(uint64_t pc, const unsigned char *code, size_t size, uint64_t ends[ARCH_ENDS_MAX]);
     /* After a single-step of an instruction that pushes flags: the address of the pushed word, and the bit that the
      * step has put there, which is one of the lowest 16. */
     uint64_t (*pushed_flags)(const struct arch_registers *registers, uint64_t *step_bit);
     /* Does the program use the single-step flag itself? Asked before the step. */
     bool (*uses_step_flag)(const struct arch_registers *registers);
     void (*clear_step_flag)(struct arch_registers *registers);
+
+    /* Without the bits that the processor does not look at; NULL: it looks at all. */
+    uint64_t (*clean_address)(uint64_t address);
 
     unsigned char syscall[ARCH_SYSCALL_MAX]; /* the instruction that makes a system call */
     size_t syscall_size;
@@ -143,6 +166,17 @@ struct arch {
     void (*set_result)(struct arch_registers *registers, int64_t result);
     /* Interrupted in a call: it is not made again, and has that result. */
     void (*end_call)(struct arch_registers *registers, int64_t result);
+    /* Both are NULL, but where the kernel has set an interrupted thread back to the instruction of its call by the time that it
+     * stops, and then knows alone if it is in that call. A thread that may be, and has passed the point where the kernel sees to
+     * it: does it go on by restart_syscall(2)? And one that stands at the instruction, made one that ends that call,
+     * interrupted: the kernel will set it back. */
+    bool (*goes_on_by_restart)(const struct arch_registers *registers);
+    void (*interrupt_call)(struct arch_registers *registers, bool by_restart);
+
+    /* Registers that a system call does not leave as they are, though the program may count on them where it is made to make one: in
+     * the set call_set, if the thread's block says so. GENERAL: there are none. */
+    enum arch_set call_set;
+    bool (*call_changes)(const struct arch_block *block);
 
     /* Functions, called by the platform's convention; set_function is NULL where that is not known yet. The thread goes on
      * with the function's first instruction; vectors is its block of floating-point registers. false: it runs another kind
@@ -154,8 +188,10 @@ struct arch {
     /* What it returns to: no program can have memory there, and the fault leaves the pc there. */
     uint64_t return_address;
     enum arch_set
-        return_stack_set; /* who has this one keeps return addresses in a second place; GENERAL: nobody does */
+        return_stack_set; /* who has this one, with a first word that is not 0, keeps return addresses in a second
+                                       place; GENERAL: nobody does */
     size_t red_zone;      /* bytes below the stack pointer that are in use, too */
+
     /* Debug registers: how many there are in each of two pools, and which pool a kind is taken from (amd64 has one for all,
      * arm64 one for instructions and one for data). */
     unsigned watch_slots[2];
@@ -166,8 +202,10 @@ struct arch {
                           size_t room);
     /* In the kernel's form; the Nth of the watches takes slot N of its pool. */
     void (*encode_watches)(const struct arch_watch *watches, size_t count, uint64_t words[ARCH_WATCH_WORDS]);
-    /* The instruction at the pc is executed though an execute watchpoint is there: it has been hit. */
+    /* The instruction at the pc is executed though an execute watchpoint is there: it has been hit. NULL: the processor knows no
+     * such thing, and the register must be off. */
     void (*pass_watch)(struct arch_registers *registers);
+    bool watch_fires_before; /* an access: the register must be off for it to be made */
 };
 
 static inline uint64_t arch_pc(const struct arch_registers *registers)
@@ -180,6 +218,6 @@ static inline uint64_t arch_sp(const struct arch_registers *registers)
     return registers->arch->get(registers, registers->arch->sp_index);
 }
 
-extern const struct arch arch_amd64, arch_i386;
+extern const struct arch arch_amd64, arch_arm64, arch_i386;
 
 #endif

@@ -483,6 +483,32 @@ static enum arch_instruction prepare_step(rein_thread *thread, const struct arch
     return kind;
 }
 
+/* Is it a sequence, and can it be run to its end in one go? */
+static bool is_sequence(rein_thread *thread, uint64_t pc)
+{
+    rein_process *process = thread->process;
+    const struct arch *arch = process->arch;
+    unsigned char code[ARCH_SEQUENCE_MAX];
+    uint64_t ends[ARCH_ENDS_MAX];
+    int64_t size = process->os->read(&process->memory, thread->id, pc, code, sizeof code);
+    if (!arch->sequence_ends || size <= 0)
+        return false;
+    breakpoints_hide(process, pc, code, (size_t)size);
+    return watch_set_ends(thread, ends, arch->sequence_ends(pc, code, (size_t)size, ends));
+}
+
+static enum os_resume step_how(rein_thread *thread, uint64_t pc, enum arch_instruction kind)
+{
+    if (kind == ARCH_INSTRUCTION_SYSCALL)
+        return OS_RESUME_TO_SYSCALL;
+    return kind == ARCH_INSTRUCTION_BEGINS_SEQUENCE && is_sequence(thread, pc) ? OS_RESUME_RUN : OS_RESUME_STEP;
+}
+
+enum os_resume breakpoint_step_how(rein_thread *thread, const struct arch_registers *registers)
+{
+    return step_how(thread, arch_pc(registers), classify(thread, registers));
+}
+
 /* Only one of those that software watchpoints watch executes an instruction at any time: see watch.c. It makes some steps
  * before the next has its turn, for there is code that has to be done in a moment, and begins again when another has done
  * something meanwhile: a clock's reading in the vDSO above all. */
@@ -519,7 +545,7 @@ static bool start_pass(rein_thread *thread)
     thread->stepping = STEPPING_PASS;
     if (kind != ARCH_INSTRUCTION_SYSCALL)
         take_turn(thread);
-    thread_resume(thread, kind == ARCH_INSTRUCTION_SYSCALL ? OS_RESUME_TO_SYSCALL : OS_RESUME_STEP, 0);
+    thread_resume(thread, step_how(thread, arch_pc(&registers), kind), 0);
     thread_expect(thread);
     return true;
 }
@@ -586,17 +612,23 @@ void breakpoint_step(rein_thread *thread)
     /* In a call that is still to be made, or to be made again, it does not stand at its pc. */
     bool in_call = thread_is_at_entry(thread) || (known && process->os->call_is_made_again(&registers, NULL) == 1);
     bool enters = in_call;
+    enum os_resume how = OS_RESUME_STEP;
     if (!in_call) {
         thread->step_from.pc = known ? arch_pc(&registers) : 0;
         thread->step_from.sp = known ? arch_sp(&registers) : 0;
     }
+    thread->step_call = in_call && known ? arch_pc(&registers) - registers.arch->syscall_size : 0;
     if (signal) {
         breakpoint_forget_shown(thread, signal);
         thread->deliver = 0; /* the step ends at the handler's first instruction, with fresh flags */
         thread->step_deliver = false;
     } else if (!in_call && known) {
         count_stepped(thread, &registers);
-        enters = prepare_step(thread, &registers) == ARCH_INSTRUCTION_SYSCALL && !thread->step_is_programs;
+        enum arch_instruction kind = prepare_step(thread, &registers);
+        enters = kind == ARCH_INSTRUCTION_SYSCALL && !thread->step_is_programs;
+        thread->step_call = enters ? arch_pc(&registers) : 0;
+        if (kind == ARCH_INSTRUCTION_BEGINS_SEQUENCE)
+            how = step_how(thread, arch_pc(&registers), kind);
     }
     if (thread->stop ==
         OS_EVENT_VFORK) { /* it stops before it is back from the call; till then the monitor may end, see has_duties */
@@ -607,7 +639,7 @@ void breakpoint_step(rein_thread *thread)
     if (!in_call && !(known && classify(thread, &registers) == ARCH_INSTRUCTION_SYSCALL))
         take_turn(thread);
     /* A step over a whole call (OS_RESUME_STEP) shows neither its entry nor its exit. */
-    thread_resume(thread, enters && !signal ? syscall_resume(thread, OS_RESUME_STEP) : OS_RESUME_STEP, signal);
+    thread_resume(thread, enters && !signal ? syscall_resume(thread, OS_RESUME_STEP) : how, signal);
     thread_expect(thread);
 }
 
@@ -636,8 +668,9 @@ enum os_resume breakpoint_step_on(rein_thread *thread)
     if (thread->stop == OS_EVENT_VFORK || process->os->get_registers(thread->id, &registers))
         return OS_RESUME_RUN; /* it stops before it is back from the call; or it is dying */
     thread->step_is_programs = registers.arch->uses_step_flag(&registers);
-    bool makes_call = !in_birth && (process->os->call_is_made_again(&registers, NULL) == 1 ||
-                                    prepare_step(thread, &registers) == ARCH_INSTRUCTION_SYSCALL);
+    bool in_call = in_birth || process->os->call_is_made_again(&registers, NULL) == 1;
+    enum arch_instruction kind = in_call ? ARCH_INSTRUCTION_PLAIN : prepare_step(thread, &registers);
+    bool makes_call = !in_birth && (in_call || kind == ARCH_INSTRUCTION_SYSCALL);
     if (makes_call && !thread->step_is_programs)
         return OS_RESUME_TO_SYSCALL;
     thread->stepping = STEPPING_SOFTWARE;
@@ -645,7 +678,7 @@ enum os_resume breakpoint_step_on(rein_thread *thread)
         take_turn(thread);
     if (!thread->step_is_programs)
         unblock_trap(thread);
-    return OS_RESUME_STEP;
+    return makes_call ? OS_RESUME_STEP : step_how(thread, arch_pc(&registers), kind);
 }
 
 /* The instruction was executed: nobody comes back to it. */
@@ -833,6 +866,11 @@ static int add(struct request *request)
                          (unsigned long long)request->address);
     unsigned char code[ARCH_TRAP_MAX];
     int access = access_memory(process, request->address, code, NULL, process->arch->trap_size);
+    if (request->address % process->arch->alignment)
+        return error_set(&request->error, REIN_BAD_ADDRESS,
+                         "no breakpoint can be at PC 0x%llx: an instruction of %s is at a multiple of %llu",
+                         (unsigned long long)request->address, process->arch->name,
+                         (unsigned long long)process->arch->alignment);
     if (access && access != -EFAULT)
         return explain_access(process, request->address, access, "put into", &request->error);
     if (access)
@@ -885,7 +923,7 @@ int rein_process_add_breakpoint(rein_process *process, rein_word pc, const struc
                                                  "REIN_BREAKPOINT_OPTIONS_INIT, or have unknown flags");
     struct request request = {.run = run_add,
                               .process = process,
-                              .address = pc,
+                              .address = process_address(process, pc),
                               .options = options,
                               .flags = options ? options->flags : 0,
                               .out = breakpoint};
@@ -923,7 +961,8 @@ int rein_process_remove_breakpoint(rein_process *process, rein_word pc, unsigned
     if (!process || (flags & ~(unsigned)REIN_BREAKPOINT_WHILE_RUNNING))
         return error_fail(REIN_INVALID_ARGUMENT,
                           "rein_process_remove_breakpoint: process is NULL, or unknown flags 0x%x", flags);
-    struct request request = {.run = run_remove, .process = process, .address = pc, .flags = flags};
+    struct request request = {
+        .run = run_remove, .process = process, .address = process_address(process, pc), .flags = flags};
     return monitor_submit(process->monitor, &request, -1);
 }
 

@@ -77,6 +77,9 @@ void breakpoint_count(rein_thread *thread, rein_breakpoint *breakpoint, uint64_t
 bool breakpoint_was_shown(rein_thread *thread, uint64_t pc, uint64_t sp);
 /* Steps a thread over its instruction for the caller; no breakpoint is in memory at its pc. */
 void breakpoint_step(rein_thread *thread);
+/* How to resume a thread so that it executes the instruction at its pc and no more: a system call up to its entry; a sequence
+ * that must not be interrupted to its end. */
+enum os_resume breakpoint_step_how(rein_thread *thread, const struct arch_registers *registers);
 /* The thread is to run, but no further than a step, or the end of a system call: how it is to be resumed. */
 enum os_resume breakpoint_step_on(rein_thread *thread);
 /* A single-step has ended, executed: by executing the instruction. Undoes what shows of it in the program's registers and

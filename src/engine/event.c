@@ -329,11 +329,21 @@ static void finish_step(rein_thread *thread, const struct os_event *event, struc
     end_step(thread, event, registers, !repeats);
 }
 
+/* An instruction that a watchpoint kept the thread in front of is done. */
+static void finish_access(rein_thread *thread, struct watch_hits *hits)
+{
+    thread->stepping = STEPPING_NOT;
+    if (hits->count && !is_quiet(thread))
+        show_hits(thread, TRANSITION_WATCHPOINT, hits);
+    else
+        event_stop_plain(thread);
+}
+
 /* The registers, and which watchpoints have been hit. false: they could not be had. */
 static bool look_at_trap(rein_thread *thread, struct arch_registers *registers, struct watch_hits *hits)
 {
     const struct os_backend *os = thread->process->os;
-    hits->any = hits->accessed = false;
+    hits->any = hits->accessed = hits->to_come = hits->ended = false;
     hits->count = 0;
     int result = os->get_registers(thread->id, registers);
     if (!result && thread->watched_stop && watch_is_armed(&thread->watched))
@@ -341,6 +351,24 @@ static bool look_at_trap(rein_thread *thread, struct arch_registers *registers, 
     if (result)
         leave_unhandled(thread, result); /* killed; its end will be told */
     return !result;
+}
+
+/* The step of a system call is told as done when a stop has interrupted that and it will be made again, too, where the thread is
+ * back at the instruction by then (arm64). */
+static bool is_interrupted_step(const rein_thread *thread, const struct arch_registers *registers)
+{
+    return thread->stepping == STEPPING_USER && registers->arch->interrupt_call && thread->step_call &&
+           arch_pc(registers) == thread->step_call;
+}
+
+static void finish(rein_thread *thread, const struct os_event *event, struct arch_registers *registers,
+                   struct watch_hits *hits)
+{
+    watch_take_made(thread, arch_pc(registers), hits);
+    if (thread->stepping == STEPPING_WATCH || (is_interrupted_step(thread, registers) && !hits->count))
+        finish_access(thread, hits);
+    else
+        finish_step(thread, event, registers, hits);
 }
 
 /* A debug register has fired. A thread that makes a step is in front of its instruction then, which is watched; one that the
@@ -355,8 +383,14 @@ static void handle_watched(rein_thread *thread, const struct os_event *event)
         handle_signal(thread, event);
         return;
     }
-    if (thread->stepping != STEPPING_NOT && hits.accessed) {
-        finish_step(thread, event, &registers, &hits);
+    if (thread->stepping != STEPPING_NOT && (hits.accessed || hits.ended)) {
+        finish(thread, event, &registers, &hits);
+        return;
+    }
+    if (thread->stepping != STEPPING_NOT && hits.to_come && !is_quiet(thread)) { /* now with that one off */
+        thread->takes_turn = watch_steps(thread);
+        thread_resume(thread, breakpoint_step_how(thread, &registers), 0);
+        thread_expect(thread);
         return;
     }
     if (thread->stepping != STEPPING_NOT)
@@ -380,7 +414,7 @@ static void handle_stepped(rein_thread *thread, const struct os_event *event)
     if ((thread->stepping != STEPPING_NOT || watched) && !look_at_trap(thread, &registers, &hits))
         return;
     if (thread->stepping != STEPPING_NOT) {
-        finish_step(thread, event, &registers, &hits);
+        finish(thread, event, &registers, &hits);
     } else if (!hits.count || is_quiet(thread)) { /* the program uses the processor's single-step itself */
         handle_signal(thread, event);
     } else { /* one trap for both; the program gets its own when it goes on */
@@ -536,6 +570,20 @@ static bool is_interrupted(rein_thread *thread, struct arch_registers *registers
     return os->call_is_made_again(registers, NULL) == 1;
 }
 
+/* Nobody has asked for this exit: syscall_resume has, so that it is seen if the call is interrupted. Who is to stop does so a moment
+ * later, out of the call, where it can make others. */
+static void stop_at_exit(rein_thread *thread)
+{
+    const rein_process *process = thread->process;
+    if (process->arch->interrupt_call && !process->traced_calls && thread->state == REIN_STATE_STOPPING &&
+        !is_quiet(thread)) {
+        if (!thread_interrupt_call(thread))
+            thread_resume(thread, OS_RESUME_RUN, 0);
+        return;
+    }
+    event_stop_plain(thread);
+}
+
 static void handle_exit(rein_thread *thread, const struct os_event *event, const struct rein_syscall *call,
                         bool asked_for, bool stepped)
 {
@@ -574,7 +622,7 @@ static void handle_exit(rein_thread *thread, const struct os_event *event, const
     if (hits.count)
         show_hits(thread, shown ? TRANSITION_SYSCALL : TRANSITION_WATCHPOINT, &hits);
     else if (!stepped || again || is_quiet(thread))
-        event_stop_plain(thread);
+        stop_at_exit(thread);
     /* The instruction that was stepped ends with its call. */
     bool steps = thread->state == REIN_STATE_SINGLE_STEPPING || thread->state == REIN_STATE_STOPPING;
     if (stepped && !again && steps && !is_quiet(thread))

@@ -87,6 +87,7 @@ void function_call_free(struct function_call *function)
     rein_cause_clear(&function->cause);
     free(function->vectors);
     free(function->scratch);
+    free(function->way.vectors);
     free(function->what.words);
     free(function->arguments);
     free(function);
@@ -302,8 +303,11 @@ static void go_back(rein_thread *thread)
     thread->mask = function->mask;
     thread->mask_changed = !os->set_signal_mask(thread->id, ~os->fault_signals);
     thread_check(thread, set_vectors(thread, function->arch, function->vectors), "cannot have its registers back");
-    if (function->lost_rest) /* as when a handler runs, which may do the same */
+    bool sleeps = !function->way.interrupted || function->way.by_restart;
+    if (function->lost_rest && sleeps) { /* as when a handler runs, which may do the same */
         function->arch->end_call(&function->way.registers, -EINTR);
+        function->way.interrupted = false;
+    }
     thread_set_call(thread, &function->way);
     if (rein_state_is_stopped(thread->state))
         thread_change(thread, TRANSITION_CONTINUE);
@@ -626,7 +630,7 @@ static const struct arch *check_registers(rein_thread *thread, struct error *err
 {
     const struct os_backend *os = thread->process->os;
     struct arch_registers registers;
-    uint64_t word;
+    uint64_t word = 0;
     int result = os->get_registers(thread->id, &registers);
     const struct arch *arch = registers.arch;
     if (result) {
@@ -640,7 +644,7 @@ static const struct arch *check_registers(rein_thread *thread, struct error *err
         return NULL;
     }
     if (arch->return_stack_set != ARCH_SET_GENERAL &&
-        os->get_register_set(thread->id, arch->return_stack_set, &word, sizeof word) > 0) {
+        os->get_register_set(thread->id, arch->return_stack_set, &word, sizeof word) > 0 && word) {
         error_set(error, REIN_NOT_SUPPORTED,
                   "Thread %d cannot call a function: it has a shadow stack, to which return addresses must be "
                   "written, too",
@@ -670,7 +674,7 @@ static int begin(rein_thread *thread, struct function_call *function, unsigned f
     if (result)
         return result;
     note_books(thread, function);
-    function->has_rest = thread->process->os->call_has_rest(&way->registers);
+    function->has_rest = thread->process->os->call_has_rest(thread->id, &way->registers);
     return remote_call_begin(thread, way, error);
 }
 

@@ -103,7 +103,11 @@ int rein_process_read(rein_process *process, rein_word address, void *buffer, si
         *done = 0;
     if (!process || (!buffer && size))
         return error_fail(REIN_INVALID_ARGUMENT, "rein_process_read: process or buffer is NULL");
-    struct request request = {.run = run_read, .process = process, .address = address, .buffer = buffer, .size = size};
+    struct request request = {.run = run_read,
+                              .process = process,
+                              .address = process_address(process, address),
+                              .buffer = buffer,
+                              .size = size};
     return submit_access(&request, done);
 }
 
@@ -113,7 +117,8 @@ int rein_process_write(rein_process *process, rein_word address, const void *dat
         *done = 0;
     if (!process || (!data && size))
         return error_fail(REIN_INVALID_ARGUMENT, "rein_process_write: process or data is NULL");
-    struct request request = {.run = run_write, .process = process, .address = address, .data = data, .size = size};
+    struct request request = {
+        .run = run_write, .process = process, .address = process_address(process, address), .data = data, .size = size};
     return submit_access(&request, done);
 }
 
@@ -126,7 +131,7 @@ int rein_thread_read(rein_thread *thread, rein_word address, void *buffer, size_
     struct request request = {.run = run_read,
                               .process = thread->process,
                               .thread = thread,
-                              .address = address,
+                              .address = process_address(thread->process, address),
                               .buffer = buffer,
                               .size = size};
     return submit_access(&request, done);
@@ -138,7 +143,11 @@ int rein_thread_write(rein_thread *thread, rein_word address, const void *data, 
         *done = 0;
     if (!thread || (!data && size))
         return error_fail(REIN_INVALID_ARGUMENT, "rein_thread_write: thread or data is NULL");
-    struct request request = {
-        .run = run_write, .process = thread->process, .thread = thread, .address = address, .data = data, .size = size};
+    struct request request = {.run = run_write,
+                              .process = thread->process,
+                              .thread = thread,
+                              .address = process_address(thread->process, address),
+                              .data = data,
+                              .size = size};
     return submit_access(&request, done);
 }

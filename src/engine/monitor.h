@@ -114,11 +114,12 @@ struct rein_monitor {
     struct list expected; /* threads whose next stop is near: asked for by id */
     struct list changed;  /* processes whose waiting requests are to be looked at */
     struct list births;
-    struct list recent;     /* processes that ended a moment ago: a child of theirs may still come to light */
-    int64_t retry_at;       /* ns: a process is to be looked at again then, see process_retry; 0: none */
-    int64_t stuck_check_at; /* ns; 0: none */
-    int watch_fires;        /* what os->try_watch has found: 1, 0, or negative: not known yet */
-    int64_t expected_pause; /* us, how long to sleep between looks at the awaited ones */
+    struct list recent;      /* processes that ended a moment ago: a child of theirs may still come to light */
+    int64_t retry_at;        /* ns: a process is to be looked at again then, see process_retry; 0: none */
+    int64_t stuck_check_at;  /* ns; 0: none */
+    int watch_fires;         /* what os->try_watch has found: 1, 0, or negative: not known yet */
+    unsigned watch_slots[2]; /* with 1 */
+    int64_t expected_pause;  /* us, how long to sleep between looks at the awaited ones */
 };
 
 /* Is the calling thread the monitor (in a callback, or the lender inside a call)? */

@@ -27,6 +27,7 @@ enum stepping {
     STEPPING_USER,     /* asked for by the caller */
     STEPPING_PASS,     /* to get past a breakpoint, see breakpoint.c */
     STEPPING_SOFTWARE, /* to the caller it runs; for a software watchpoint's sake, see watch.c */
+    STEPPING_WATCH,    /* to get past a watchpoint, see watch.c */
 };
 
 struct held_signal {
@@ -89,6 +90,7 @@ struct rein_thread {
     uint64_t skip_pc, skip_sp;
     struct shown shown[SHOWN_MAX];
     struct shown step_from; /* where the step under way began */
+    uint64_t step_call;     /* the instruction of the system call that it steps; 0: it steps none */
     unsigned char shown_count;
     bool no_delivery; /* no signal can be delivered at the stop that it is in, though it is a step's */
     uint64_t mask;
@@ -246,6 +248,12 @@ void process_leave_monitor(rein_process *process);
 rein_process *process_create(rein_monitor *monitor, int id);
 /* The process of that id that the monitor holds; NULL: none. */
 rein_process *process_find(rein_monitor *monitor, int id);
+/* An address as a caller gives it, without what the processor does not look at (arm64's tags). */
+static inline uint64_t process_address(const rein_process *process, uint64_t address)
+{
+    const struct arch *arch = process->arch;
+    return arch->clean_address ? arch->clean_address(address) : address;
+}
 /* Whose memory it uses: its own, or, as a guest, another's. */
 rein_process *process_of_memory(rein_process *process);
 /* 0 when the process can be worked with, else REIN_EXITED, ... in error. */

@@ -135,7 +135,8 @@ int rein_registers_index(const rein_registers *registers, const char *name)
     if (!registers || !name)
         return no_registers(__func__);
     for (int i = 0; i < registers->arch->register_total; i++) {
-        if (!strcmp(registers->arch->registers[i].name, name))
+        const struct arch_register *what = &registers->arch->registers[i];
+        if (!strcmp(what->name, name) || (what->alias && !strcmp(what->alias, name)))
             return i;
     }
     return error_fail(REIN_NO_REGISTER, "%s has no register \"%s\"", registers->arch->name, name);
@@ -350,6 +351,7 @@ struct arch_block *registers_fetch(rein_thread *thread, const struct arch *arch,
         block->bytes = (unsigned char *)(block + 1);
         int size = os->get_register_set(thread->id, set, block->bytes, room);
         if (size >= 0 && (size_t)size < room) {
+            block->room = room;
             block->size = (size_t)size;
             arch->lay_out(block, set);
             return block;
@@ -449,6 +451,8 @@ static int set_block(struct request *request, const struct block_change *change,
     const struct arch *arch = change->snapshot->arch;
     const struct arch_register *what = &arch->registers[change->index];
     size_t width = arch->width(block, change->index);
+    if (what->read_only)
+        return error_set(&request->error, REIN_NOT_SUPPORTED, "Thread %d: %s can be read only", thread->id, what->name);
     if (width == 0)
         return error_set(&request->error, REIN_NO_REGISTER, NOT_PRESENT, thread->id, what->name);
     if (width != change->size)
@@ -519,7 +523,7 @@ int rein_registers_write(rein_registers *registers, int index, const void *data,
     if (is_general(registers, index)) {
         rein_word word = 0;
         if (size != what->bytes)
-            return error_fail(REIN_INVALID_ARGUMENT, "%s has %d bytes, not %zu", what->name, what->bytes, size);
+            return error_fail(REIN_INVALID_ARGUMENT, "%s has %u bytes, not %zu", what->name, what->bytes, size);
         memcpy(&word, data, size);
         return rein_registers_set(registers, index, word);
     }

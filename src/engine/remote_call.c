@@ -6,6 +6,7 @@
  * the engine and the kernel, an event at a time, and nobody waits for it but the request.
  *
  *     in a call that told an event, or at the entry of one ──▶ LEAVES ─┐
+ *     where it may be in a call unseen ──▶ SETTLES ─────────────────┤
  *     anywhere else ────────────────────────────────────────────────▶ ENTERS ──▶ MAKES ──▶ RETURNS ──▶ as before
  *                                          interrupted, made again:     ▲──────────┘   └─▶ REENTERS ─┘
  *
@@ -19,6 +20,11 @@
  *   - a signal's in sigsuspend, ppoll or pselect, which change the signal mask for their time, in a way that no
  *     tracer can restore: the call is made once more, and the carrier interrupts that.
  *   - at the entry of a call: it enters the call once more.
+ *
+ *   - where the kernel has set an interrupted thread back to its call's instruction already, and knows alone that it is in that
+ *     call (arm64): it runs on to the entry of that, for there it shows if it goes on by restart_syscall(2), and does not make it;
+ *     and after our call it enters one more, with its own registers, which is not made: at the end of that it is
+ *     made one that ends its own, interrupted.
  *
  * Meanwhile all signals are blocked that can be: they stay pending, as they were sent. SIGSTOP cannot be blocked; a fault's
  * signal must not be, for a fault that comes then kills. These are kept back (SIGSTOP), or blocked as soon as they show.
@@ -124,6 +130,13 @@ static void answer(rein_thread *thread, struct remote_call *call)
     request_finish(request, result);
 }
 
+static void free_call(struct remote_call *call)
+{
+    if (call)
+        free(call->vectors);
+    free(call);
+}
+
 static void end_call(rein_thread *thread)
 {
     struct remote_call *call = thread->remote_call;
@@ -133,7 +146,7 @@ static void end_call(rein_thread *thread)
     if (call->function)
         function_call_end(thread, call->function);
     else if (!thread->process->monitor->host_died)
-        free(call);
+        free_call(call);
     monitor_note_change(thread->process);
 }
 
@@ -153,6 +166,17 @@ void remote_call_lost(rein_thread *thread)
     end_call(thread);
 }
 
+static void restore_vectors(rein_thread *thread)
+{
+    const struct remote_call *call = thread->remote_call;
+    const struct arch_block *block = call->vectors;
+    if (block)
+        thread_check(thread,
+                     thread->process->os->set_register_set(thread->id, call->registers.arch->call_set, block->bytes,
+                                                           block->size),
+                     "cannot have its vector registers back after a call");
+}
+
 /* The thread is as before, at this stop. */
 static void arrive(rein_thread *thread)
 {
@@ -162,6 +186,7 @@ static void arrive(rein_thread *thread)
         function_call_restore(thread);
     if (call->sequence)
         process->os->write(&process->memory, thread->id, call->sequence_at, &call->sequence, sizeof call->sequence);
+    restore_vectors(thread);
     thread->out_of_group_stop = call->out_of_group_stop;
     if (call->back != BACK_TO_EVENT) {
         thread->stop = call->stop;
@@ -195,6 +220,7 @@ void remote_call_end_here(rein_thread *thread)
     if (call->back == BACK_TO_ENTRY || os->call_is_made_again(&call->registers, NULL) == 1)
         call->registers.arch->remake_call(&call->registers);
     os->set_registers(thread->id, &call->registers);
+    restore_vectors(thread);
     if (call->back == BACK_TO_SIGNAL && thread->deliver && !thread_hold_signal(thread, &call->signal))
         thread->deliver = 0;
     end_call(thread);
@@ -267,6 +293,7 @@ static void come_back(rein_thread *thread)
 {
     struct remote_call *call = thread->remote_call;
     const struct arch *arch = call->registers.arch;
+    struct arch_registers back = call->registers;
     if (call->back == BACK_TO_ENTRY || call->repeats) {
         struct arch_registers registers = call->registers;
         struct arch_call own;
@@ -276,7 +303,16 @@ static void come_back(rein_thread *thread)
             run(thread, PHASE_REENTERS, OS_RESUME_TO_SYSCALL, 0);
         return;
     }
-    if (!set_registers(thread, &call->registers))
+    if (call->interrupted && !call->rejoins) {
+        call->rejoins = true;
+        arch->set(&back, arch->pc_index, call->pc);
+        if (set_registers(thread, &back))
+            run(thread, PHASE_ENTERS, OS_RESUME_TO_SYSCALL, 0);
+        return;
+    }
+    if (call->interrupted)
+        arch->interrupt_call(&back, call->by_restart);
+    if (!set_registers(thread, &back))
         return;
     if (call->back == BACK_TO_SIGNAL) {
         let_in(thread, SIGNAL_BIT(call->carrier));
@@ -328,19 +364,74 @@ static void enter(rein_thread *thread)
         run(thread, PHASE_ENTERS, OS_RESUME_TO_SYSCALL, 0);
 }
 
+/* A function changes the veiled register, and has an argument there: on to where it shows, and can be set. true: it goes there. */
+static bool goes_to_unveil(rein_thread *thread)
+{
+    const struct remote_call *call = thread->remote_call;
+    if (call->registers.arch->veiled_index < 0 || thread->stop != OS_EVENT_SYSCALL)
+        return false;
+    run_to_trap(thread, PHASE_SETTLES, OS_RESUME_RUN);
+    return true;
+}
+
 /* At the end of the call that it was in, or was just entering and did not make. */
 static void leave(rein_thread *thread)
 {
     struct remote_call *call = thread->remote_call;
-    if (call->finishes && !call->left && !get_registers(thread, &call->registers))
-        return;
+    if (call->finishes && !call->left) {
+        const struct arch *arch = call->registers.arch;
+        uint64_t veiled = arch->veiled_index < 0 ? 0 : arch->get(&call->registers, arch->veiled_index);
+        if (!get_registers(thread, &call->registers))
+            return;
+        if (arch->veiled_index >= 0)
+            arch->set(&call->registers, arch->veiled_index, veiled);
+    }
     call->left = true;
     if (call->function && call->aborted)
         come_back(thread);
+    else if (call->function && goes_to_unveil(thread))
+        return;
     else if (call->function)
         function_call_enter(thread);
     else
         enter(thread);
+}
+
+/* It has entered the call in which it was, or which it was about to make: now it shows if that goes on by restart_syscall(2). It is
+ * not made. */
+static void settle_at_entry(rein_thread *thread)
+{
+    struct remote_call *call = thread->remote_call;
+    struct arch_registers registers;
+    if (!get_registers(thread, &registers))
+        return;
+    call->by_restart = registers.arch->goes_on_by_restart(&registers);
+    registers.arch->drop_call(&registers);
+    if (set_registers(thread, &registers))
+        run(thread, PHASE_LEAVES, OS_RESUME_TO_SYSCALL, 0);
+}
+
+static void settle(rein_thread *thread, const struct os_event *event)
+{
+    struct remote_call *call = thread->remote_call;
+    bool is_event = event->kind == OS_EVENT_INTERRUPTED || event->kind == OS_EVENT_GROUP_STOP;
+    struct arch_registers registers;
+    if (event->kind == OS_EVENT_SIGNAL && event->signal.number == SIGSTOP)
+        thread_hold_signal(thread, &event->signal);
+    if (!call->left && event->kind == OS_EVENT_SYSCALL) {
+        settle_at_entry(thread);
+    } else if (!call->left &&
+               event->kind == OS_EVENT_TRAP) { /* a breakpoint is there: it is made again from its start */
+        leave(thread);
+    } else if (!call->left) {
+        run(thread, PHASE_SETTLES, OS_RESUME_TO_SYSCALL, 0);
+    } else if (!is_event) {
+        run_to_trap(thread, PHASE_SETTLES, OS_RESUME_RUN);
+    } else if (get_registers(thread, &registers)) {
+        const struct arch *arch = registers.arch;
+        arch->set(&call->registers, arch->veiled_index, arch->get(&registers, arch->veiled_index));
+        leave(thread);
+    }
 }
 
 /* At the entry. */
@@ -348,7 +439,8 @@ static void make(rein_thread *thread)
 {
     struct remote_call *call = thread->remote_call;
     struct arch_registers registers;
-    if (call->aborted || call->made) {
+    call->dropped = call->aborted || call->made || call->rejoins;
+    if (call->dropped) {
         if (!get_registers(thread, &registers))
             return;
         registers.arch->drop_call(&registers);
@@ -364,11 +456,9 @@ static void take_result(rein_thread *thread)
     struct remote_call *call = thread->remote_call;
     const struct os_backend *os = thread->process->os;
     struct arch_registers registers;
-    struct arch_call made;
     if (!get_registers(thread, &registers))
         return;
-    registers.arch->get_call(&registers, &made);
-    bool dropped = (int64_t)made.number < 0, interrupted = os->call_is_made_again(&registers, NULL) == 1;
+    bool dropped = call->dropped, interrupted = os->call_is_made_again(&registers, NULL) == 1;
     int64_t result = registers.arch->call_result(&registers);
     if (interrupted && !call->aborted) {
         run_to_trap(thread, PHASE_ENTERS, OS_RESUME_TO_SYSCALL);
@@ -439,6 +529,20 @@ static void on_the_way(rein_thread *thread, const struct os_event *event)
         run(thread, thread->remote_call->phase, OS_RESUME_TO_SYSCALL, 0);
 }
 
+/* Where the kernel itself sets a thread back to its call's instruction, it does so only if that is the one that it stands behind. */
+static bool stand_behind_own(rein_thread *thread)
+{
+    const struct remote_call *call = thread->remote_call;
+    const struct arch *arch = call->registers.arch;
+    struct arch_registers registers;
+    if (!call->interrupted)
+        return true;
+    if (!get_registers(thread, &registers))
+        return false;
+    arch->set(&registers, arch->pc_index, arch_pc(&call->registers) + arch->syscall_size);
+    return set_registers(thread, &registers);
+}
+
 static void reenter(rein_thread *thread, const struct os_event *event)
 {
     struct remote_call *call = thread->remote_call;
@@ -447,7 +551,7 @@ static void reenter(rein_thread *thread, const struct os_event *event)
     } else if (call->back == BACK_TO_ENTRY) {
         if (set_registers(thread, &call->registers))
             arrive(thread);
-    } else { /* its own mask, for the call to put aside */
+    } else if (stand_behind_own(thread)) { /* its own mask, for the call to put aside */
         let_in(thread, ~thread->mask);
         send_carrier(thread);
     }
@@ -504,6 +608,9 @@ bool remote_call_event(rein_thread *thread, const struct os_event *event)
     thread_set_kernel(thread, KERNEL_STOPPED);
     bool at_call = event->kind == OS_EVENT_SYSCALL;
     switch (call->phase) {
+    case PHASE_SETTLES:
+        settle(thread, event);
+        break;
     case PHASE_LEAVES:
         if (at_call)
             leave(thread);
@@ -546,7 +653,7 @@ void remote_call_go_back(rein_thread *thread)
 {
     struct remote_call *call = thread->remote_call;
     struct arch_registers registers;
-    bool signal_is_all = call->back == BACK_TO_SIGNAL && !call->repeats;
+    bool signal_is_all = call->back == BACK_TO_SIGNAL && !call->repeats && !call->interrupted;
     call->aborted = true;
     if (is_in_call(thread)) {
         bool at_entry = thread->stop == OS_EVENT_SYSCALL || thread->stop == OS_EVENT_SECCOMP;
@@ -644,6 +751,38 @@ static int find_carrier(rein_thread *thread, struct remote_call *call, struct er
     return 0;
 }
 
+/* Where that means that it may be in a call. */
+static bool stands_at_call(rein_thread *thread, const struct arch_registers *registers)
+{
+    rein_process *process = thread->process;
+    const struct arch *arch = registers->arch;
+    unsigned char code[ARCH_INSTRUCTION_MAX];
+    uint64_t pc = arch_pc(registers);
+    if (!arch->interrupt_call)
+        return false;
+    int64_t size = process->os->read(&process->memory, thread->id, pc, code, sizeof code);
+    if (size <= 0)
+        return false;
+    breakpoints_hide(process, pc, code, (size_t)size);
+    return arch->classify(code, (size_t)size, NULL) == ARCH_INSTRUCTION_SYSCALL;
+}
+
+/* 0, or error is set. */
+static int look_at_vectors(rein_thread *thread, struct remote_call *call, struct error *error)
+{
+    const struct arch *arch = call->registers.arch;
+    if (arch->call_set == ARCH_SET_GENERAL)
+        return 0;
+    call->vectors = registers_fetch(thread, arch, arch->call_set, error);
+    if (!call->vectors)
+        return error->code;
+    if (!arch->call_changes(call->vectors)) {
+        free(call->vectors);
+        call->vectors = NULL;
+    }
+    return 0;
+}
+
 int remote_call_look(rein_thread *thread, struct remote_call *call, struct error *error)
 {
     rein_process *process = thread->process;
@@ -671,11 +810,12 @@ int remote_call_look(rein_thread *thread, struct remote_call *call, struct error
         if (result)
             return result;
     }
+    call->interrupted = call->back != BACK_TO_ENTRY && !call->finishes && stands_at_call(thread, &call->registers);
     call->sequence_at = os->sequence_word(thread->id);
     if (!call->sequence_at || os->read(&process->memory, thread->id, call->sequence_at, &call->sequence,
                                        sizeof call->sequence) != sizeof call->sequence)
         call->sequence = 0;
-    return 0;
+    return look_at_vectors(thread, call, error);
 }
 
 int remote_call_check(rein_thread *thread, struct remote_call *call, bool filtered, struct error *error)
@@ -706,7 +846,9 @@ int remote_call_begin(rein_thread *thread, struct remote_call *call, struct erro
         return failed(thread, result, error);
     thread->mask_changed = true;
     thread_set_call(thread, call);
-    if (call->finishes) {
+    if (call->interrupted) {
+        run(thread, PHASE_SETTLES, OS_RESUME_TO_SYSCALL, 0);
+    } else if (call->finishes) {
         run(thread, PHASE_LEAVES, OS_RESUME_TO_SYSCALL, 0);
     } else if (call->back == BACK_TO_ENTRY) {
         struct arch_registers registers = call->registers;
@@ -757,7 +899,7 @@ static void run_syscall(struct request *request)
         result = begin(thread, call, asked->options->flags & REIN_SYSCALL_FILTERED, &request->error);
     }
     if (result) {
-        free(call);
+        free_call(call);
         request_finish(request, result);
     }
 }

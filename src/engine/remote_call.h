@@ -8,6 +8,7 @@
 #define SIGNAL_BIT(number) (UINT64_C(1) << ((number)-1))
 
 enum phase {
+    PHASE_SETTLES,  /* something of it does not show: on to where it does */
     PHASE_LEAVES,   /* the call in which it is, on to that one's end */
     PHASE_ENTERS,   /* on its way to the entry of the call */
     PHASE_MAKES,    /* from there to its end */
@@ -24,14 +25,17 @@ struct remote_call {
     enum phase phase;
     bool aborted; /* to come back as soon as it can */
     bool made;    /* .result is the call's */
+    bool dropped; /* at the entry: it is not made */
     int64_t result;
     uint64_t pc; /* of the instruction */
 
     /* The thread as it was. */
     enum way_back back;
-    bool repeats;  /* the call in which it is has another signal mask, and is to be made once more */
-    bool finishes; /* the call in which it is goes on to its end first: so its registers change */
-    bool left;     /* it has left that */
+    bool repeats;                 /* the call in which it is has another signal mask, and is to be made once more */
+    bool rejoins;                 /* enters one more, which is not made */
+    bool interrupted, by_restart; /* it may be in a call, interrupted, at whose instruction it stands */
+    bool finishes;                /* the call in which it is goes on to its end first: so its registers change */
+    bool left;                    /* it has left that */
     int carrier;
     struct arch_registers registers;
     struct rein_signal signal;
@@ -39,6 +43,7 @@ struct remote_call {
     bool no_delivery, out_of_group_stop;
     uint64_t run_count;
     uint64_t sequence_at, sequence; /* 0: it is in no restartable sequence */
+    struct arch_block *vectors;     /* what a system call does not leave as it is; NULL: nothing */
 };
 
 /* Is the request's thread where it can be sent away from? 0, or a rein_error. */

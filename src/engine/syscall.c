@@ -3,6 +3,9 @@
  * HOW A THREAD IS RESUMED. While calls are traced each thread runs "to the next entry or exit" (OS_RESUME_TO_SYSCALL), be
  * the call one that is asked for or not: the kernel knows no choice. The others are resumed at once.
  *
+ * So does one that has entered a call under rein's eyes - it was stepped to the entry, past a breakpoint, say -, to that call's
+ * exit, where an interrupted call hides elsewhere (arm64): else a stop would have it come to the breakpoint a second time.
+ *
  * Unless the process has a seccomp filter that stops it at the calls it is to stop at: then threads run freely to
  * these, and to the exit from there.
  *
@@ -56,6 +59,7 @@ enum os_resume syscall_resume(const rein_thread *thread, enum os_resume otherwis
     if (wanted && thread->process->filtered)
         wanted = thread->in_call && thread->call_traced && calls->flags & REIN_SYSCALL_EXITS;
     wanted |= thread_is_at_entry(thread) && thread->call_changed;
+    wanted |= thread->in_call && thread->process->arch->interrupt_call;
     return wanted || function_calls_watch(thread) ? OS_RESUME_TO_SYSCALL : otherwise;
 }
 

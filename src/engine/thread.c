@@ -253,6 +253,7 @@ void thread_note_zombie(rein_thread *thread)
 int thread_resume(rein_thread *thread, enum os_resume how, int signal)
 {
     list_remove(&thread->ready);
+    how = watch_resume(thread, how, signal);
     if (how != OS_RESUME_LISTEN)
         watch_arm(thread);
     int result = thread->process->os->resume(thread->id, how, signal);
@@ -277,6 +278,8 @@ int thread_resume(rein_thread *thread, enum os_resume how, int signal)
     if (thread->stop == OS_EVENT_VFORK && !result)
         thread_set_cannot_stop(thread, true, false);
     thread_check(thread, result, "cannot be resumed"); /* it was killed; its end is near */
+    if (thread->stepping == STEPPING_WATCH)
+        thread_expect(thread);
     LOG(&thread->process->monitor->log, REIN_LOG_TRACE, "Thread %d: resumed (%s) with signal %d", thread->id,
         how == OS_RESUME_RUN      ? "run"
         : how == OS_RESUME_STEP   ? "step"

@@ -15,6 +15,13 @@
  * instruction is come to again without RF though it was hit - a breakpoint there is passed, a system call is made again
  * - RF is set here.
  *
+ * Where the processor stops in front of an access (arm64), or has no RF, the registers that have fired are switched off, for that
+ * thread, until it has executed the instruction, in a step that nobody sees (STEPPING_WATCH), or in the one that it makes
+ * anyway; the others stay on, for the same instruction may be for them, too. An access is hit then, not before. If the
+ * thread gets a signal first, nothing has happened: the handler's return comes there again.
+ *
+ * The ends of a sequence that must be stepped as a whole (breakpoint.c) are watched for, too: no other thread sees that.
+ *
  * SOFTWARE ones need no register: whom they watch is stepped instead of run (STEPPING_SOFTWARE, in thread_run), one
  * instruction at a time, and the bytes are compared after each (watch_compare, in event.c's finish_step). An instruction
  * that makes a system call is run up to the call's entry, and from there to its exit, where they are compared, too: a call
@@ -102,53 +109,175 @@ static unsigned collect(const rein_thread *thread, const rein_watchpoint *end, r
     return count;
 }
 
-static int write_registers(const rein_thread *thread, const struct arch_watch *pieces, unsigned count)
+/* What is in the registers, in their order: of the pieces those that are not off, and the ends of a sequence. */
+struct armed {
+    struct arch_watch pieces[ARCH_WATCH_SLOTS];
+    unsigned char of[ARCH_WATCH_SLOTS]; /* which piece it is; ARCH_WATCH_SLOTS: an end */
+    unsigned count;
+};
+
+static void list_armed(const struct watched *watched, const struct arch_watch *pieces, unsigned count, uint32_t off,
+                       struct armed *armed)
+{
+    armed->count = 0;
+    for (unsigned i = 0; i < count; i++) {
+        if (off >> i & 1)
+            continue;
+        armed->of[armed->count] = (unsigned char)i;
+        armed->pieces[armed->count++] = pieces[i];
+    }
+    for (unsigned i = 0; i < watched->end_count && armed->count < ARCH_WATCH_SLOTS; i++) {
+        armed->of[armed->count] = ARCH_WATCH_SLOTS;
+        armed->pieces[armed->count++] = (struct arch_watch){watched->ends[i], 4, ARCH_WATCH_EXECUTE};
+    }
+}
+
+static int write_registers(rein_thread *thread, const struct arch_watch *pieces, unsigned count, uint32_t off)
 {
     const struct os_backend *os = thread->process->os;
+    struct watched *watched = &thread->watched;
     uint64_t words[ARCH_WATCH_WORDS];
-    thread->process->arch->encode_watches(pieces, count, words);
-    return os->set_watches(thread->id, words);
+    struct armed armed;
+    list_armed(watched, pieces, count, off, &armed);
+    thread->process->arch->encode_watches(armed.pieces, armed.count, words);
+    int result = os->set_watches(thread->id, words);
+    watched->stale = result != 0;
+    watched->on = result == 0 && armed.count != 0;
+    return result;
+}
+
+static void forget_off(struct watched *watched)
+{
+    watched->stale |= watched->off != 0;
+    watched->off = watched->to_come = 0;
 }
 
 void watch_release(rein_thread *thread)
 {
-    while (thread->watched.count)
-        rein_watchpoint_unref(thread->watched.slots[--thread->watched.count]);
+    struct watched *watched = &thread->watched;
+    while (watched->count)
+        rein_watchpoint_unref(watched->slots[--watched->count]);
+    watched->off = watched->to_come = 0;
+    watched->end_count = 0;
+    watched->on = watched->stale = false;
 }
 
-void watch_arm(rein_thread *thread)
+/* What is hit in front of that instruction is off for it. */
+static void switch_off(struct watched *watched, uint64_t pc)
+{
+    for (unsigned i = 0; i < watched->count; i++) {
+        if (watched->pieces[i].kind != ARCH_WATCH_EXECUTE || watched->pieces[i].address != pc)
+            continue;
+        if (watched->off_pc != pc)
+            watched->off = watched->to_come = 0;
+        watched->off |= UINT32_C(1) << i;
+        watched->off_pc = pc;
+        watched->stale = true;
+    }
+}
+
+/* Do they, on this machine? Found out when it is first asked. */
+static bool can_fire(rein_monitor *monitor)
+{
+    if (monitor->watch_fires < 0)
+        monitor->watch_fires = monitor->os->try_watch(monitor->kind == REIN_MONITOR_THREAD, monitor->watch_slots);
+    return monitor->watch_fires == 1;
+}
+
+/* The list has changed, or may have. */
+static void take_list(rein_thread *thread)
 {
     rein_process *process = thread->process;
     struct watched *watched = &thread->watched;
-    if (watched->clock == process->watchpoints.clock || thread->guest || thread->trap_waits ||
-        thread->stop == OS_EVENT_EXITING || process->condition != PROCESS_HELD)
-        return;
     rein_watchpoint *slots[ARCH_WATCH_SLOTS], *newest;
     struct arch_watch pieces[ARCH_WATCH_SLOTS];
-    unsigned count = collect(thread, NULL, slots, pieces, &newest);
+    unsigned count = collect(thread, NULL, slots, pieces, &newest), end_count = watched->end_count;
+    uint64_t off_pc = watched->off_pc;
+    bool passes = watched->off != 0;
     watched->clock = process->watchpoints.clock;
     if (count == watched->count && !memcmp(slots, watched->slots, count * sizeof *slots))
         return;
     int result;
-    while ((result = write_registers(thread, pieces, count)) && result != -ESRCH && newest) {
+    while ((result = write_registers(thread, pieces, count, 0)) && result != -ESRCH && newest) {
         newest->refused = result;
         LOG(&process->monitor->log, REIN_LOG_WARNING, "Thread %d: the kernel refuses a watchpoint at 0x%llx (%d)",
             thread->id, (unsigned long long)newest->address, result);
         count = collect(thread, newest, slots, pieces, &newest);
     }
     thread_check(thread, result, "cannot have its debug registers set");
+    bool on = watched->on;
     for (unsigned i = 0; i < count; i++)
         rein_watchpoint_ref(slots[i]);
     watch_release(thread);
     memcpy(watched->slots, slots, count * sizeof *slots);
+    memcpy(watched->pieces, pieces, count * sizeof *pieces);
     watched->count = count;
+    watched->on = on;
+    watched->end_count = end_count;
+    if (passes)
+        switch_off(watched, off_pc);
     LOG(&process->monitor->log, REIN_LOG_TRACE, "Thread %d: has %u debug registers on", thread->id, count);
 }
 
-void watch_disarm(const rein_thread *thread)
+void watch_arm(rein_thread *thread)
 {
-    if (thread->watched.count) /* if it fails, the thread is dying */
-        write_registers(thread, NULL, 0);
+    rein_process *process = thread->process;
+    struct watched *watched = &thread->watched;
+    if (!watched->ends_are_new && watched->end_count) {
+        watched->end_count = 0;
+        watched->stale = true;
+    }
+    watched->ends_are_new = false;
+    if (thread->guest || thread->trap_waits || thread->stop == OS_EVENT_EXITING || process->condition != PROCESS_HELD)
+        return;
+    if (watched->clock != process->watchpoints.clock)
+        take_list(thread);
+    if (watched->stale)
+        thread_check(thread, write_registers(thread, watched->pieces, watched->count, watched->off),
+                     "cannot have its debug registers set");
+}
+
+void watch_disarm(rein_thread *thread)
+{
+    if (!thread->watched.on)
+        return;
+    thread->watched.end_count = 0;
+    write_registers(thread, NULL, 0, 0); /* if it fails, the thread is dying */
+}
+
+bool watch_set_ends(rein_thread *thread, const uint64_t *ends, size_t count)
+{
+    struct watched *watched = &thread->watched;
+    if (!count || thread->guest || thread->trap_waits || !can_fire(thread->process->monitor))
+        return false;
+    memcpy(watched->ends, ends, count * sizeof *ends);
+    watched->end_count = (unsigned)count;
+    if (write_registers(thread, watched->pieces, watched->count, watched->off)) {
+        watched->end_count = 0; /* there are not so many; those that it had are put back by watch_arm */
+        watched->stale = true;
+        return false;
+    }
+    watched->ends_are_new = true;
+    return true;
+}
+
+enum os_resume watch_resume(rein_thread *thread, enum os_resume how, int signal)
+{
+    struct watched *watched = &thread->watched;
+    const struct os_backend *os = thread->process->os;
+    struct arch_registers registers;
+    if (!watched->off || thread->remote_call || thread->trap_waits || how == OS_RESUME_LISTEN)
+        return how;
+    /* A handler's return comes to it again, and with a new pc it is not executed. */
+    if (signal || thread->process->condition != PROCESS_HELD || os->get_registers(thread->id, &registers) ||
+        arch_pc(&registers) != watched->off_pc) {
+        forget_off(watched);
+        return how;
+    }
+    if (thread->stepping != STEPPING_NOT || how == OS_RESUME_STEP)
+        return how;
+    thread->stepping = STEPPING_WATCH;
+    return breakpoint_step_how(thread, &registers);
 }
 
 void watch_thread_ends(rein_process *process, const rein_thread *thread)
@@ -163,8 +292,12 @@ void watch_thread_ends(rein_process *process, const rein_thread *thread)
     }
 }
 
-bool watch_pass(const rein_thread *thread, uint64_t pc, struct arch_registers *registers)
+bool watch_pass(rein_thread *thread, uint64_t pc, struct arch_registers *registers)
 {
+    if (!thread->process->arch->pass_watch) {
+        switch_off(&thread->watched, pc);
+        return false;
+    }
     for (unsigned i = 0; i < thread->watched.count; i++) {
         const rein_watchpoint *watchpoint = thread->watched.slots[i];
         if (watchpoint->kind != REIN_WATCH_EXECUTE || watchpoint->address != pc)
@@ -225,27 +358,74 @@ static void take_hit(rein_thread *thread, uint64_t pc, rein_watchpoint *watchpoi
     count_hit(thread, &cause, hits);
 }
 
-int watch_take_hits(rein_thread *thread, uint64_t pc, struct watch_hits *hits)
+/* Of those at which something has fired, one for each watchpoint: an access over several pieces is one hit. */
+static void take_fired(rein_thread *thread, uint64_t pc, uint32_t fired, struct watch_hits *hits)
 {
     const struct watched *watched = &thread->watched;
-    uint32_t fired = 0;
-    hits->any = hits->accessed = false;
-    hits->count = 0;
-    int result = watched->count ? thread->process->os->take_watch_hits(thread->id, &fired) : 0;
-    if (result)
-        return result;
     for (unsigned i = 0; i < watched->count; i++) {
         if (!(fired >> i & 1))
             continue;
         rein_watchpoint *watchpoint = watched->slots[i];
         hits->any = true;
         hits->accessed |= watchpoint->kind != REIN_WATCH_EXECUTE;
-        for (unsigned j = i + 1; j < watched->count; j++) /* an access over several pieces is one hit */
+        for (unsigned j = i + 1; j < watched->count; j++)
             fired &= watched->slots[j] == watchpoint ? ~(UINT32_C(1) << j) : ~UINT32_C(0);
         if (!is_removed(watchpoint))
             take_hit(thread, pc, watchpoint, hits);
     }
+}
+
+/* Where they fire in front of the access, it is to be made with them off: then they are hit. Another may fire at it, too. */
+static uint32_t put_off(struct watched *watched, uint64_t pc, uint32_t fired)
+{
+    uint32_t accesses = 0;
+    for (unsigned i = 0; i < watched->count; i++)
+        accesses |= watched->pieces[i].kind == ARCH_WATCH_EXECUTE ? 0 : fired & UINT32_C(1) << i;
+    if (watched->off_pc != pc)
+        forget_off(watched);
+    watched->off |= fired;
+    watched->to_come |= accesses;
+    watched->off_pc = pc;
+    watched->stale = true;
+    return fired & ~accesses;
+}
+
+int watch_take_hits(rein_thread *thread, uint64_t pc, struct watch_hits *hits)
+{
+    struct watched *watched = &thread->watched;
+    const struct os_backend *os = thread->process->os;
+    uint32_t in_order = 0, fired = 0;
+    struct armed armed;
+    hits->any = hits->accessed = hits->to_come = hits->ended = false;
+    hits->count = 0;
+    list_armed(watched, watched->pieces, watched->count, watched->off, &armed);
+    int result = armed.count ? os->take_watch_hits(thread->id, armed.pieces, armed.count, &in_order) : 0;
+    if (result)
+        return result;
+    for (unsigned i = 0; i < armed.count; i++) {
+        bool is_end = armed.of[i] == ARCH_WATCH_SLOTS;
+        if (!(in_order >> i & 1))
+            continue;
+        hits->any = true;
+        hits->ended |= is_end;
+        fired |= is_end ? 0 : UINT32_C(1) << armed.of[i];
+    }
+    if (fired && thread->process->arch->watch_fires_before) {
+        fired = put_off(watched, pc, fired);
+        hits->to_come = watched->to_come != 0;
+    }
+    take_fired(thread, pc, fired, hits);
     return 0;
+}
+
+void watch_take_made(rein_thread *thread, uint64_t pc, struct watch_hits *hits)
+{
+    struct watched *watched = &thread->watched;
+    uint32_t made = watched->to_come;
+    if (!watched->off || (watched->off_pc == pc && hits->any)) /* it has just fired at the next */
+        return;
+    forget_off(watched);
+    take_fired(thread, pc, made, hits);
 }
 
 bool watch_steps(const rein_thread *thread)
@@ -345,10 +525,16 @@ static int cut(struct request *request, rein_watchpoint *watchpoint)
 {
     const rein_process *process = request->process;
     const struct arch *arch = process->arch;
-    unsigned pool = arch->watch_pool[watchpoint->kind], slots = arch->watch_slots[pool];
+    const rein_monitor *monitor = process->monitor;
+    unsigned pool = arch->watch_pool[watchpoint->kind];
+    unsigned slots = monitor->watch_fires == 1 ? monitor->watch_slots[pool] : arch->watch_slots[pool];
     size_t needed = arch->split_watch(watchpoint->address, watchpoint->size, (enum arch_watch_kind)watchpoint->kind,
                                       watchpoint->pieces, ARCH_WATCH_SLOTS);
     unsigned used = count_used(process, pool, watchpoint->thread);
+    if (!needed)
+        return error_set(&request->error, REIN_INVALID_ARGUMENT,
+                         "no instruction of %s can be at 0x%llx: its address must be a multiple of %llu", arch->name,
+                         (unsigned long long)watchpoint->address, (unsigned long long)arch->alignment);
     if (needed + used > slots)
         return error_set(&request->error, REIN_NO_SLOT,
                          "a watchpoint of %llu bytes at 0x%llx needs %zu of the %u debug registers that %s has, and %u "
@@ -378,12 +564,9 @@ static int check_memory(struct request *request)
 
 static int check_machine(struct request *request)
 {
-    rein_monitor *monitor = request->monitor;
-    if (monitor->watch_fires < 0)
-        monitor->watch_fires = monitor->os->try_watch(monitor->kind == REIN_MONITOR_THREAD);
-    int found = monitor->watch_fires;
-    if (found == 1)
+    if (can_fire(request->monitor))
         return 0;
+    int found = request->monitor->watch_fires;
     if (found < 0)
         return error_set_system(&request->error, REIN_SYSTEM, found,
                                 "it could not be tried whether debug registers fire on this machine");
@@ -493,6 +676,8 @@ static int add(struct request *request)
         result = check_memory(request);
     if (!result && !software)
         result = check_machine(request);
+    if (!result && !software)
+        result = cut(request, watchpoint); /* now it is known how many there are */
     if (result) {
         rein_watchpoint_unref(watchpoint);
         return result;
@@ -567,7 +752,7 @@ int rein_process_add_watchpoint(rein_process *process, rein_word address, size_t
                               .ready = added_ready,
                               .process = process,
                               .thread = options ? options->thread : NULL,
-                              .address = address,
+                              .address = process_address(process, address),
                               .size = size,
                               .number = (int)kind,
                               .options = options,

@@ -9,6 +9,7 @@
 #include "arch/arch.h"
 #include "engine/error.h"
 #include "engine/list.h"
+#include "os/backend.h"
 
 struct rein_watchpoint {
     _Atomic unsigned references;
@@ -45,6 +46,16 @@ struct watched {
     unsigned clock; /* the process's, when it was last looked whether these are right */
     unsigned count;
     rein_watchpoint *slots[ARCH_WATCH_SLOTS]; /* counted */
+    struct arch_watch pieces[ARCH_WATCH_SLOTS];
+    /* Bit N for the Nth: those that are off, so that the instruction at off_pc, where they have fired, can be executed; and of
+     * these, those that are hit when it has been. */
+    uint32_t off, to_come;
+    uint64_t off_pc;
+    uint64_t ends[ARCH_ENDS_MAX]; /* where a sequence that is stepped as a whole ends: watched for, too */
+    unsigned end_count;
+    bool ends_are_new; /* for the next resume */
+    bool stale;        /* the registers say something else */
+    bool on;           /* some may be on */
 };
 
 void watch_init(struct watchpoints *watchpoints);
@@ -53,8 +64,13 @@ void watch_forget(struct watchpoints *watchpoints);
 
 /* The thread, stopped, is about to run on: its debug registers are made right. */
 void watch_arm(rein_thread *thread);
+/* Before that: how it is to be resumed, for it may have to get past what has fired first, in a step of its own
+ * (STEPPING_WATCH). */
+enum os_resume watch_resume(rein_thread *thread, enum os_resume how, int signal);
+/* The next resume is to run to one of these places, as if it were a step. false: they cannot be watched for. */
+bool watch_set_ends(rein_thread *thread, const uint64_t *ends, size_t count);
 /* ... is about to be let go: they are cleared. Takes no memory and gives none back. */
-void watch_disarm(const rein_thread *thread);
+void watch_disarm(rein_thread *thread);
 /* The kernel has cleared them, or the thread is gone. */
 void watch_release(rein_thread *thread);
 /* Nobody is to be watched on its behalf any more. */
@@ -62,17 +78,19 @@ void watch_thread_ends(rein_process *process, const rein_thread *thread);
 /* May a trap of a debug register be pending? */
 static inline bool watch_is_armed(const struct watched *watched)
 {
-    return watched->count != 0;
+    return watched->count != 0 || watched->end_count != 0;
 }
 /* Is the instruction at pc one that an execute watchpoint stops the thread at? It is to be executed without that, for
  * the stop that the thread is in comes after the hit: changes its registers. false: it is not. */
-bool watch_pass(const rein_thread *thread, uint64_t pc, struct arch_registers *registers);
+bool watch_pass(rein_thread *thread, uint64_t pc, struct arch_registers *registers);
 
 enum { WATCH_SOFTWARE_MAX = 16, WATCH_SOFTWARE_SIZE_MAX = 4096 };
 
 /* What has fired at the stop that a thread is in. */
 struct watch_hits {
     bool any;       /* something that we had set; with count 0 it was removed meanwhile, or has changed nothing */
+    bool to_come;   /* an access that is not made yet: the thread is to execute it, in a step */
+    bool ended;     /* a sequence that was stepped as a whole */
     bool accessed;  /* by an access, which has been made, not by an execution to come */
     unsigned count; /* of the causes */
     /* Refer to watchpoints without counting. There is room for one more, of what else is told with them. */
@@ -80,6 +98,8 @@ struct watch_hits {
 };
 /* 0, or -errno; the registers that have fired are told once. Counts the hits. */
 int watch_take_hits(rein_thread *thread, uint64_t pc, struct watch_hits *hits);
+/* The instruction has been executed: what had fired in front of it. Adds to the hits. */
+void watch_take_made(rein_thread *thread, uint64_t pc, struct watch_hits *hits);
 /* Is the thread to be stepped instead of running, and what is watched looked at after each step? */
 bool watch_steps(const rein_thread *thread);
 /* It has made one, or a system call, and is at pc: adds what it has changed to the hits, and counts that. */

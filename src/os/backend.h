@@ -203,7 +203,7 @@ struct os_backend {
     int (*known_call)(const struct arch *arch, enum os_call which, const uint64_t arguments[6], struct arch_call *call);
     /* Interrupted in a sleep with a time limit, of which the kernel has written down how much is left? And would making
      * that call write over it? */
-    bool (*call_has_rest)(const struct arch_registers *registers);
+    bool (*call_has_rest)(int id, const struct arch_registers *registers);
     bool (*call_takes_rest)(const struct arch *arch, const struct arch_call *call);
     /* The siginfo of a SIGNAL, TRAP or STEPPED stop. */
     int (*get_signal)(int id, struct rein_signal *signal);
@@ -224,12 +224,13 @@ struct os_backend {
      * an exec and gives none to a child or a new thread; it leaves them on at detach. -ENOSPC: others have them (perf);
      * -EINVAL: an address that cannot be watched. After a failure none is on. */
     int (*set_watches)(int id, const uint64_t words[ARCH_WATCH_WORDS]);
-    /* At a stop whose event has .watched: which have fired, bit N for the Nth that was set; told once. 0: the trap is none of
-     * theirs. */
-    int (*take_watch_hits)(int id, uint32_t *slots);
+    /* At a stop whose event has .watched: which have fired, bit N for the Nth of those that were set; told once. 0: the trap is
+     * none of theirs. */
+    int (*take_watch_hits)(int id, const struct arch_watch *watches, size_t count, uint32_t *slots);
     /* Do they fire on this machine? Tries it on a child of its own, of which nobody hears, and waits for that no longer than
-     * seconds: 1, 0, or -errno when it could not be found out. copy_memory as in os_spawn. */
-    int (*try_watch)(bool copy_memory);
+     * seconds: 1, 0, or -errno when it could not be found out. copy_memory as in os_spawn. slots: how many there are, of each of
+     * arch's pools; it may be less than arch knows of. */
+    int (*try_watch)(bool copy_memory, unsigned slots[2]);
     /* Of a thread in a SYSCALL or SECCOMP stop. in_call: the entry of the call was seen before; then number and
      * arguments are not filled in for the exit, which needs them no more, and a kernel that does not tell the stage is
      * understood. */

@@ -35,8 +35,8 @@ static void P2_add(void **state)
     snprintf(words, sizeof words, "breakpoint already exists at PC 0x%" PRIx64, pc);
     assert_error_says(rein_process_add_breakpoint(process, pc, NULL, &second), REIN_BREAKPOINT_EXISTS, words);
     assert_null(second);
-    assert_ok(rein_process_add_breakpoint(process, pc + 1, NULL, NULL)); /* no handle wanted */
-    assert_true(find(process, pc + 1) != NULL);
+    assert_ok(rein_process_add_breakpoint(process, pc + TRAP_SIZE, NULL, NULL)); /* no handle wanted */
+    assert_true(find(process, pc + TRAP_SIZE) != NULL);
 }
 
 /* P2: where there is no memory. Nothing is left of the attempt. */
@@ -119,12 +119,12 @@ static void P2_list_is_by_address(void **state)
     assert_int_equal(count, 0);
     rein_breakpoint_list_free(list, count);
     for (size_t i = 0; i < 10; i++)
-        add_breakpoint(process, cold + offsets[i]);
-    assert_ok(rein_process_remove_breakpoint(process, cold + 4, 0));
+        add_breakpoint(process, cold + TRAP_SIZE * offsets[i]);
+    assert_ok(rein_process_remove_breakpoint(process, cold + TRAP_SIZE * 4, 0));
     assert_ok(rein_process_breakpoints(process, &list, &count));
     assert_int_equal(count, 9);
     for (size_t i = 0; i < count; i++)
-        assert_word(rein_breakpoint_pc(list[i]), cold + i + (i >= 4));
+        assert_word(rein_breakpoint_pc(list[i]), cold + TRAP_SIZE * (i + (i >= 4)));
     rein_breakpoint_list_free(list, count);
 }
 
@@ -325,10 +325,10 @@ static void P5_E1_memory_that_has_gone(void **state)
     rein_thread *thread = run_to(process, REIN_CAUSE_BREAKPOINT);
     rein_word before = pc_of(thread);
     /* mmap and munmap, made in the program */
-    int64_t page = inject(thread, at_call, 9, 0, 4096, 7, 0x22, (rein_word)-1);
+    int64_t page = inject(thread, at_call, SYS_mmap, 0, 4096, 7, 0x22, (rein_word)-1);
     assert_true(page > 0);
     rein_breakpoint *breakpoint = add_breakpoint(process, (rein_word)page + 16);
-    assert_int_equal(inject(thread, at_call, 11, (rein_word)page, 4096, 0, 0, 0), 0);
+    assert_int_equal(inject(thread, at_call, SYS_munmap, (rein_word)page, 4096, 0, 0, 0), 0);
     assert_word(pc_of(thread), before);
     char words[32];
     snprintf(words, sizeof words, "0x%" PRIx64, (rein_word)page + 16);
@@ -379,10 +379,11 @@ static enum rein_verdict look_around(rein_thread *thread, rein_breakpoint *break
     expect(seen, rein_thread_process(thread) == seen->process);
     expect(seen, rein_thread_registers(thread, &registers) == 0);
     expect(seen, rein_registers_pc(registers, &pc) == 0 && pc == seen->pc);
-    rein_word rbx = 0, other = 0x1234;
-    expect(seen, rein_registers_get(registers, register_index(registers, "rbx"), &rbx) == 0);
-    expect(seen, rein_registers_set(registers, register_index(registers, "rbx"), other) == 0);
-    expect(seen, rein_registers_set(registers, register_index(registers, "rbx"), rbx) == 0);
+    rein_word kept = 0, other = 0x1234;
+    int index = register_index(registers, KEPT_REGISTER);
+    expect(seen, rein_registers_get(registers, index, &kept) == 0);
+    expect(seen, rein_registers_set(registers, index, other) == 0);
+    expect(seen, rein_registers_set(registers, index, kept) == 0);
     rein_registers_free(registers);
     expect(seen, rein_thread_read(thread, seen->pc, &byte, 1, NULL) == 0 && byte != 0xcc);
     expect(seen, rein_process_read(seen->process, seen->pc, &raw, 1, NULL) == 0 && raw == byte);
@@ -605,7 +606,7 @@ static enum rein_verdict move_on(rein_thread *thread, rein_breakpoint *breakpoin
     (void)breakpoint;
     atomic_fetch_add(&seen->breakpoint_calls, 1);
     expect(seen, rein_thread_registers(thread, &registers) == 0);
-    expect(seen, rein_registers_set(registers, register_index(registers, "rax"), 0x1234) == 0);
+    expect(seen, rein_registers_set(registers, register_index(registers, RESULT_REGISTER), 0x1234) == 0);
     expect(seen, rein_registers_set_pc(registers, seen->other_pc) == 0);
     rein_registers_free(registers);
     return REIN_VERDICT_GO_ON;

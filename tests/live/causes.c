@@ -30,7 +30,7 @@ static void C1_C2_thread_create(void **state)
     assert_true(rein_thread_process(cause.new_thread) == process);
     assert_true(rein_state_is_stopped(state_of(cause.new_thread)));
     /* It is behind its clone call, which gave it 0. */
-    assert_word(register_of(cause.new_thread, "rax"), 0);
+    assert_word(register_of(cause.new_thread, RESULT_REGISTER), 0);
     assert_int_equal(proc_state(fixture->pid, rein_thread_id(cause.new_thread)), 't');
     assert_word(word_at(process, word_at(process, address_of(fixture, "fixture_hot"))), 0);
     rein_cause_clear(&cause);
@@ -58,10 +58,10 @@ static void C3_thread_exit(void **state)
     assert_int_equal(cause.exit.signal, 0);
     rein_cause_clear(&cause);
     rein_word word;
-    assert_word(register_of(thread, "orig_rax"), SYS_exit);
-    assert_ok(rein_thread_read(thread, register_of(thread, "rsp"), &word, sizeof word, NULL));
-    assert_ok(rein_thread_write(thread, register_of(thread, "rsp"), &word, sizeof word, NULL));
-    set_register_of(thread, "rbx", 1);
+    assert_word(register_of(thread, CALL_REGISTER), SYS_exit);
+    assert_ok(rein_thread_read(thread, register_of(thread, STACK_POINTER), &word, sizeof word, NULL));
+    assert_ok(rein_thread_write(thread, register_of(thread, STACK_POINTER), &word, sizeof word, NULL));
+    set_register_of(thread, KEPT_REGISTER, 1);
     assert_error(rein_thread_step(thread, 0, LIMIT_MS), REIN_BAD_STATE);
     char name[16];
     assert_ok(rein_thread_name(thread, name));

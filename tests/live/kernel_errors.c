@@ -520,7 +520,7 @@ static void call_function(rein_thread *thread, rein_word pc)
 /* To what they are already. */
 static void change_calls(rein_process *process)
 {
-    const struct rein_syscall_id id = {OWN_ARCH, SYS_getppid};
+    const struct rein_syscall_id id = {AUDIT_MACHINE, SYS_getppid};
     rein(rein_process_trace_syscalls(process, REIN_SYSCALL_ENTRIES | REIN_SYSCALL_EXITS, &id, 1));
     for (int exits = 0; exits < 2; exits++) {
         struct rein_cause cause;

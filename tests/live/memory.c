@@ -223,6 +223,7 @@ static void T4_M5_breakpoints_are_invisible(void **state)
 {
     (void)state;
     struct fixture *fixture = start_ready("spin", "2", NULL);
+    await_state(fixture->pid, 0, 'S'); /* so that it is past what stands behind cold, where breakpoints are, too */
     rein_process *process = attach(fixture);
     rein_thread *thread = first_thread(process);
     const rein_word cold = address_of(fixture, "cold") & ~(rein_word)7;
@@ -268,6 +269,7 @@ static void T5_write_over_breakpoints(void **state)
 {
     (void)state;
     struct fixture *fixture = start_ready("spin", "2", NULL);
+    await_state(fixture->pid, 0, 'S');
     rein_process *process = attach(fixture);
     const rein_word cold = address_of(fixture, "cold") & ~(rein_word)7;
     unsigned char original[32], seen[32], raw[32], expected[32];

@@ -628,8 +628,8 @@ static void M13_log(void **state)
         rein_thread *thread = first_thread(process);
         add_breakpoint(process, address_of(fixture, "step_0"));
         run_to(process, REIN_CAUSE_BREAKPOINT);
-        assert_ok(rein_thread_read(thread, register_of(thread, "rsp"), &word, sizeof word, NULL));
-        set_register_of(thread, "rbx", register_of(thread, "rbx"));
+        assert_ok(rein_thread_read(thread, register_of(thread, STACK_POINTER), &word, sizeof word, NULL));
+        set_register_of(thread, KEPT_REGISTER, register_of(thread, KEPT_REGISTER));
 
         int now_on = logs[level].lines[REIN_LOG_STATE];
         assert_ok(rein_monitor_set_log(own, REIN_LOG_STATE, NULL, NULL)); /* off */

@@ -13,7 +13,7 @@ struct counts {
     int in[4096];     /* by id, modulo: who is in a call */
 };
 
-static const struct rein_syscall_id getppid_id = {OWN_ARCH, SYS_getppid};
+static const struct rein_syscall_id getppid_id = {AUDIT_MACHINE, SYS_getppid};
 
 static enum rein_verdict count_calls(rein_thread *thread, const struct rein_cause *cause, void *arg)
 {
@@ -84,7 +84,7 @@ static void C1_less_than_the_filter_stops(void **state)
 {
     (void)state;
     static struct counts counts;
-    const struct rein_syscall_id ids[] = {getppid_id, {OWN_ARCH, SYS_write}, {AUDIT_ARCH_I386, 63}};
+    const struct rein_syscall_id ids[] = {getppid_id, {AUDIT_MACHINE, SYS_write}, {AUDIT_ARCH_I386, 63}};
     struct fixture *fixture = spawn_filtered_on(monitor, ids, 3, "threads", "2", "50");
     assert_ok(rein_process_set_callback(fixture->process, count_calls, &counts));
     assert_ok(rein_process_trace_syscalls(fixture->process, REIN_SYSCALL_ENTRIES, &getppid_id, 1));
@@ -163,7 +163,7 @@ static void C1_filters_of_its_own(void **state)
 {
     (void)state;
     static struct counts counts;
-    const struct rein_syscall_id ids[] = {getppid_id, {OWN_ARCH, SYS_getpgid}, {OWN_ARCH, SYS_getsid}};
+    const struct rein_syscall_id ids[] = {getppid_id, {AUDIT_MACHINE, SYS_getpgid}, {AUDIT_MACHINE, SYS_getsid}};
     for (size_t count = 1; count <= 3; count++) {
         struct fixture *fixture = spawn_filtered_on(monitor, ids, count, "own-filter", NULL, NULL);
         assert_ok(rein_process_set_callback(fixture->process, count_calls, &counts));
@@ -225,7 +225,7 @@ static void C1_bad_filters(void **state)
     options.filter_count = 1;
     assert_error_says(rein_spawn(monitor, fixture_path("syscalls"), argv, NULL, NULL, NULL, 0, &options, &process),
                       REIN_EXEC_FAILED, "filter");
-    const struct rein_syscall_id unknown = {OWN_ARCH, 100000};
+    const struct rein_syscall_id unknown = {AUDIT_MACHINE, 100000};
     assert_int_equal(rein_seccomp_filter(&unknown, 1, &filter, &count), REIN_NOT_SUPPORTED);
     assert_int_equal(rein_seccomp_filter(&unknown, 0, &filter, &count), REIN_INVALID_ARGUMENT);
     assert_int_equal(rein_seccomp_filter(NULL, 1, &filter, &count), REIN_INVALID_ARGUMENT);
@@ -255,7 +255,7 @@ static void end_well_stepped(struct fixture *fixture)
 {
     enum { MORE = 8 };
     int result = REIN_TIMEOUT;
-    alarm(MORE * LIMIT_MS / 1000 + 60);
+    alarm(MORE * (unsigned)LIMIT_MS / 1000 + 60);
     for (int i = 0; i < MORE && result == REIN_TIMEOUT; i++)
         result = rein_process_wait(fixture->process, LIMIT_MS);
     assert_error(result, REIN_EXITED);

@@ -62,10 +62,9 @@ static void P9_stopped_at_the_start(void **state)
     assert_ok(rein_thread_name(thread, name));
     assert_string_equal(name, "show_start");
     /* At the start of a program the stack pointer points at argc, and the other registers are 0. */
-    assert_word(word_at(process, register_of(thread, "rsp")), 4);
-    assert_word(register_of(thread, "rbx"), 0);
-    assert_word(register_of(thread, "rbp"), 0);
-    assert_word(register_of(thread, "rdi"), 0);
+    assert_word(word_at(process, register_of(thread, STACK_POINTER)), 4);
+    assert_word(register_of(thread, KEPT_REGISTER), 0);
+    assert_word(register_of(thread, SECOND_ARGUMENT), 0);
     sleep_ms(20);
     assert_null(has_said(fixture, "argument"));
     assert_int_equal(proc_state(fixture->pid, 0), 't');

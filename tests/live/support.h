@@ -33,22 +33,17 @@
 #include <cmocka.h>
 
 #include "../fixtures/tools.h"
+#include "machine.h"
 #include "rein/rein.h"
 #include "sanitized.h"
 
-#define LIMIT_MS 20000 /* for what should happen at once */
+#define LIMIT_MS (20000 * live_slow()) /* for what should happen at once */
 #define LIMIT_S (LIMIT_MS / 1000.0)
 #define BRIEF_MS 50 /* for what should not happen at all */
 
-/* By whose numbers this library's own programs make system calls; those of amd64 can make i386's, too. */
-#if defined(__i386__)
-#define OWN_ARCH AUDIT_ARCH_I386
-#else
-#define OWN_ARCH AUDIT_ARCH_X86_64
-#endif
-
 extern rein_monitor *monitor; /* the test's own */
 
+int live_slow(void); /* REIN_SLOW: how many times slower than a processor the machine is */
 int live_setup(void **state);
 int live_teardown(void **state);
 #define live_test(function) cmocka_unit_test_setup_teardown(function, live_setup, live_teardown)

@@ -303,7 +303,7 @@ static void N3_C1_stop_and_values(void **state)
         assert_word(cause.old_value, before);
         assert_word(cause.value, after);
         assert_word(cause.pc, pc_of(thread));
-        assert_true(cause.pc > bump && cause.pc < bump + 16);
+        assert_true(cause.pc > bump && cause.pc < bump + 20);
         snprintf(expected, sizeof expected, "write watchpoint at 0x%" PRIx64 ": 0x%" PRIx64 " -> 0x%" PRIx64, target,
                  before, after);
         assert_int_equal(rein_cause_text(&cause, text, sizeof text), strlen(expected));

@@ -1138,8 +1138,9 @@ static int op_function(struct worker *worker, struct target *target, rein_proces
 static int op_syscalls(struct worker *worker, struct target *target, rein_process *process)
 {
     static const struct rein_syscall_id some[] = {
-        {OWN_ARCH, SYS_getpid}, {OWN_ARCH, SYS_poll},  {OWN_ARCH, SYS_futex}, {OWN_ARCH, SYS_rt_sigreturn},
-        {OWN_ARCH, SYS_execve}, {OWN_ARCH, SYS_vfork}, {OWN_ARCH, SYS_exit},  {OWN_ARCH, SYS_clone3},
+        {AUDIT_MACHINE, SYS_getpid},       {AUDIT_MACHINE, SYS_poll},   {AUDIT_MACHINE, SYS_futex},
+        {AUDIT_MACHINE, SYS_rt_sigreturn}, {AUDIT_MACHINE, SYS_execve}, {AUDIT_MACHINE, SYS_vfork},
+        {AUDIT_MACHINE, SYS_exit},         {AUDIT_MACHINE, SYS_clone3},
     };
     unsigned flags = one_in(&worker->random, 3) ? 0 : any(&worker->random, 4);
     int result = one_in(&worker->random, 4)

@@ -8,6 +8,8 @@ const struct os_backend os_backend = {
     .name = "linux",
 #if defined(__x86_64__)
     .arch = &arch_amd64,
+#elif defined(__aarch64__)
+    .arch = &arch_arm64,
 #elif defined(__i386__)
     .arch = &arch_i386,
 #else

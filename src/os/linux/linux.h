@@ -28,8 +28,13 @@ int linux_fault_is_pending(int id);
 int linux_get_signal(int id, struct rein_signal *signal);
 uint64_t linux_sequence_word(int id);
 
+/* A set of registers by the number that the kernel has for it (elf.h): how many bytes it has given, or -errno. */
+int linux_get_note(int id, unsigned note, void *bytes, size_t size);
+int linux_set_note(int id, unsigned note, const void *bytes, size_t size);
+
 int linux_set_watches(int id, const uint64_t words[ARCH_WATCH_WORDS]);
-int linux_take_watch_hits(int id, uint32_t *slots);
+int linux_count_watches(int id, unsigned slots[2]);
+int linux_take_watch_hits(int id, const struct arch_watch *watches, size_t count, uint32_t *slots);
 int linux_get_syscall(int id, bool in_call, enum os_syscall_stage *stage, struct rein_syscall *call);
 
 /* Turns what waitpid(id, &status, __WALL) gave into an event: 1. 0 when there is no event in it, because the thread was
@@ -53,7 +58,7 @@ int linux_restart_interrupted_call(int id, struct arch_registers *registers);
 int linux_call_is_made_again(const struct arch_registers *registers, uint64_t *pc);
 bool linux_call_can_repeat(const struct arch_registers *registers);
 /* Will it go on by restart_syscall(2), with what the kernel keeps for that, once for each thread? */
-bool linux_call_has_restart_block(const struct arch_registers *registers);
+bool linux_call_has_restart_block(int id, const struct arch_registers *registers);
 
 /* ---- remote_call.c: calls made in a tracee ---- */
 int linux_check_call(int pid, int id, const struct arch_registers *registers, const struct arch_call *call,
@@ -71,6 +76,8 @@ int linux_set_own_syscall(int id, const struct rein_syscall *call);
 int linux_guess_syscall(int id, bool in_call, enum os_syscall_stage *stage, struct rein_syscall *call);
 /* Number and arguments at an exit; call->arch is known. */
 int linux_syscall_at_exit(int id, struct rein_syscall *call);
+
+/* arm64.c stands in for restart.c, syscall.c and what in ptrace.c is about x86's registers. */
 
 /* ---- wait.c ---- */
 int linux_waiter_create(enum rein_monitor_kind kind, bool (*is_tracee)(int id, void *arg),
@@ -115,6 +122,8 @@ int linux_process_of(int id, int *pid, int *parent);
 bool linux_is_thread_of(int id, int pid);
 int linux_tracer_of(int id, int *tracer);
 bool linux_same_memory(int id, int other_id);
+/* The first argument of the call that it is in; false: it is in none, or that could not be found out. */
+bool linux_first_argument(int id, uint64_t *argument);
 int linux_explain_seize(int pid, int id, int error, char *text, size_t size);
 void linux_explain_stuck(int pid, int id, char *text, size_t size);
 int linux_for_each_code(int id, os_memory_callback callback, void *arg);
@@ -133,7 +142,7 @@ int64_t linux_read(struct os_memory *memory, int id, uint64_t address, void *buf
 int64_t linux_write(struct os_memory *memory, int id, uint64_t address, const void *data, size_t size);
 
 /* ---- watch.c ---- */
-int linux_try_watch(bool copy_memory);
+int linux_try_watch(bool copy_memory, unsigned slots[2]);
 
 /* ---- spawn.c ---- */
 /* clone(2) that calls body(arg), which may be in our memory and must not return, on that stack (its end). Returns in the

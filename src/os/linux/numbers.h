@@ -3,6 +3,7 @@
 #ifndef REIN_OS_LINUX_NUMBERS_H
 #define REIN_OS_LINUX_NUMBERS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "os/backend.h"
@@ -29,6 +30,10 @@ enum linux_call {
 enum linux_call linux_call_of_amd64(uint64_t number);
 extern const uint64_t linux_numbers_amd64[OS_CALL_COUNT];
 #endif
+#if defined(__aarch64__)
+enum linux_call linux_call_of_arm64(uint64_t number);
+extern const uint64_t linux_numbers_arm64[OS_CALL_COUNT];
+#endif
 #if defined(__x86_64__) || defined(__i386__)
 enum linux_call linux_call_of_i386(uint64_t number);
 extern const uint64_t linux_numbers_i386[OS_CALL_COUNT];
@@ -39,9 +44,36 @@ static inline enum linux_call linux_call_of(const struct arch *arch, uint64_t nu
 {
 #if defined(__x86_64__)
     return arch == &arch_i386 ? linux_call_of_i386(number) : linux_call_of_amd64(number);
+#elif defined(__aarch64__)
+    (void)arch;
+    return linux_call_of_arm64(number);
 #else
     (void)arch;
     return linux_call_of_i386(number);
+#endif
+}
+
+/* i386's mmap that takes its arguments in registers counts the offset in pages. */
+static inline bool linux_offset_is_in_pages(const struct arch *arch)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    return arch == &arch_i386;
+#else
+    (void)arch;
+    return false;
+#endif
+}
+
+static inline uint64_t linux_number_of(const struct arch *arch, enum os_call which)
+{
+#if defined(__x86_64__)
+    return arch == &arch_i386 ? linux_numbers_i386[which] : linux_numbers_amd64[which];
+#elif defined(__aarch64__)
+    (void)arch;
+    return linux_numbers_arm64[which];
+#else
+    (void)arch;
+    return linux_numbers_i386[which];
 #endif
 }
 

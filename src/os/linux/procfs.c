@@ -512,6 +512,25 @@ int linux_caught_signals(int id, uint64_t *mask)
     return read_signals(process_path(id, "status"), "SigCgt", mask);
 }
 
+/* syscall has the number in decimal, "running", or -1, and then the arguments. */
+bool linux_first_argument(int id, uint64_t *argument)
+{
+    char text[256];
+    const char *rest = text;
+    ssize_t size = read_file(thread_path(id, id, "syscall"), text, sizeof text - 1);
+
+    if (size <= 0)
+        return false;
+    text[size] = '\0';
+    if (text[0] < '0' || text[0] > '9')
+        return false;
+    read_decimal(text, &rest);
+    if (strncmp(rest, " 0x", 3) != 0)
+        return false;
+    *argument = read_hexadecimal(rest + 3);
+    return true;
+}
+
 /* Linux 3.8; a kernel without seccomp has no such line. */
 int linux_seccomp_mode(int pid, int id)
 {

@@ -35,11 +35,13 @@
 #define FXSAVE_SIZE 512
 #define I386_BLOCK_SIZE 68 /* of general registers; amd64's has 216 */
 
-/* Whether TRAP_BRKPT is the end of a step, not a breakpoint: see kind_of_signal. */
+/* How a step over a system call shows: see kind_of_signal. */
 #if defined(__x86_64__) || defined(__i386__)
 #define BRKPT_IS_STEP true
+#define NOBODYS_IS_STEP false
 #else
 #define BRKPT_IS_STEP false
+#define NOBODYS_IS_STEP true
 #endif
 
 _Static_assert(sizeof(siginfo_t) == sizeof((struct rein_signal){.number = 0}.raw), "raw holds a siginfo_t");
@@ -67,6 +69,21 @@ int linux_interrupt(int id)
     return ptrace(PTRACE_INTERRUPT, id, NULL, NULL) == 0 ? 0 : -errno;
 }
 
+/* arm64: a step over a system call leaves the processor's step state as if the next step were done, too, and that ends at once with
+ * nothing executed (Linux 6.1). Writing the registers, whatever they are, makes the kernel set it right
+ * (user_regs_reset_single_step()). */
+static void begin_step(int id)
+{
+#if defined(__aarch64__)
+    struct user_regs_struct registers;
+
+    if (linux_get_note(id, NT_PRSTATUS, &registers, sizeof registers) == sizeof registers)
+        linux_set_note(id, NT_PRSTATUS, &registers, sizeof registers);
+#else
+    (void)id;
+#endif
+}
+
 int linux_resume(int id, enum os_resume how, int signal)
 {
     long result = -1;
@@ -77,6 +94,7 @@ int linux_resume(int id, enum os_resume how, int signal)
         result = ptrace(PTRACE_CONT, id, NULL, in_pointer((unsigned)signal));
         break;
     case OS_RESUME_STEP:
+        begin_step(id);
         result = ptrace(PTRACE_SINGLESTEP, id, NULL, in_pointer((unsigned)signal));
         break;
     case OS_RESUME_TO_SYSCALL:
@@ -100,6 +118,21 @@ int linux_detach(int id, int signal)
     return ptrace(PTRACE_DETACH, id, NULL, in_pointer((unsigned)signal)) == 0 ? 0 : -errno;
 }
 
+int linux_get_note(int id, unsigned note, void *bytes, size_t size)
+{
+    struct iovec block = {bytes, size};
+
+    return ptrace(PTRACE_GETREGSET, id, in_pointer(note), &block) == 0 ? (int)block.iov_len : -errno;
+}
+
+int linux_set_note(int id, unsigned note, const void *bytes, size_t size)
+{
+    struct iovec block = {(void *)bytes, size};
+
+    return ptrace(PTRACE_SETREGSET, id, in_pointer(note), &block) == 0 ? 0 : -errno;
+}
+
+#if defined(__x86_64__) || defined(__i386__)
 /* The kernel shows a thread's registers as those of the code that it is in, whatever its program is, and whoever asks. NULL:
  * ours are not enough for it, being a 32-bit library's: addresses, siginfo and debug registers would be cut. */
 static const struct arch *arch_of_block(size_t size)
@@ -208,6 +241,8 @@ int linux_set_register_set(int id, enum arch_set set, const void *bytes, size_t 
     return ptrace(PTRACE_SETREGSET, id, in_pointer((unsigned)note), &block) == 0 ? 0 : -errno;
 }
 
+#endif
+
 int linux_set_signal(int id, const struct rein_signal *signal)
 {
     siginfo_t info;
@@ -291,6 +326,14 @@ static int set_debug_register(int id, int number, uint64_t value)
     return ptrace(PTRACE_POKEUSER, id, in_pointer(offset), in_pointer(value)) == 0 ? 0 : -errno;
 }
 
+int linux_count_watches(int id, unsigned slots[2])
+{
+    (void)id;
+    slots[0] = WATCH_SLOTS;
+    slots[1] = 0;
+    return 0;
+}
+
 /* The control word is cleared first: the kernel checks each change by itself, and an address against the size that was
  * there before. It keeps a register as a perf event, so that a slot can be refused (ENOSPC). */
 int linux_set_watches(int id, const uint64_t words[ARCH_WATCH_WORDS])
@@ -308,8 +351,10 @@ int linux_set_watches(int id, const uint64_t words[ARCH_WATCH_WORDS])
 
 /* The kernel makes the status word afresh at each debug exception in the program (exc_debug_user()). Its own accesses to
  * watched memory leave bits there too, without a signal (exc_debug_kernel()); so only who comes with a trap asks. */
-int linux_take_watch_hits(int id, uint32_t *slots)
+int linux_take_watch_hits(int id, const struct arch_watch *watches, size_t count, uint32_t *slots)
 {
+    (void)watches;
+    (void)count;
     size_t offset =
         offsetof(struct user, u_debugreg) + (size_t)STATUS_REGISTER * sizeof((struct user *)NULL)->u_debugreg[0];
 
@@ -321,8 +366,6 @@ int linux_take_watch_hits(int id, uint32_t *slots)
     return set_debug_register(id, STATUS_REGISTER, 0);
 }
 
-#else
-#error "no debug registers for this architecture yet"
 #endif
 
 /* ---- System calls ---- */
@@ -357,9 +400,16 @@ int linux_get_syscall(int id, bool in_call, enum os_syscall_stage *stage, struct
 
 /* ---- Signals that wait ---- */
 
+/* A step over a system call, where an architecture has nothing better to say of it. A signal from outside a container looks the
+ * same; but only a thread that is being stepped is asked. */
+static bool is_nobodys(const siginfo_t *info)
+{
+    return NOBODYS_IS_STEP && info->si_code == SI_USER && info->si_pid == 0 && info->si_uid == 0;
+}
+
 static bool is_made_by_kernel(const siginfo_t *info)
 {
-    return info->si_signo == SIGTRAP && info->si_code > 0;
+    return info->si_signo == SIGTRAP && (info->si_code > 0 || is_nobodys(info));
 }
 
 /* A trap is forced on the thread, so it is in its own queue, not in the process's. It is dequeued before any
@@ -378,7 +428,8 @@ static int is_pending(int id, uint64_t wanted)
         if (count < 0)
             return -errno;
         for (long i = 0; i < count; i++)
-            if (queue[i].si_code > 0 && wanted & UINT64_C(1) << (queue[i].si_signo - 1))
+            if ((queue[i].si_code > 0 || is_made_by_kernel(&queue[i])) && wanted & UINT64_C(1)
+                                                                                       << (queue[i].si_signo - 1))
                 return 1;
         if (count < which.nr)
             return 0;
@@ -469,8 +520,15 @@ static void decode_signal(const siginfo_t *info, struct rein_signal *signal)
  *   TRAP_PERF      perf_event_open(2) with sigtrap
  *
  * Nothing in the siginfo tells the program's own trap flag or icebp from a step; whoever resumed the thread knows if
- * it was a step. STEPPED from a thread that was not being stepped is the program's own SIGTRAP. Where int3 gives
- * TRAP_BRKPT (arm64 and most others), that is the trap. */
+ * it was a step. STEPPED from a thread that was not being stepped is the program's own SIGTRAP.
+ *
+ * Measured on arm64, Linux 6.1:
+ *
+ *   TRAP_BRKPT     brk                                                           at it
+ *   TRAP_TRACE     a step                                                        behind the instruction
+ *   SI_USER        a step over a system call: sent by process 0, user 0          behind it
+ *   CODE_NOTIFIED  as above
+ *   TRAP_HWBKPT    a debug register                                              at the instruction, not executed yet */
 static enum os_event_kind kind_of_signal(const siginfo_t *info)
 {
     if (!is_made_by_kernel(info))
@@ -478,6 +536,7 @@ static enum os_event_kind kind_of_signal(const siginfo_t *info)
     switch (info->si_code) {
     case SI_KERNEL:
         return OS_EVENT_TRAP;
+    case SI_USER:
     case TRAP_TRACE:
     case CODE_NOTIFIED:
         return OS_EVENT_STEPPED;

@@ -30,18 +30,13 @@
 
 enum { SECCOMP_STRICT = 1 };
 
-/* i386's mmap that takes its arguments in registers counts the offset in pages. */
 enum { OFFSET_UNIT = 4096 };
 
 int linux_known_call(const struct arch *arch, enum os_call which, const uint64_t arguments[6], struct arch_call *call)
 {
     memmove(call->arguments, arguments, sizeof call->arguments); /* they may be the same */
-#if defined(__x86_64__)
-    call->number = arch == &arch_i386 ? linux_numbers_i386[which] : linux_numbers_amd64[which];
-#else
-    call->number = linux_numbers_i386[which];
-#endif
-    if (arch == &arch_i386 && which == OS_CALL_MMAP) {
+    call->number = linux_number_of(arch, which);
+    if (linux_offset_is_in_pages(arch) && which == OS_CALL_MMAP) {
         uint64_t offset = arguments[5];
 
         call->arguments[5] = offset / OFFSET_UNIT;
@@ -102,7 +97,7 @@ int linux_check_call(int pid, int id, const struct arch_registers *registers, co
                  "the same");
         return REIN_NOT_PERMITTED;
     }
-    if (linux_call_has_restart_block(registers) && uses_restart_block(which, call)) {
+    if (linux_call_has_restart_block(id, registers) && uses_restart_block(which, call)) {
         snprintf(text, size,
                  "it sleeps with a time limit, and what the kernel has noted of that would be lost; make this call in "
                  "another thread");

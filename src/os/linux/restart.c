@@ -16,8 +16,6 @@
 #include <errno.h>
 #include <string.h>
 
-#if defined(__x86_64__) || defined(__i386__)
-
 /* The kernel's own (include/linux/errno.h); user space has no header with them. */
 enum { RESTART_FIRST = 512, RESTART_NO_HANDLER = 514, RESTART_LAST = 516 };
 
@@ -141,37 +139,8 @@ bool linux_call_can_repeat(const struct arch_registers *registers)
     return restart_of(registers) != 0 && linux_call_of(registers->arch, call.number) == LINUX_CALL_MASKED;
 }
 
-bool linux_call_has_restart_block(const struct arch_registers *registers)
-{
-    return restart_of(registers) == RESTART_LAST;
-}
-
-#else
-
-bool linux_call_can_repeat(const struct arch_registers *registers)
-{
-    (void)registers;
-    return false;
-}
-
-bool linux_call_has_restart_block(const struct arch_registers *registers)
-{
-    (void)registers;
-    return false;
-}
-
-int linux_restart_interrupted_call(int id, struct arch_registers *registers)
+bool linux_call_has_restart_block(int id, const struct arch_registers *registers)
 {
     (void)id;
-    (void)registers;
-    return 0;
+    return restart_of(registers) == RESTART_LAST;
 }
-
-int linux_call_is_made_again(const struct arch_registers *registers, uint64_t *pc)
-{
-    (void)registers;
-    (void)pc;
-    return 0;
-}
-
-#endif

@@ -129,9 +129,36 @@ long linux_clone_to(void (*body)(void *arg), void *arg, unsigned long flags, voi
     return result;
 }
 
+#elif defined(__aarch64__)
+
+long linux_clone_to(void (*body)(void *arg), void *arg, unsigned long flags, void *stack)
+{
+    register long number __asm__("x8") = SYS_clone;
+    register long result __asm__("x0") = (long)flags;
+    register void *its_stack __asm__("x1") = stack;
+    register long parent_id __asm__("x2") = 0;
+    register long storage __asm__("x3") = 0;
+    register long child_id __asm__("x4") = 0;
+    register void (*its_body)(void *) __asm__("x9") = body;
+    register void *its_arg __asm__("x10") = arg;
+
+    __asm__ volatile("svc #0\n\t"
+                     "cbnz x0, 1f\n\t"
+                     "mov x29, xzr\n\t" /* the outermost frame */
+                     "mov x0, x10\n\t"
+                     "blr x9\n\t"
+                     "brk #1\n"
+                     "1:"
+                     : "+r"(result)
+                     : "r"(number), "r"(its_stack), "r"(parent_id), "r"(storage), "r"(child_id), "r"(its_body),
+                       "r"(its_arg)
+                     : "memory", "cc");
+    return result;
+}
+
 #else
 
-/* TODO with the second architecture. Until then the child gets a copy of the memory, and of our stack. */
+/* Good enough to begin a port with: the child gets a copy of the memory, and of our stack. */
 
 long linux_clone_to(void (*body)(void *arg), void *arg, unsigned long flags, void *stack)
 {

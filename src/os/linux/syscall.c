@@ -9,8 +9,6 @@
 #include <string.h>
 #include <sys/user.h>
 
-#if defined(__x86_64__) || defined(__i386__)
-
 #define I386_BLOCK_SIZE 68 /* the kernel's user_regs_struct32 */
 #define LAST_ERROR 4095    /* the kernel's MAX_ERRNO */
 
@@ -221,44 +219,3 @@ int linux_guess_syscall(int id, bool in_call, enum os_syscall_stage *stage, stru
     }
     return 0;
 }
-
-#else
-
-int linux_syscall_at_exit(int id, struct rein_syscall *call)
-{
-    (void)id;
-    (void)call;
-    return 0;
-}
-
-int linux_set_syscall(int id, const struct rein_syscall *call)
-{
-    (void)id;
-    (void)call;
-    return -ENOSYS;
-}
-
-int linux_set_syscall_result(int id, const struct rein_syscall *call)
-{
-    (void)id;
-    (void)call;
-    return -ENOSYS;
-}
-
-int linux_set_own_syscall(int id, const struct rein_syscall *call)
-{
-    (void)id;
-    (void)call;
-    return -ENOSYS;
-}
-
-int linux_guess_syscall(int id, bool in_call, enum os_syscall_stage *stage, struct rein_syscall *call)
-{
-    (void)id;
-    (void)in_call;
-    (void)stage;
-    (void)call;
-    return -ENOSYS;
-}
-
-#endif

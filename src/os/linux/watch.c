@@ -65,7 +65,7 @@ static int next_event(int id, struct trial *trial, int64_t deadline, struct os_e
     }
 }
 
-static int watch(int id, struct trial *trial, int64_t deadline)
+static int watch(int id, struct trial *trial, int64_t deadline, unsigned slots[2])
 {
     const struct arch_watch watched = {(uintptr_t)&trial->word, sizeof trial->word, ARCH_WATCH_WRITE};
     uint64_t words[ARCH_WATCH_WORDS];
@@ -78,6 +78,11 @@ static int watch(int id, struct trial *trial, int64_t deadline)
         result = next_event(id, trial, deadline, &event);
     if (result != 0)
         return result;
+    result = linux_count_watches(id, slots);
+    if (result != 0)
+        return result;
+    if (slots[os_backend.arch->watch_pool[ARCH_WATCH_WRITE]] == 0)
+        return 0;
     os_backend.arch->encode_watches(&watched, 1, words);
     result = linux_set_watches(id, words);
     if (result != 0)
@@ -114,7 +119,7 @@ static void end_child(int id, const struct trial *trial)
     }
 }
 
-int linux_try_watch(bool copy_memory)
+int linux_try_watch(bool copy_memory, unsigned slots[2])
 {
     int64_t deadline = now_us() + (int64_t)LIMIT_S * 1000000;
     unsigned long flags = CLONE_UNTRACED | (copy_memory ? 0 : CLONE_VM);
@@ -131,7 +136,7 @@ int linux_try_watch(bool copy_memory)
         return (int)id;
     }
     struct trial *trial = (struct trial *)(void *)area;
-    int result = watch((int)id, trial, deadline);
+    int result = watch((int)id, trial, deadline, slots);
     end_child((int)id, trial);
     munmap(area, AREA_SIZE);
     return result;

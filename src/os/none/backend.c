@@ -105,6 +105,7 @@ static const struct arch no_arch = {
     .link_index = -1,
     .trap = {0},
     .trap_size = 1,
+    .alignment = 1,
     .get = get,
     .set = set,
     .lay_out = lay_out,
@@ -289,9 +290,9 @@ static int check_call(int pid, int id, const struct arch_registers *registers, c
     return REIN_NOT_SUPPORTED;
 }
 
-static bool call_has_rest(const struct arch_registers *registers)
+static bool call_has_rest(int id, const struct arch_registers *registers)
 {
-    (void)registers;
+    (void)id, (void)registers;
     return false;
 }
 
@@ -343,15 +344,15 @@ static int set_watches(int id, const uint64_t words[ARCH_WATCH_WORDS])
     return -ENOSYS;
 }
 
-static int take_watch_hits(int id, uint32_t *slots)
+static int take_watch_hits(int id, const struct arch_watch *watches, size_t count, uint32_t *slots)
 {
-    (void)id, (void)slots;
+    (void)id, (void)watches, (void)count, (void)slots;
     return -ENOSYS;
 }
 
-static int try_watch(bool copy_memory)
+static int try_watch(bool copy_memory, unsigned slots[2])
 {
-    (void)copy_memory;
+    (void)copy_memory, (void)slots;
     return -ENOSYS;
 }
 

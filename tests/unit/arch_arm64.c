@@ -1,0 +1,251 @@
+/* W1, R1-R4, R6 on arm64: the register table against the kernel's own struct, what stepping knows of instructions, system calls and
+ * debug registers, as bytes. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/user.h>
+
+#include <cmocka.h>
+
+#include "arch/arch.h"
+
+enum { SP = 31, PC = 32, PSTATE = 33, NUMBER = 34, COUNT = 35 };
+
+static int index_of(const char *name)
+{
+    for (int i = 0; i < arch_arm64.register_total; i++) {
+        if (!strcmp(arch_arm64.registers[i].name, name))
+            return i;
+    }
+    fail_msg("there is no register %s", name);
+    return -1;
+}
+
+static void R3_names_and_order(void **state)
+{
+    (void)state;
+    char name[8];
+    assert_string_equal(arch_arm64.name, "arm64");
+    assert_int_equal(arch_arm64.register_count, COUNT);
+    assert_int_equal(sizeof(struct user_regs_struct), 8 * (COUNT - 1));
+    for (int i = 0; i < 31; i++) {
+        snprintf(name, sizeof name, "x%d", i);
+        assert_string_equal(arch_arm64.registers[i].name, name);
+        assert_int_equal(arch_arm64.registers[i].dwarf, i);
+    }
+    assert_int_equal(offsetof(struct user_regs_struct, sp), 8 * SP);
+    assert_int_equal(offsetof(struct user_regs_struct, pc), 8 * PC);
+    assert_int_equal(offsetof(struct user_regs_struct, pstate), 8 * PSTATE);
+    assert_string_equal(arch_arm64.registers[30].alias, "lr");
+}
+
+static void R1_R2_R4_indices(void **state)
+{
+    (void)state;
+    assert_int_equal(arch_arm64.pc_index, PC);
+    assert_int_equal(arch_arm64.sp_index, SP);
+    assert_int_equal(arch_arm64.link_index, 30);
+    for (int i = 0; i < COUNT; i++)
+        assert_int_equal(arch_arm64.registers[i].set, ARCH_SET_GENERAL);
+    for (int i = COUNT; i < arch_arm64.register_total; i++)
+        assert_int_not_equal(arch_arm64.registers[i].set, ARCH_SET_GENERAL);
+}
+
+static void R3_W1_set_changes_one_word(void **state)
+{
+    (void)state;
+    for (int i = 0; i < COUNT; i++) {
+        struct arch_registers registers = {.size = 8 * COUNT}, before;
+        registers.bytes[NUMBER] = UINT64_MAX;
+        before = registers;
+        arch_arm64.set(&registers, i, 0xa5a5a5a500000000u + (unsigned)i);
+        before.bytes[i] = 0xa5a5a5a500000000u + (unsigned)i;
+        assert_memory_equal(&registers, &before, sizeof before);
+        assert_int_equal(arch_arm64.get(&registers, i), 0xa5a5a5a500000000u + (unsigned)i);
+    }
+}
+
+/* A thread at the end of a call that is to be made again, sent elsewhere, is in no call any more. */
+static void R5_pc_set_in_a_call_that_restarts(void **state)
+{
+    (void)state;
+    struct arch_registers registers = {.size = 8 * COUNT};
+    registers.bytes[NUMBER] = 63;
+    registers.bytes[0] = (uint64_t)-512;
+    arch_arm64.set(&registers, PC, 0x1000);
+    assert_int_equal(arch_arm64.get(&registers, NUMBER), UINT64_MAX);
+    registers.bytes[NUMBER] = 63;
+    registers.bytes[0] = 1;
+    arch_arm64.set(&registers, PC, 0x2000);
+    assert_int_equal(arch_arm64.get(&registers, NUMBER), 63);
+}
+
+static enum arch_instruction classify(uint32_t word)
+{
+    size_t length = 0;
+    enum arch_instruction kind = arch_arm64.classify((const unsigned char *)&word, sizeof word, &length);
+    assert_int_equal(length, 4);
+    return kind;
+}
+
+static void T1_instructions(void **state)
+{
+    (void)state;
+    assert_int_equal(classify(0xd4000001), ARCH_INSTRUCTION_SYSCALL);         /* svc #0 */
+    assert_int_equal(classify(0xd4000021), ARCH_INSTRUCTION_SYSCALL);         /* svc #1 */
+    assert_int_equal(classify(0xd4200000), ARCH_INSTRUCTION_PLAIN);           /* brk #0 */
+    assert_int_equal(classify(0xd4000002), ARCH_INSTRUCTION_PLAIN);           /* hvc #0 */
+    assert_int_equal(classify(0x885f7c20), ARCH_INSTRUCTION_BEGINS_SEQUENCE); /* ldxr w0, [x1] */
+    assert_int_equal(classify(0xc85ffc20), ARCH_INSTRUCTION_BEGINS_SEQUENCE); /* ldaxr x0, [x1] */
+    assert_int_equal(classify(0x085f7c20), ARCH_INSTRUCTION_BEGINS_SEQUENCE); /* ldxrb w0, [x1] */
+    assert_int_equal(classify(0xc87f0440), ARCH_INSTRUCTION_BEGINS_SEQUENCE); /* ldxp x0, x1, [x2] */
+    assert_int_equal(classify(0x88027c20), ARCH_INSTRUCTION_PLAIN);           /* stxr w2, w0, [x1] */
+    assert_int_equal(classify(0xc8dffc20), ARCH_INSTRUCTION_PLAIN);           /* ldar x0, [x1] */
+    assert_int_equal(classify(0xc8e0fc41), ARCH_INSTRUCTION_PLAIN);           /* casal x0, x1, [x2] */
+    assert_int_equal(classify(0x48607c82), ARCH_INSTRUCTION_PLAIN);           /* caspa x0, x1, x2, x3, [x4] */
+    assert_int_equal(classify(0xd503201f), ARCH_INSTRUCTION_PLAIN);           /* nop */
+    assert_int_equal(arch_arm64.classify((const unsigned char *)"\x01", 2, NULL), ARCH_INSTRUCTION_UNKNOWN);
+}
+
+static size_t ends_of(const uint32_t *words, size_t count, uint64_t ends[ARCH_ENDS_MAX])
+{
+    return arch_arm64.sequence_ends(0x1000, (const unsigned char *)words, count * sizeof *words, ends);
+}
+
+static void T1_exclusive_sequences(void **state)
+{
+    (void)state;
+    uint64_t ends[ARCH_ENDS_MAX];
+    /* compare and swap, as compilers make it: ldaxr, cmp, b.ne behind it all, stlxr, cbnz back */
+    static const uint32_t swap[] = {0xc85ffc02, 0xeb01005f, 0x54000061, 0xc803fc04, 0x35ffff83, 0xd65f03c0};
+    assert_int_equal(ends_of(swap, 6, ends), 2);
+    assert_int_equal(ends[0], 0x1010); /* behind stlxr */
+    assert_int_equal(ends[1], 0x1014); /* where b.ne goes */
+    /* an addition: nothing leaves it */
+    static const uint32_t add[] = {0x885f7c20, 0x11000400, 0x88027c20, 0x35ffffa2};
+    assert_int_equal(ends_of(add, 4, ends), 1);
+    assert_int_equal(ends[0], 0x100c);
+    /* a branch inside it is no end */
+    static const uint32_t inside[] = {0x885f7c20, 0x34000040, 0x11000400, 0x88027c20, 0x35ffff82};
+    assert_int_equal(ends_of(inside, 5, ends), 1);
+    /* a lock that is waited for: the way back would be without a stop */
+    static const uint32_t spin[] = {0x885ffc20, 0x35ffffe0, 0x88027c23, 0x35ffffa2};
+    assert_int_equal(ends_of(spin, 4, ends), 0);
+    /* no store, and a call in between */
+    static const uint32_t lonely[] = {0x885f7c20, 0xd503201f, 0xd65f03c0},
+                          call[] = {0x885f7c20, 0x94000010, 0x88027c20};
+    assert_int_equal(ends_of(lonely, 3, ends), 0);
+    assert_int_equal(ends_of(call, 3, ends), 0);
+}
+
+/* A call made in a thread that stands at an svc; at the end it is as one whose call was interrupted. */
+static void calls(void **state)
+{
+    (void)state;
+    struct arch_registers registers = {.size = 8 * COUNT}, own;
+    struct arch_call call = {222, {1, 2, 3, 4, 5, 6}}, seen;
+    registers.bytes[0] = 77;
+    registers.bytes[8] = 63;
+    registers.bytes[PC] = 0x4000;
+    registers.bytes[NUMBER] = UINT64_MAX;
+    own = registers;
+    arch_arm64.set_call(&registers, 0x5000, &call);
+    assert_int_equal(registers.bytes[8], 222);
+    assert_int_equal(registers.bytes[PC], 0x5000);
+    assert_int_equal(registers.bytes[NUMBER], UINT64_MAX);
+    registers.bytes[NUMBER] = 222; /* as the kernel has it at the entry */
+    arch_arm64.get_call(&registers, &seen);
+    assert_memory_equal(&seen, &call, sizeof call);
+    arch_arm64.interrupt_call(&own, false);
+    assert_int_equal(own.bytes[0], (uint64_t)-512);
+    assert_int_equal(own.bytes[PC], 0x4004);
+    assert_int_equal(own.bytes[NUMBER], 63);
+}
+
+static void tags_are_no_part_of_an_address(void **state)
+{
+    (void)state;
+    assert_int_equal(arch_arm64.clean_address(0xab00ffff12345678u), 0x0000ffff12345678u);
+    assert_int_equal(arch_arm64.clean_address(0xabffffff12345678u), 0xffffffff12345678u);
+    assert_int_equal(arch_arm64.clean_address(0x1000), 0x1000);
+}
+
+/* Any bytes in a row of a word are one register's; over the end of the word they take two. */
+static void N3_split_and_encode(void **state)
+{
+    (void)state;
+    struct arch_watch pieces[ARCH_WATCH_SLOTS];
+    uint64_t words[ARCH_WATCH_WORDS];
+    for (uint64_t offset = 0; offset < 8; offset++) {
+        for (uint64_t size = 1; size <= 32; size++) {
+            size_t count = arch_arm64.split_watch(0x1000 + offset, size, ARCH_WATCH_WRITE, pieces, ARCH_WATCH_SLOTS);
+            uint64_t at = 0x1000 + offset;
+            assert_int_equal(count, (offset + size + 7) / 8);
+            for (size_t i = 0; i < count; at += pieces[i++].size)
+                assert_int_equal(pieces[i].address, at);
+            assert_int_equal(at, 0x1000 + offset + size);
+        }
+    }
+    assert_int_equal(arch_arm64.split_watch(0x1002, 1, ARCH_WATCH_EXECUTE, pieces, ARCH_WATCH_SLOTS), 0);
+    assert_int_equal(arch_arm64.split_watch(0x1004, 1, ARCH_WATCH_EXECUTE, pieces, ARCH_WATCH_SLOTS), 1);
+    const struct arch_watch watches[] = {{0x1004, 4, ARCH_WATCH_EXECUTE}, {0x2003, 2, ARCH_WATCH_WRITE}};
+    arch_arm64.encode_watches(watches, 2, words);
+    assert_int_equal(words[0], 0x1004);
+    assert_int_equal(words[1], 0xf << 5 | 2 << 1 | 1);
+    assert_int_equal(words[2], 0x2000);
+    assert_int_equal(words[3], 0x18 << 5 | 2 << 3 | 2 << 1 | 1);
+    assert_int_equal(words[5], 0);
+}
+
+/* R6: SVE not in use comes in the form of FPSIMD; a write takes it into use, and changes nothing else. */
+static void R6_vectors(void **state)
+{
+    (void)state;
+    enum { VECTOR = 32, HEADER = 16 };
+    static unsigned char bytes[16384];
+    unsigned char value[256], other[256];
+    struct arch_block block = {.bytes = bytes, .room = sizeof bytes, .size = HEADER + 528};
+    const uint16_t vector = VECTOR;
+    memcpy(bytes + 8, &vector, sizeof vector);
+    for (int i = 0; i < 528; i++)
+        bytes[HEADER + i] = (unsigned char)(i * 7 + 1);
+    assert_int_equal(arch_arm64.width(&block, index_of("z5")), VECTOR);
+    assert_int_equal(arch_arm64.width(&block, index_of("p5")), VECTOR / 8);
+    arch_arm64.read(&block, index_of("z5"), value);
+    assert_memory_equal(value, bytes + HEADER + 5 * 16, 16);
+    memset(other, 0, sizeof other);
+    assert_memory_equal(value + 16, other, 16);
+    memset(other, 0x5a, sizeof other);
+    arch_arm64.write(&block, index_of("p3"), other);
+    assert_int_equal(block.size, (HEADER + 32 * VECTOR + 17 * VECTOR / 8 + 15) / 16 * 16 + 16);
+    unsigned char again[256];
+    arch_arm64.read(&block, index_of("z5"), again);
+    assert_memory_equal(again, value, VECTOR);
+    arch_arm64.read(&block, index_of("p3"), again);
+    assert_memory_equal(again, other, VECTOR / 8);
+    uint64_t granules = 0;
+    arch_arm64.read(&block, index_of("vg"), &granules);
+    assert_int_equal(granules, VECTOR / 8);
+    assert_int_equal(arch_arm64.width(&(struct arch_block){.size = 0}, index_of("z0")), 0);
+    assert_int_equal(arch_arm64.width(&(struct arch_block){.size = 0}, index_of("v0")), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(R3_names_and_order),
+        cmocka_unit_test(R1_R2_R4_indices),
+        cmocka_unit_test(R3_W1_set_changes_one_word),
+        cmocka_unit_test(R5_pc_set_in_a_call_that_restarts),
+        cmocka_unit_test(T1_instructions),
+        cmocka_unit_test(T1_exclusive_sequences),
+        cmocka_unit_test(calls),
+        cmocka_unit_test(tags_are_no_part_of_an_address),
+        cmocka_unit_test(N3_split_and_encode),
+        cmocka_unit_test(R6_vectors),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
