@@ -138,7 +138,8 @@ size_t x86_split_watch(uint64_t address, uint64_t size, enum arch_watch_kind kin
         count++;
         address += piece;
         size -= piece;
-        if (count > X86_WATCH_SLOTS) /* more than there can be; and the address has come to a multiple of widest */
+        if (count > X86_WATCH_SLOTS &&
+            count >= room) /* more than there can be; and the address has come to a multiple of widest */
             return count + (size_t)(size / widest) + (size_t)__builtin_popcountll(size % widest);
     }
     return count;
