@@ -133,7 +133,7 @@ static void C1_filter_and_steps(void **state)
     assert_int_equal(cause_of(thread), REIN_CAUSE_SYSCALL_ENTRY);
     assert_ok(rein_thread_step(thread, 0, LIMIT_MS));
     assert_int_equal(cause_of(thread), REIN_CAUSE_SYSCALL_EXIT);
-    assert_word(pc_of(thread), insn + 2);
+    assert_word(pc_of(thread), insn + SYSCALL_INSTRUCTION_SIZE);
     assert_ok(rein_thread_step(thread, 0, LIMIT_MS));
     assert_int_equal(cause_of(thread), REIN_CAUSE_STEP);
     set_policy(process, REIN_IGNORE);
