@@ -169,8 +169,8 @@ static void T4_kinds_of_memory(void **state)
         for (size_t i = 0; i < PAGE; i++)
             assert_int_equal(buffer[i], pattern(i));
     }
-    assert_ok(rein_process_read(maps.process, maps.code, buffer, 6, NULL)); /* executable only */
-    assert_memory_equal(buffer, "\xb8\x2a\0\0\0\xc3", 6);
+    assert_ok(rein_process_read(maps.process, maps.code, buffer, RETURNING_SIZE, NULL)); /* executable only */
+    assert_memory_equal(buffer, returning(42), RETURNING_SIZE);
 }
 
 /* T5: the same to the byte for writing. */
