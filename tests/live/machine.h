@@ -19,6 +19,7 @@
 #define DIVISION_BY_ZERO SIGILL /* of the program faults, which has another there: divisions give a result */
 #define HOT_SIZE 0x20           /* bytes of the function hot */
 #define WATCH_TOO_LONG 33       /* from an odd address on it takes one register more than there are */
+#define WATCH_OF_THREE 1        /* registers that three bytes take */
 #define PC_INDEX 32
 #define I386_CALLS 0 /* in the log of the program syscalls */
 /* What becomes of a poll with a limit that a stop interrupts: how that ends, and what is made then. */
@@ -48,6 +49,7 @@ enum { TRAP_BYTE = 0x00, TRAP_SIZE = 4, SYSCALL_INSTRUCTION_SIZE = 4, TRAP_PC_OF
 #define DIVISION_BY_ZERO SIGFPE
 #define HOT_SIZE 0x10
 #define WATCH_TOO_LONG 30
+#define WATCH_OF_THREE 2
 #define PC_INDEX 16
 #define I386_CALLS 3
 #define POLL_INTERRUPTED 516
