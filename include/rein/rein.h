@@ -1053,7 +1053,7 @@ struct rein_syscall_id {
 /* From now on stops are made at entries, exits, or both (0: none any more) of the count calls that are given; calls ==
  * NULL: of all. It is for all threads, those to come too, and replaces what was asked for before; an exec changes
  * nothing in it. What becomes of the stops is decided by callback and policy. The others' entries and exits cost their stops
- * in the kernel, too (two to three microseconds each), unless the process was started with a filter, see
+ * in the kernel, too (some ten microseconds each, by machine), unless the process was started with a filter, see
  * rein_spawn_options. Threads that run are stopped for a moment, as by an attach; returns when all have been, but for
  * those that cannot be stopped now. In a callback it only begins.
  * A step over the instruction of a traced call ends at the entry, a step from there at the exit, if these stop the

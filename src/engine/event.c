@@ -299,6 +299,7 @@ static void finish_step(rein_thread *thread, const struct os_event *event, struc
         watch_compare(thread, pc, hits);
     if (stepping == STEPPING_PASS) {
         if (repeats && !hits->count && thread->state == REIN_STATE_RUNNING && !is_quiet(thread)) {
+            thread->takes_turn = watch_steps(thread);
             thread_resume(thread, OS_RESUME_STEP, 0); /* a repeated string instruction: one step is one repetition */
             thread_expect(thread);
             return;
@@ -443,6 +444,8 @@ static bool bring_out_trap(rein_thread *thread, const struct arch_registers *reg
     if (pending != 1)
         return false;
     thread->trap_waits = true;
+    thread->takes_turn =
+        thread->stepping != STEPPING_NOT && watch_steps(thread); /* what it has written is not seen yet */
     thread->unhandled = thread_resume(thread, OS_RESUME_RUN, 0) != 0;
     thread_expect(thread);
     return true;

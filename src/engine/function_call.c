@@ -171,12 +171,14 @@ static void note_books(rein_thread *thread, struct function_call *function)
     function->stop_wanted = thread->process->stop_wanted;
 }
 
-/* The thread begins with clean ones. */
+/* The thread begins with clean ones. Here and on the way back nothing has two owners at any moment: the monitor may be killed,
+ * and others free what it has left. */
 static void take_books(rein_thread *thread, struct function_call *function)
 {
+    struct held_signal *held = thread->held;
     thread_copy_cause(thread, &function->cause);
-    function->held = thread->held;
     thread->held = NULL;
+    function->held = held;
     thread->deliver = 0;
     thread->signal_chosen = thread->deliver_is_void = false;
     thread->skip = thread->skip_restarts = thread->look_for_added = false;
@@ -348,9 +350,9 @@ void function_call_restore(rein_thread *thread)
         return;
     function->entered = false;
     restore_shown(thread, function);
-    struct held_signal *since = thread->held;
-    thread->held = function->held;
-    function->held = NULL;
+    struct held_signal *since = thread->held, *before = function->held;
+    function->held = thread->held = NULL;
+    append_held(thread, before);
     append_held(thread, since);
     thread->deliver = function->deliver;
     thread->signal_chosen = function->signal_chosen;
@@ -367,9 +369,10 @@ void function_call_restore(rein_thread *thread)
         return;
     if (!thread_change(thread, transition_to(function->state)))
         return;
-    rein_cause_clear(&thread->cause);
-    thread->cause = function->cause;
+    struct rein_cause cause = function->cause;
     function->cause = (struct rein_cause){.kind = REIN_CAUSE_STOPPED};
+    rein_cause_clear(&thread->cause);
+    thread->cause = cause;
     if (function->stop_wanted)
         process_stop(thread->process);
 }
@@ -691,8 +694,9 @@ static void run_call(struct request *request)
         request_finish(request, error->code);
         return;
     }
-    function_call_free(thread->ended);
+    struct function_call *ended = thread->ended;
     thread->ended = NULL;
+    function_call_free(ended);
     asked->function = function;
     rein_monitor *monitor = thread->process->monitor;
     bool was_open = atomic_load(&monitor->condition) == MONITOR_OPEN;

@@ -81,7 +81,7 @@ static void run_write(struct request *request)
     int result = find_way(request, "cannot poke text", &way);
     if (!result) {
         int64_t done = write_around_breakpoints(process, way->id, request->address, request->data, request->size);
-        watch_note_write(process);
+        watch_note_write(process, request->address, request->data, done > 0 ? (size_t)done : 0);
         LOG(&process->monitor->log, REIN_LOG_MEMORY, "Process %d: write 0x%llx, %zu bytes => %lld", process->id,
             (unsigned long long)request->address, request->size, (long long)done);
         result = finish_access(request, done, "written");

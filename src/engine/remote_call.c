@@ -154,8 +154,8 @@ void remote_call_free(rein_thread *thread)
 {
     if (thread->remote_call && thread->remote_call->function)
         function_call_free(thread->remote_call->function);
-    else
-        free(thread->remote_call);
+    else if (thread->remote_call)
+        free_call(thread->remote_call);
 }
 
 void remote_call_lost(rein_thread *thread)

@@ -76,11 +76,12 @@ void syscall_finish(rein_thread *thread)
 
 /* ---- What callers ask ---- */
 
-/* Runs without stopping at calls, and so has to be stopped once. */
+/* Runs without stopping at calls, and so has to be stopped once. One that is stepped for a software watchpoint is in front of
+ * any call when its step is done. */
 static bool must_be_resumed(const rein_thread *thread)
 {
     return !thread->guest && !thread->process->filtered && thread->kernel == KERNEL_RUNS && !thread->in_vfork &&
-           !thread->stuck && !thread->stops_at_calls;
+           !thread->stuck && !thread->stops_at_calls && thread->stepping != STEPPING_SOFTWARE;
 }
 
 static bool trace_ready(struct request *request)

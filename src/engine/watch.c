@@ -475,10 +475,19 @@ void watch_compare(rein_thread *thread, uint64_t pc, struct watch_hits *hits)
     }
 }
 
-void watch_note_write(rein_process *process)
+/* Only those bytes: what the program has written elsewhere, and is not seen yet, is a hit still. */
+void watch_note_write(rein_process *process, uint64_t address, const unsigned char *data, size_t size)
 {
     LIST_FOR_EACH(item, &process->watchpoints.list)
-    note_value(process, LIST_ENTRY(item, rein_watchpoint, link));
+    {
+        rein_watchpoint *watchpoint = LIST_ENTRY(item, rein_watchpoint, link);
+        unsigned char *bytes = watchpoint->software ? watchpoint->bytes : (unsigned char *)&watchpoint->value;
+        for (size_t i = 0; watchpoint->value_known && i < watchpoint->size; i++) {
+            uint64_t offset = watchpoint->address + i - address;
+            if (offset < size)
+                bytes[i] = data[offset];
+        }
+    }
 }
 
 /* ---- What callers ask ---- */
@@ -578,10 +587,16 @@ static int check_machine(struct request *request)
 static int check_software(struct request *request)
 {
     const rein_process *process = request->process;
-    if (process->watchpoints.software < WATCH_SOFTWARE_MAX)
+    unsigned count = 0;
+    LIST_FOR_EACH(item, &process->watchpoints.list)
+    {
+        const rein_watchpoint *watchpoint = LIST_ENTRY(item, rein_watchpoint, link);
+        count += watchpoint->software && !watchpoint->thread_is_gone;
+    }
+    if (count < WATCH_SOFTWARE_MAX)
         return 0;
     return error_set(&request->error, REIN_NO_SLOT, "process %d has %u software watchpoints, and cannot have more",
-                     process->id, process->watchpoints.software);
+                     process->id, count);
 }
 
 static bool is_awaited(const rein_watchpoint *watchpoint, const rein_thread *thread)

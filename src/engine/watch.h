@@ -104,7 +104,7 @@ void watch_take_made(rein_thread *thread, uint64_t pc, struct watch_hits *hits);
 bool watch_steps(const rein_thread *thread);
 /* It has made one, or a system call, and is at pc: adds what it has changed to the hits, and counts that. */
 void watch_compare(rein_thread *thread, uint64_t pc, struct watch_hits *hits);
-/* The caller has written to memory. */
-void watch_note_write(rein_process *process);
+/* The caller has written that to memory. */
+void watch_note_write(rein_process *process, uint64_t address, const unsigned char *data, size_t size);
 
 #endif

@@ -684,9 +684,63 @@ static void N3_software_X2_32_bit(void **state)
     }
 }
 
+struct writer {
+    rein_process *process;
+    rein_word where;
+    atomic_bool done;
+    unsigned long writes;
+};
+
+static void *write_all_the_time(void *arg)
+{
+    struct writer *writer = arg;
+    for (; !atomic_load(&writer->done); writer->writes++)
+        rein_process_write(writer->process, writer->where, "", 1, NULL);
+    return NULL;
+}
+
+/* N3, T5: the caller writes elsewhere, at any moment; what the program has written just then is a hit all the same. */
+static void N3_T5_writes_of_the_callers(void **state)
+{
+    (void)state;
+    skip_if_lent();
+    struct fixture *fixture = spawn("stepped", "beside", NULL);
+    run_to_function(fixture, "main");
+    rein_watchpoint *watchpoint = count_in(fixture, "target", word_size(fixture->process), NULL);
+    struct writer writer = {.process = fixture->process, .where = address_of(fixture, "written_by_tracer")};
+    pthread_t id;
+    assert_int_equal(pthread_create(&id, NULL, write_all_the_time, &writer), 0);
+    run_all(fixture);
+    atomic_store(&writer.done, true);
+    pthread_join(id, NULL);
+    assert_int_equal(rein_watchpoint_hits(watchpoint), 1000);
+    assert_true(writer.writes > 100);
+}
+
+/* N3, C1: system calls begin to be traced, and cease to be, while a thread that makes none is stepped. */
+static void N3_C1_calls_traced_meanwhile(void **state)
+{
+    (void)state;
+    struct fixture *fixture = start_ready("spin", "1", NULL);
+    rein_process *process = attach(fixture);
+    struct rein_watchpoint_options options = REIN_WATCHPOINT_OPTIONS_INIT;
+    options.flags = REIN_WATCH_SOFTWARE;
+    set_policy(process, REIN_IGNORE);
+    assert_ok(rein_process_add_watchpoint(process, address_of(fixture, "cold"), 1, REIN_WATCH_WRITE, &options, NULL));
+    assert_ok(rein_process_continue(process));
+    for (int round = 0; round < 20; round++)
+        assert_ok(rein_process_trace_syscalls(process, round % 2 ? 0 : REIN_SYSCALL_ENTRIES, NULL, 0));
+    assert_ok(rein_process_stop(process, LIMIT_MS));
+    assert_ok(rein_process_detach(process, 0));
+    tell(fixture);
+    assert_ends(fixture, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        live_test(N3_C1_calls_traced_meanwhile),
+        live_test(N3_T5_writes_of_the_callers),
         live_test(N3_software_E1_arguments),
         live_test(N3_software_C1_stop_and_values),
         live_test(N3_software_many_threads_exact),
