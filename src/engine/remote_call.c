@@ -233,17 +233,12 @@ void remote_call_give_in(rein_thread *thread, int result, const char *what)
         remote_call_end_here(thread);
 }
 
-static bool set_registers(rein_thread *thread, const struct arch_registers *registers)
+bool remote_call_set_registers(rein_thread *thread, const struct arch_registers *registers)
 {
     int result = thread->process->os->set_registers(thread->id, registers);
     if (result)
         remote_call_give_in(thread, result, "cannot have its registers set for a call");
     return !result;
-}
-
-bool remote_call_set_registers(rein_thread *thread, const struct arch_registers *registers)
-{
-    return set_registers(thread, registers);
 }
 
 static bool get_registers(rein_thread *thread, struct arch_registers *registers)
@@ -299,20 +294,20 @@ static void come_back(rein_thread *thread)
         struct arch_call own;
         arch->get_call(&call->registers, &own);
         arch->set_call(&registers, call->pc, &own);
-        if (set_registers(thread, &registers))
+        if (remote_call_set_registers(thread, &registers))
             run(thread, PHASE_REENTERS, OS_RESUME_TO_SYSCALL, 0);
         return;
     }
     if (call->interrupted && !call->rejoins) {
         call->rejoins = true;
         arch->set(&back, arch->pc_index, call->pc);
-        if (set_registers(thread, &back))
+        if (remote_call_set_registers(thread, &back))
             run(thread, PHASE_ENTERS, OS_RESUME_TO_SYSCALL, 0);
         return;
     }
     if (call->interrupted)
         arch->interrupt_call(&back, call->by_restart);
-    if (!set_registers(thread, &back))
+    if (!remote_call_set_registers(thread, &back))
         return;
     if (call->back == BACK_TO_SIGNAL) {
         let_in(thread, SIGNAL_BIT(call->carrier));
@@ -345,7 +340,7 @@ static void come_back_from_fault(rein_thread *thread, int signal)
         call->registers.arch->remake_call(&call->registers);
         call->back = BACK_TO_EVENT;
     }
-    if (!set_registers(thread, &call->registers))
+    if (!remote_call_set_registers(thread, &call->registers))
         return;
     if (call->back == BACK_TO_SIGNAL)
         put_signal_back(thread);
@@ -360,7 +355,7 @@ static void enter(rein_thread *thread)
     struct remote_call *call = thread->remote_call;
     struct arch_registers registers = call->registers;
     registers.arch->set_call(&registers, call->pc, &call->call);
-    if (set_registers(thread, &registers))
+    if (remote_call_set_registers(thread, &registers))
         run(thread, PHASE_ENTERS, OS_RESUME_TO_SYSCALL, 0);
 }
 
@@ -407,7 +402,7 @@ static void settle_at_entry(rein_thread *thread)
         return;
     call->by_restart = registers.arch->goes_on_by_restart(&registers);
     registers.arch->drop_call(&registers);
-    if (set_registers(thread, &registers))
+    if (remote_call_set_registers(thread, &registers))
         run(thread, PHASE_LEAVES, OS_RESUME_TO_SYSCALL, 0);
 }
 
@@ -444,7 +439,7 @@ static void make(rein_thread *thread)
         if (!get_registers(thread, &registers))
             return;
         registers.arch->drop_call(&registers);
-        if (!set_registers(thread, &registers))
+        if (!remote_call_set_registers(thread, &registers))
             return;
     }
     run(thread, PHASE_MAKES, OS_RESUME_TO_SYSCALL, 0);
@@ -483,7 +478,7 @@ static bool try_another_instruction(rein_thread *thread)
     }
     if (get_registers(thread, &registers)) {
         registers.arch->set(&registers, registers.arch->pc_index, call->pc);
-        if (set_registers(thread, &registers))
+        if (remote_call_set_registers(thread, &registers))
             run(thread, call->phase, OS_RESUME_TO_SYSCALL, 0);
     }
     return true;
@@ -540,7 +535,7 @@ static bool stand_behind_own(rein_thread *thread)
     if (!get_registers(thread, &registers))
         return false;
     arch->set(&registers, arch->pc_index, arch_pc(&call->registers) + arch->syscall_size);
-    return set_registers(thread, &registers);
+    return remote_call_set_registers(thread, &registers);
 }
 
 static void reenter(rein_thread *thread, const struct os_event *event)
@@ -549,7 +544,7 @@ static void reenter(rein_thread *thread, const struct os_event *event)
     if (event->kind != OS_EVENT_SYSCALL) {
         on_the_way(thread, event);
     } else if (call->back == BACK_TO_ENTRY) {
-        if (set_registers(thread, &call->registers))
+        if (remote_call_set_registers(thread, &call->registers))
             arrive(thread);
     } else if (stand_behind_own(thread)) { /* its own mask, for the call to put aside */
         let_in(thread, ~thread->mask);
@@ -576,7 +571,7 @@ static void come_to_signal(rein_thread *thread, const struct rein_signal *signal
         thread->mask_changed = false; /* the call has put its own mask aside again, and in force the other */
     if (!arrived)
         run(thread, PHASE_RETURNS, OS_RESUME_RUN, 0);
-    else if (set_registers(thread, &call->registers))
+    else if (remote_call_set_registers(thread, &call->registers))
         put_signal_back(thread);
 }
 
@@ -661,13 +656,13 @@ void remote_call_go_back(rein_thread *thread)
             return;
         if (at_entry)
             registers.arch->drop_call(&registers);
-        if (!at_entry || set_registers(thread, &registers))
+        if (!at_entry || remote_call_set_registers(thread, &registers))
             run(thread, PHASE_LEAVES, OS_RESUME_TO_SYSCALL, 0);
     } else if (!signal_is_all || thread->stop == OS_EVENT_SYSCALL) {
         come_back(thread);
     } else if (!thread_is_at_signal(thread)) {
         enter(thread);
-    } else if (set_registers(thread, &call->registers)) {
+    } else if (remote_call_set_registers(thread, &call->registers)) {
         put_signal_back(thread);
     }
 }
@@ -853,7 +848,7 @@ int remote_call_begin(rein_thread *thread, struct remote_call *call, struct erro
     } else if (call->back == BACK_TO_ENTRY) {
         struct arch_registers registers = call->registers;
         registers.arch->drop_call(&registers);
-        if (set_registers(thread, &registers))
+        if (remote_call_set_registers(thread, &registers))
             run(thread, PHASE_LEAVES, OS_RESUME_TO_SYSCALL, 0);
     } else {
         leave(thread);

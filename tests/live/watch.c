@@ -4,6 +4,7 @@
  * Some machines accept debug registers and never fire (the header says more). There the tests that need a hit are skipped;
  * script/watch-in-vm runs them on an emulated machine where they do. */
 #include "apart.h"
+#include "watched.h"
 
 #define TARGET_SIZE 8
 #define WIDEST (unsigned)word_size(process) /* that one debug register watches */
@@ -110,22 +111,6 @@ static void await_hits(rein_process *process, const rein_watchpoint *watchpoint,
 {
     for (double limit = now() + LIMIT_S; rein_watchpoint_hits(watchpoint) < hits;)
         assert_true(now() < limit && rein_process_wait(process, 1) == REIN_TIMEOUT);
-}
-
-static uint64_t target_of(const struct fixture *fixture)
-{
-    uint64_t value = 0;
-    assert_int_equal(raw_read(fixture->pid, address_of(fixture, "target"), &value, sizeof value), sizeof value);
-    return value;
-}
-
-/* It runs, untraced, and writes to what was watched. */
-static void assert_goes_on(struct fixture *fixture)
-{
-    assert_free(fixture->pid);
-    uint64_t before = target_of(fixture);
-    for (double limit = now() + LIMIT_S; target_of(fixture) == before; sleep_ms(1))
-        assert_true(now() < limit);
 }
 
 /* Like assert_ends_traced: nothing but what is watched is to stop it. */

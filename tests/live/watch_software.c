@@ -3,7 +3,7 @@
  * others that check themselves.
  *
  * A program is run to its main first, for what is stepped is slow. */
-#include "support.h"
+#include "watched.h"
 
 #define TARGET_SIZE 8
 
@@ -80,21 +80,6 @@ static void await_hits(rein_process *process, const rein_watchpoint *watchpoint,
 static void await_threads(rein_process *process, size_t count)
 {
     for (double limit = now() + LIMIT_MS / 1000.0; thread_count(process) < count; sleep_ms(1))
-        assert_true(now() < limit);
-}
-
-static uint64_t target_of(const struct fixture *fixture)
-{
-    uint64_t value = 0;
-    assert_int_equal(raw_read(fixture->pid, address_of(fixture, "target"), &value, sizeof value), sizeof value);
-    return value;
-}
-
-static void assert_goes_on(struct fixture *fixture)
-{
-    assert_free(fixture->pid);
-    uint64_t before = target_of(fixture);
-    for (double limit = now() + LIMIT_MS / 1000.0; target_of(fixture) == before; sleep_ms(1))
         assert_true(now() < limit);
 }
 
