@@ -139,6 +139,11 @@ static enum arch_instruction classify(const unsigned char *code, size_t size, si
     return x86_classify(X86_MODE_64, code, size, length);
 }
 
+static enum arch_plan_kind prepare(const unsigned char *code, size_t size, struct arch_plan *plan)
+{
+    return x86_prepare(X86_MODE_64, code, size, plan);
+}
+
 /* Whatever the width of what was pushed, the flag is bit 8 of its lowest 16. */
 static uint64_t pushed_flags(const struct arch_registers *block, uint64_t *step_bit)
 {
@@ -307,6 +312,8 @@ const struct arch arch_amd64 = {
     .read = read,
     .write = write,
     .classify = classify,
+    .prepare = prepare,
+    .emulate = x86_emulate,
     .pushed_flags = pushed_flags,
     .uses_step_flag = uses_step_flag,
     .clear_step_flag = clear_step_flag,

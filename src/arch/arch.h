@@ -85,6 +85,24 @@ enum arch_instruction {
     ARCH_INSTRUCTION_UNKNOWN,         /* not decodable: treat as plain */
 };
 
+/* An instruction made ready to be executed by us in place of the thread, on its registers; what is in it is the
+ * architecture's own. */
+struct arch_plan {
+    uint64_t words[6];
+};
+enum arch_plan_kind {
+    ARCH_PLAN_NONE,           /* it is left to the thread */
+    ARCH_PLAN_REGISTERS,      /* it touches nothing else */
+    ARCH_PLAN_MEMORY,         /* and memory */
+    ARCH_PLAN_RETURN_ADDRESS, /* which is a return address: a thread that keeps a second stack of these has to do it itself */
+};
+/* Memory as the thread itself may access it: all of the bytes, in one page, or none. */
+struct arch_memory {
+    bool (*read)(void *arg, uint64_t address, void *buffer, size_t size);
+    bool (*write)(void *arg, uint64_t address, const void *data, size_t size);
+    void *arg;
+};
+
 /* A system call: what the program asks of the kernel. */
 struct arch_call {
     uint64_t number, arguments[6];
@@ -141,6 +159,11 @@ struct arch {
     /* An instruction that is ARCH_INSTRUCTION_BEGINS_SEQUENCE, and what follows it: where the sequence may end, which is to be run
      * to one of these places in one go. 0: it is none, and the instruction can be stepped by itself. NULL: there are none here. */
     size_t (*sequence_ends)(uint64_t pc, const unsigned char *code, size_t size, uint64_t ends[ARCH_ENDS_MAX]);
+    /* Makes the plan, if the instruction is one that can be executed in place of the thread. NULL: none can. */
+    enum arch_plan_kind (*prepare)(const unsigned char *code, size_t size, struct arch_plan *plan);
+    /* Executes the instruction at the pc, of which the plan is: afterwards all is as if the thread had. false: nothing has
+     * changed, and it has to. */
+    bool (*emulate)(const struct arch_plan *plan, struct arch_registers *registers, const struct arch_memory *memory);
     /* After a single-step of an instruction that pushes flags: the address of the pushed word, and the bit that the
      * step has put there, which is one of the lowest 16. */
     uint64_t (*pushed_flags)(const struct arch_registers *registers, uint64_t *step_bit);

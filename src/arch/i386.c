@@ -117,6 +117,11 @@ static enum arch_instruction classify(const unsigned char *code, size_t size, si
     return x86_classify(X86_MODE_32, code, size, length);
 }
 
+static enum arch_plan_kind prepare(const unsigned char *code, size_t size, struct arch_plan *plan)
+{
+    return x86_prepare(X86_MODE_32, code, size, plan);
+}
+
 static uint64_t pushed_flags(const struct arch_registers *block, uint64_t *step_bit)
 {
     *step_bit = EFLAGS_TRAP;
@@ -214,6 +219,8 @@ const struct arch arch_i386 = {
     .read = read,
     .write = write,
     .classify = classify,
+    .prepare = prepare,
+    .emulate = x86_emulate,
     .pushed_flags = pushed_flags,
     .uses_step_flag = uses_step_flag,
     .clear_step_flag = clear_step_flag,

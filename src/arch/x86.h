@@ -81,6 +81,10 @@ void x86_write(struct arch_block *block, const struct arch_register *what, const
 enum x86_mode { X86_MODE_32, X86_MODE_64 };
 enum arch_instruction x86_classify(enum x86_mode mode, const unsigned char *code, size_t size, size_t *length);
 
+/* In place of the thread, see x86_emulate.c. */
+enum arch_plan_kind x86_prepare(enum x86_mode mode, const unsigned char *code, size_t size, struct arch_plan *result);
+bool x86_emulate(const struct arch_plan *plan, struct arch_registers *registers, const struct arch_memory *memory);
+
 /* ---- Debug registers: DR0 to DR3 hold addresses, DR7 says what of ---- */
 enum { X86_WATCH_SLOTS = 4 };
 /* One register watches 1, 2, 4 ... widest bytes at a multiple of that. */
