@@ -169,11 +169,18 @@ struct rein_monitor_options {
      * threads of which one is just calling exec. The kernel lets a tracer wait then for an exec that waits for the
      * tracer, for ever (as gdb and strace do). The monitor process has signals of its own, and needs none. */
     int interrupt_signal;
+    unsigned flags; /* REIN_MONITOR_STEP_OVER */
 };
 #define REIN_MONITOR_OPTIONS_INIT                                                                                      \
     {                                                                                                                  \
-        sizeof(struct rein_monitor_options), REIN_MONITOR_PROCESS, REIN_LOG_NONE, NULL, NULL, 0                        \
+        sizeof(struct rein_monitor_options), REIN_MONITOR_PROCESS, REIN_LOG_NONE, NULL, NULL, 0, 0                     \
     }
+enum {
+    REIN_MONITOR_STEP_OVER =
+        1 << 0, /* every instruction under a breakpoint is executed by the thread, in a single-step, and
+                                        none by rein in its place (see "Breakpoints"): slow, and to find out whether a
+                                        difference that is seen comes from that */
+};
 
 /* Makes a monitor. The caller owns it and ends it with rein_monitor_close.
  * REIN_SYSTEM (no thread or process could be made), REIN_NO_MEMORY, REIN_NOT_SUPPORTED. */
@@ -878,7 +885,13 @@ REIN_API int rein_process_take_descriptor(rein_process *process, int descriptor,
  * of the instruction there, whatever else happens. An exec forgets all of them; a forked child carries
  * none. A program that blocks or ignores SIGTRAP finds it unblocked, and reset to its default action, after a hit: the
  * kernel does that (force_sig). A thread made with CLONE_UNTRACED is not seen before the next time that the
- * process is stopped, and dies of a breakpoint it comes to before. */
+ * process is stopped, and dies of a breakpoint it comes to before.
+ *
+ * A thread that goes on from a breakpoint has the instruction there still to execute, with the breakpoint in the way. Most
+ * first instructions of functions are simple: rein executes them itself, on the thread's registers (and on its stack), and the
+ * thread goes on behind them. That takes one stop and touches no other thread. What is not so simple the thread executes in
+ * a single-step, for which the breakpoint is taken out and all other threads of the process are held; that takes two
+ * stops more, and two for each other thread. What the program sees is the same. rein_breakpoint_info tells which it is. */
 enum {
     REIN_BREAKPOINT_WHILE_RUNNING = 1 << 0, /* may be added though threads run; without it, that is REIN_BAD_STATE */
 };
@@ -915,6 +928,28 @@ REIN_API void rein_breakpoint_unref(rein_breakpoint *breakpoint);
 REIN_API rein_word rein_breakpoint_pc(const rein_breakpoint *breakpoint);
 /* How often it was hit; may be asked at any time, also after it was removed. */
 REIN_API uint64_t rein_breakpoint_hits(const rein_breakpoint *breakpoint);
+
+/* How threads get past a breakpoint. */
+enum rein_breakpoint_way {
+    REIN_BREAKPOINT_STEPPED,  /* the thread executes the instruction in a single-step, while all others are held */
+    REIN_BREAKPOINT_EMULATED, /* rein executes it in the thread's place, whenever it can be: see .why */
+};
+struct rein_breakpoint_info {
+    size_t size;
+    rein_word pc;
+    uint64_t hits;
+    enum rein_breakpoint_way way;
+    const char *why; /* in words; a constant */
+    uint64_t emulated,
+        stepped; /* how often threads were got past it so. A thread that was stopped and stepped by the caller
+                                   is in neither */
+};
+#define REIN_BREAKPOINT_INFO_INIT                                                                                      \
+    {                                                                                                                  \
+        .size = sizeof(struct rein_breakpoint_info)                                                                    \
+    }
+/* Any time, from any thread, also after it was removed. REIN_INVALID_ARGUMENT. */
+REIN_API int rein_breakpoint_info(const rein_breakpoint *breakpoint, struct rein_breakpoint_info *info);
 
 /* ---- Watchpoints -----------------------------------------------------------------------------------------------
  * A watchpoint tells of accesses to a few bytes of memory. It is made of the processor's debug registers: nothing is

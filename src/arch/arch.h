@@ -91,9 +91,9 @@ struct arch_plan {
     uint64_t words[6];
 };
 enum arch_plan_kind {
-    ARCH_PLAN_NONE,           /* it is left to the thread */
-    ARCH_PLAN_REGISTERS,      /* it touches nothing else */
-    ARCH_PLAN_MEMORY,         /* and memory */
+    ARCH_PLAN_NONE,      /* it is left to the thread */
+    ARCH_PLAN_REGISTERS, /* it touches nothing else */
+    ARCH_PLAN_MEMORY,    /* and memory */
     ARCH_PLAN_RETURN_ADDRESS, /* which is a return address: a thread that keeps a second stack of these has to do it itself */
 };
 /* Memory as the thread itself may access it: all of the bytes, in one page, or none. */

@@ -67,7 +67,8 @@ struct plan {
     uint8_t length, width, from_width; /* bytes */
     uint8_t base, index, scale;        /* of an address; registers, NO_REGISTER or PC_REGISTER */
     struct operand to, from;
-    int64_t constant; /* of an operand; or how far a jump goes from the end of the instruction; or what a return drops more */
+    int64_t
+        constant; /* of an operand; or how far a jump goes from the end of the instruction; or what a return drops more */
     int64_t displacement;
 };
 _Static_assert(sizeof(struct plan) <= sizeof(struct arch_plan), "a plan has room");
@@ -344,8 +345,7 @@ enum arch_plan_kind x86_prepare(enum x86_mode mode, const unsigned char *code, s
     ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
     struct plan plan = {.base = NO_REGISTER, .index = NO_REGISTER};
     bool wide = mode == X86_MODE_64;
-    if (!ZYAN_SUCCESS(ZydisDecoderInit(&decoder,
-                                       wide ? ZYDIS_MACHINE_MODE_LONG_64 : ZYDIS_MACHINE_MODE_LONG_COMPAT_32,
+    if (!ZYAN_SUCCESS(ZydisDecoderInit(&decoder, wide ? ZYDIS_MACHINE_MODE_LONG_64 : ZYDIS_MACHINE_MODE_LONG_COMPAT_32,
                                        wide ? ZYDIS_STACK_WIDTH_64 : ZYDIS_STACK_WIDTH_32)) ||
         !ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder, code, size, &instruction, operands)) ||
         !take_operation(instruction.mnemonic, &plan))
@@ -447,8 +447,8 @@ static uint64_t load(struct machine *machine, uint64_t address, unsigned size)
 {
     uint64_t value = 0;
     address &= mask_of(machine->word);
-    machine->failed |= !can_access(machine, address, size) ||
-                       !machine->memory->read(machine->memory->arg, address, &value, size);
+    machine->failed |=
+        !can_access(machine, address, size) || !machine->memory->read(machine->memory->arg, address, &value, size);
     return value;
 }
 

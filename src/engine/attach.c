@@ -36,6 +36,8 @@ void attach_detach_thread(rein_thread *thread)
 {
     rein_process *process = thread->process;
     function_calls_end_here(thread);
+    if (thread_give_registers(thread)) /* who is left behind its trap dies of that, so it is tried again */
+        thread_check(thread, thread_give_registers(thread), "cannot have its registers set");
     thread_restore_mask(thread);
     if (thread->leaving)
         breakpoints_clean_copy(process, thread->id, thread->image);

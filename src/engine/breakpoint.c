@@ -9,7 +9,7 @@
  * instruction is executed. Should it come to the trap again before - because a signal handler ran first - it is let past
  * in silence. A thread that was stopped for another reason just before the trap has not hit it and will, when it continues.
  *
- * GETTING PAST ONE is the seam for faster ways; here it is the classic one:
+ * GETTING PAST ONE. Most instructions are executed in the thread's place, see emulate.c. For those that are not, the classic way:
  *
  * PASS_NONE ── somebody must pass ──▶ PASS_HOLDING ── nobody else runs code ──▶ PASS_STEPPING ── all stepped ──▶
  * PASS_NONE
@@ -121,6 +121,7 @@ static int put_in(rein_process *process, rein_breakpoint *breakpoint, struct err
     const struct arch *arch = process->arch;
     if (breakpoint->in)
         return 0;
+    process->breakpoints.changes++;
     int result = access_memory(process, breakpoint->pc, breakpoint->original, NULL, arch->trap_size);
     if (!result)
         result = access_memory(process, breakpoint->pc, NULL, arch->trap, arch->trap_size);
@@ -319,6 +320,7 @@ void breakpoints_inherit(rein_process *process, const rein_process *parent)
         breakpoint->callback = of_parent->callback;
         breakpoint->arg = of_parent->arg;
         breakpoint->image = process->image;
+        breakpoint->step_over = process->monitor->steps_over;
     }
     process->breakpoints.all_in = table->count == 0;
 }
@@ -372,6 +374,7 @@ void breakpoints_show(rein_process *process, uint64_t address, unsigned char *bu
 
 void breakpoints_note_write(rein_process *process, uint64_t address, const unsigned char *data, size_t size)
 {
+    process->breakpoints.changes++;
     overlay(process, address, (unsigned char *)data, size, OVERLAY_NOTE); /* only read from */
 }
 
@@ -455,7 +458,7 @@ static rein_breakpoint *must_pass(rein_thread *thread)
         return NULL; /* a signal first */
     if (!steps && !thread->skip && !thread->look_for_added)
         return NULL;
-    if (process->os->get_registers(thread->id, &registers))
+    if (thread_get_registers(thread, &registers))
         return NULL;
     rein_breakpoint *breakpoint =
         steps ? breakpoint_find(process, arch_pc(&registers)) : shown_breakpoint(thread, &registers);
@@ -526,7 +529,7 @@ static bool start_pass(rein_thread *thread)
     rein_process *process = thread->process;
     const struct os_backend *os = process->os;
     struct arch_registers registers;
-    if (os->get_registers(thread->id, &registers))
+    if (thread_get_registers(thread, &registers))
         return false;
     if (thread->state == REIN_STATE_SINGLE_STEPPING)
         count_stepped(thread, &registers);
@@ -554,8 +557,12 @@ void breakpoint_pass_stopped(rein_thread *thread, bool arrived)
 {
     thread->stepping = STEPPING_NOT;
     thread->process->pass_steppers--;
-    if (arrived)
+    if (arrived && thread->skip) {
+        rein_breakpoint *breakpoint = breakpoint_find(thread->process, thread->skip_pc);
+        if (breakpoint)
+            atomic_fetch_add_explicit(&breakpoint->stepped, 1, memory_order_relaxed);
         thread->skip = false;
+    }
     monitor_note_change(thread->process);
 }
 
@@ -564,8 +571,7 @@ void breakpoint_forget_shown(rein_thread *thread, int signal)
     struct arch_registers registers;
     if (!thread->skip)
         return;
-    if (signal && !thread->process->os->get_registers(thread->id, &registers) &&
-        arch_pc(&registers) == thread->skip_pc) {
+    if (signal && !thread_get_registers(thread, &registers) && arch_pc(&registers) == thread->skip_pc) {
         if (thread->shown_count == SHOWN_MAX)
             memmove(thread->shown, thread->shown + 1, --thread->shown_count * sizeof *thread->shown);
         thread->shown[thread->shown_count++] = (struct shown){thread->skip_pc, thread->skip_sp};
@@ -608,7 +614,7 @@ void breakpoint_step(rein_thread *thread)
     struct arch_registers registers;
     int signal = thread->step_deliver ? thread->deliver : 0;
     thread->step_pushes_flags = thread->step_pops_flags = thread->step_repeats = thread->step_is_programs = false;
-    bool known = !process->os->get_registers(thread->id, &registers);
+    bool known = !thread_get_registers(thread, &registers);
     /* In a call that is still to be made, or to be made again, it does not stand at its pc. */
     bool in_call = thread_is_at_entry(thread) || (known && process->os->call_is_made_again(&registers, NULL) == 1);
     bool enters = in_call;
@@ -665,7 +671,7 @@ enum os_resume breakpoint_step_on(rein_thread *thread)
     thread->step_pushes_flags = thread->step_pops_flags = thread->step_repeats = false;
     if (thread->in_call)
         return OS_RESUME_TO_SYSCALL; /* its exit */
-    if (thread->stop == OS_EVENT_VFORK || process->os->get_registers(thread->id, &registers))
+    if (thread->stop == OS_EVENT_VFORK || thread_get_registers(thread, &registers))
         return OS_RESUME_RUN; /* it stops before it is back from the call; or it is dying */
     thread->step_is_programs = registers.arch->uses_step_flag(&registers);
     bool in_call = in_birth || process->os->call_is_made_again(&registers, NULL) == 1;
@@ -703,7 +709,7 @@ void breakpoint_step_done(rein_thread *thread, struct arch_registers *registers,
     bool popped = thread->step_pops_flags && executed;
     if (!popped && arch->uses_step_flag(registers)) {
         arch->clear_step_flag(registers);
-        process->os->set_registers(thread->id, registers);
+        thread_set_registers(thread, registers);
     }
     uint64_t bit, address = arch->pushed_flags(registers, &bit);
     uint16_t word;
@@ -741,7 +747,7 @@ static bool must_reach_signal_stop(rein_thread *thread)
     const struct os_backend *os = thread->process->os;
     struct arch_registers registers;
     return thread->state == REIN_STATE_RUNNING && thread->stop == OS_EVENT_INTERRUPTED && thread_holds_stop(thread) &&
-           !os->get_registers(thread->id, &registers) && os->call_is_made_again(&registers, NULL) != 1;
+           !thread_get_registers(thread, &registers) && os->call_is_made_again(&registers, NULL) != 1;
 }
 
 /* Lets all run, unless somebody must make a step first: then nobody, for they would only have to be stopped again. */
@@ -795,6 +801,14 @@ static void start_stepping(rein_process *process)
     }
 }
 
+/* If that can be done. */
+static void pass_at_once(rein_thread *thread)
+{
+    rein_breakpoint *breakpoint = must_pass(thread);
+    if (breakpoint && emulate_at_breakpoint(thread, breakpoint))
+        thread->skip = thread->look_for_added = false;
+}
+
 void breakpoint_pass_advance(rein_process *process)
 {
     /* Who is exiting runs no more code, and others may wait for its end (an exec, say): it is never kept. */
@@ -804,6 +818,8 @@ void breakpoint_pass_advance(rein_process *process)
         thread_drop_void_stop(thread);
         if (thread->state == REIN_STATE_EXITING)
             thread_run(thread);
+        else
+            pass_at_once(thread);
     }
     for (;;) {
         if (process->pass == PASS_NONE) {
@@ -824,6 +840,18 @@ void breakpoint_pass_advance(rein_process *process)
 }
 
 /* ---- What callers ask ---- */
+
+/* For rein_breakpoint_info, before it has been hit. */
+static void note_instruction(rein_process *process, rein_breakpoint *breakpoint)
+{
+    unsigned char code[ARCH_INSTRUCTION_MAX];
+    const rein_thread *way = process_living_thread(process);
+    int64_t size = way ? process->os->read(&process->memory, way->id, breakpoint->pc, code, sizeof code) : 0;
+    if (size <= 0)
+        return;
+    breakpoints_hide(process, breakpoint->pc, code, (size_t)size);
+    emulate_prepare(breakpoint, process->arch, code, (size_t)size);
+}
 
 /* By the seed's rules the process must be stopped; the caller may say that it need not be. */
 static int check_stopped(struct request *request, const char *what)
@@ -887,7 +915,9 @@ static int add(struct request *request)
     atomic_init(&breakpoint->references, 1);
     breakpoint->pc = request->address;
     breakpoint->image = process->image;
+    breakpoint->step_over = process->monitor->steps_over;
     breakpoint->added = ++process->breakpoints.clock;
+    note_instruction(process, breakpoint);
     if (options) {
         breakpoint->callback = options->callback;
         breakpoint->arg = options->arg;
@@ -1019,4 +1049,31 @@ uint64_t rein_breakpoint_hits(const rein_breakpoint *breakpoint)
     if (!breakpoint)
         error_fail(REIN_INVALID_ARGUMENT, "rein_breakpoint_hits: breakpoint is NULL");
     return breakpoint ? atomic_load_explicit(&breakpoint->hits, memory_order_relaxed) : 0;
+}
+
+int rein_breakpoint_info(const rein_breakpoint *breakpoint, struct rein_breakpoint_info *info)
+{
+    static const char *const why[] = {
+        [ARCH_PLAN_NONE] = "the instruction is none of those that rein executes itself",
+        [ARCH_PLAN_REGISTERS] = "the instruction changes registers only",
+        [ARCH_PLAN_MEMORY] =
+            "the instruction is simple; but as it uses memory, a thread with a watchpoint executes it itself",
+        [ARCH_PLAN_RETURN_ADDRESS] =
+            "the instruction calls or returns; a thread with a watchpoint, or a shadow stack, executes it itself",
+    };
+    if (!breakpoint || !info || info->size != sizeof *info)
+        return error_fail(REIN_INVALID_ARGUMENT,
+                          "rein_breakpoint_info: breakpoint or info is NULL, or info is not initialised "
+                          "with REIN_BREAKPOINT_INFO_INIT");
+    int kind = atomic_load_explicit(&breakpoint->plan_kind, memory_order_relaxed);
+    *info = (struct rein_breakpoint_info){
+        .size = sizeof *info,
+        .pc = breakpoint->pc,
+        .hits = atomic_load_explicit(&breakpoint->hits, memory_order_relaxed),
+        .way = kind == ARCH_PLAN_NONE || breakpoint->step_over ? REIN_BREAKPOINT_STEPPED : REIN_BREAKPOINT_EMULATED,
+        .why = breakpoint->step_over ? "the monitor was made with REIN_MONITOR_STEP_OVER" : why[kind],
+        .emulated = atomic_load_explicit(&breakpoint->emulated, memory_order_relaxed),
+        .stepped = atomic_load_explicit(&breakpoint->stepped, memory_order_relaxed),
+    };
+    return 0;
 }

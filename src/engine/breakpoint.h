@@ -23,13 +23,23 @@ struct rein_breakpoint {
     unsigned image;         /* the count of execs of the process when it was added */
     rein_breakpoint *older; /* counted: as a ghost, the one at the same place in an earlier image */
     unsigned char original[ARCH_TRAP_MAX];
+    /* For emulate.c: the instruction, of what architecture, and how it is executed in place of a thread. */
+    const struct arch *arch; /* NULL: it has not been looked at */
+    struct arch_plan plan;
+    _Atomic int plan_kind; /* enum arch_plan_kind */
+    bool step_over;        /* REIN_MONITOR_STEP_OVER */
+    unsigned char code[ARCH_INSTRUCTION_MAX], code_size;
+    bool code_is_fixed; /* the program cannot change it as long as .changes is .code_seen */
+    uint64_t code_seen;
+    _Atomic uint64_t emulated, stepped; /* how often it was passed so */
 };
 
 struct breakpoints {
     struct table table;  /* by address */
     struct table ghosts; /* removed ones: a thread may still have its trap pending, or a child be born with a copy */
     bool all_in;
-    uint64_t clock; /* counts additions: tells whether one came after a thread had stopped */
+    uint64_t changes; /* counts occasions on which code may have changed that the program itself cannot change */
+    uint64_t clock;   /* counts additions: tells whether one came after a thread had stopped */
 };
 
 void breakpoints_init(struct breakpoints *breakpoints);
@@ -62,6 +72,12 @@ void breakpoints_hide(rein_process *process, uint64_t address, unsigned char *bu
 void breakpoints_show(rein_process *process, uint64_t address, unsigned char *buffer, size_t size);
 /* These bytes have been written: they are the originals now. */
 void breakpoints_note_write(rein_process *process, uint64_t address, const unsigned char *data, size_t size);
+
+/* emulate.c: takes note of the instruction. */
+void emulate_prepare(rein_breakpoint *breakpoint, const struct arch *arch, const unsigned char *code, size_t size);
+/* Executes the instruction of the breakpoint at which the thread stands, stopped and to run, in its place. false: nothing has
+ * changed; it has to be stepped over it. */
+bool emulate_at_breakpoint(rein_thread *thread, rein_breakpoint *breakpoint);
 
 /* The seam: gets the ready threads that stand at breakpoints past them, and lets the others run. Called whenever something
  * has changed, until nothing more can be done. */

@@ -166,7 +166,7 @@ static void handle_signal(rein_thread *thread, const struct os_event *event)
 {
     struct rein_cause cause = {.kind = REIN_CAUSE_SIGNAL, .signal = event->signal};
     struct arch_registers registers;
-    if (thread->stepping != STEPPING_NOT && !thread->process->os->get_registers(thread->id, &registers))
+    if (thread->stepping != STEPPING_NOT && !thread_get_registers(thread, &registers))
         breakpoint_step_done(thread, &registers, false);
     if (thread->stepping == STEPPING_SOFTWARE)
         thread->stepping = STEPPING_NOT;
@@ -227,7 +227,7 @@ static void handle_trap(rein_thread *thread, const struct os_event *event)
 {
     rein_process *process = thread->process;
     struct arch_registers registers;
-    int result = process->os->get_registers(thread->id, &registers);
+    int result = thread_get_registers(thread, &registers);
     if (result) {
         leave_unhandled(thread, result); /* killed; its end will be told */
         return;
@@ -240,11 +240,7 @@ static void handle_trap(rein_thread *thread, const struct os_event *event)
     }
     registers.arch->set(&registers, registers.arch->pc_index, address);
     watch_pass(thread, address, &registers); /* in front of the trap it has been hit */
-    result = process->os->set_registers(thread->id, &registers);
-    if (result) {
-        leave_unhandled(thread, result);
-        return;
-    }
+    thread_keep_registers(thread, &registers);
     if (thread->stepping != STEPPING_NOT)
         breakpoint_step_done(thread, &registers, false);
     if (thread->stepping == STEPPING_PASS)
@@ -343,10 +339,9 @@ static void finish_access(rein_thread *thread, struct watch_hits *hits)
 /* The registers, and which watchpoints have been hit. false: they could not be had. */
 static bool look_at_trap(rein_thread *thread, struct arch_registers *registers, struct watch_hits *hits)
 {
-    const struct os_backend *os = thread->process->os;
     hits->any = hits->accessed = hits->to_come = hits->ended = false;
     hits->count = 0;
-    int result = os->get_registers(thread->id, registers);
+    int result = thread_get_registers(thread, registers);
     if (!result && thread->watched_stop && watch_is_armed(&thread->watched))
         result = watch_take_hits(thread, arch_pc(registers), hits);
     if (result)
@@ -460,7 +455,7 @@ static void note_restart(rein_thread *thread, struct arch_registers *registers)
     if (process->os->call_is_made_again(registers, &pc) != 1)
         return;
     if (watch_pass(thread, pc, registers))
-        process->os->set_registers(thread->id, registers);
+        thread_set_registers(thread, registers);
     if (!breakpoint_find(process, pc))
         return;
     thread->skip = thread->skip_restarts = true;
@@ -492,7 +487,7 @@ static void handle_interrupted(rein_thread *thread, const struct os_event *event
     struct arch_registers registers;
     bool look = process->breakpoints.table.count || process->breakpoints.ghosts.count ||
                 thread->stepping != STEPPING_NOT || watch_is_armed(&thread->watched) || thread->calls;
-    int result = look || asked_for ? process->os->get_registers(thread->id, &registers) : 0;
+    int result = look || asked_for ? thread_get_registers(thread, &registers) : 0;
     if (result) {
         leave_unhandled(thread, result);
         return;
@@ -502,7 +497,7 @@ static void handle_interrupted(rein_thread *thread, const struct os_event *event
             return;
         if (event->kind == OS_EVENT_INTERRUPTED && asked_for &&
             process->os->restart_interrupted_call(thread->id, &registers) == 1)
-            process->os->set_registers(thread->id, &registers);
+            thread_set_registers(thread, &registers);
         note_restart(thread, &registers);
         if (thread->stepping != STEPPING_NOT)
             breakpoint_step_done(thread, &registers, false);
@@ -565,7 +560,7 @@ static bool is_interrupted(rein_thread *thread, struct arch_registers *registers
     enum { EINTR_SHOWN = 4, RESTART_NO_HANDLER = 514 };
     const struct os_backend *os = thread->process->os;
     if (by_us && thread->call.error == EINTR_SHOWN && os->restart_interrupted_call(thread->id, registers) == 1 &&
-        !os->set_registers(thread->id, registers)) {
+        !thread_set_registers(thread, registers)) {
         thread->call.error = RESTART_NO_HANDLER;
         thread->call.result = -RESTART_NO_HANDLER;
     }
@@ -605,7 +600,7 @@ static void handle_exit(rein_thread *thread, const struct os_event *event, const
     thread->in_call = false;
     bool failed = thread->call.error != 0;
     if (failed || stepped) {
-        int result = process->os->get_registers(thread->id, &registers);
+        int result = thread_get_registers(thread, &registers);
         if (result) {
             leave_unhandled(thread, result);
             return;
@@ -638,6 +633,7 @@ static int refuse_call(rein_thread *thread, const struct rein_syscall *call)
     struct rein_syscall refused = *call;
     refused.number = -1;
     refused.result = -ENOSYS;
+    thread_forget_registers(thread);
     return thread->process->os->set_syscall(thread->id, &refused);
 }
 
@@ -789,7 +785,7 @@ static void learn_architecture(rein_thread *thread)
 {
     rein_process *process = thread->process;
     struct arch_registers registers;
-    int result = process->os->get_registers(thread->id, &registers);
+    int result = thread_get_registers(thread, &registers);
     process->foreign = result == -ENOTSUP;
     if (!result)
         process->arch = registers.arch;
@@ -824,6 +820,7 @@ static void handle_exec(rein_monitor *monitor, const struct os_event *event)
     if (!thread)
         return;
     rein_process *process = thread->process;
+    thread_forget_registers(thread);
     thread->stop = OS_EVENT_EXEC;
     if (thread->stepping == STEPPING_PASS)
         breakpoint_pass_stopped(thread, true);
@@ -958,6 +955,7 @@ void event_handle(rein_monitor *monitor, const struct os_event *event)
         if (!thread)
             return;
     }
+    thread_forget_registers(thread);
     if (thread->remote_call && remote_call_event(thread, event))
         return;
     rein_thread_ref(thread);
@@ -1019,6 +1017,8 @@ void event_handle(rein_monitor *monitor, const struct os_event *event)
         break;
     }
     if (thread->kernel == KERNEL_STOPPED) {
+        if (list_empty(&thread->ready)) /* else it is about to be resumed, or executes an instruction by us first */
+            thread_check(thread, thread_give_registers(thread), "cannot have its registers set");
         thread_restore_mask(thread);
         if (thread->leaving || rein_state_is_terminal(thread->state))
             attach_detach_thread(thread);

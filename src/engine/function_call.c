@@ -389,7 +389,7 @@ bool function_call_returns(rein_thread *thread, const struct os_event *event)
     struct arch_registers registers;
     struct function_call *function = thread->calls;
     if (event->signal.code <= 0 || !(os->fault_signals & SIGNAL_BIT(event->signal.number)) ||
-        os->get_registers(thread->id, &registers))
+        thread_get_registers(thread, &registers))
         return false;
     while (function && !has_returned(function, &registers))
         function = function->outer;
@@ -634,7 +634,7 @@ static const struct arch *check_registers(rein_thread *thread, struct error *err
     const struct os_backend *os = thread->process->os;
     struct arch_registers registers;
     uint64_t word = 0;
-    int result = os->get_registers(thread->id, &registers);
+    int result = thread_get_registers(thread, &registers);
     const struct arch *arch = registers.arch;
     if (result) {
         error_set_system(error, result == -ESRCH ? REIN_NO_THREAD : REIN_SYSTEM, result,

@@ -873,6 +873,7 @@ int monitor_create_with(const struct os_backend *os, const struct rein_monitor_o
     monitor->host = getpid();
     monitor->log = (struct log){options->log_level, options->log, options->log_arg, false};
     monitor->interrupt_signal = options->interrupt_signal;
+    monitor->steps_over = (options->flags & REIN_MONITOR_STEP_OVER) != 0;
     monitor->expected_pause = PAUSE_FIRST_US;
     monitor->watch_fires = -1;
     pthread_mutex_init(&monitor->after, NULL);
@@ -937,6 +938,8 @@ int rein_monitor_create(const struct rein_monitor_options *options, rein_monitor
     if (options && (unsigned)options->log_level > REIN_LOG_MEMORY)
         return error_fail(REIN_INVALID_ARGUMENT, "rein_monitor_create: %d is no level of the log",
                           (int)options->log_level);
+    if (options && (options->flags & ~(unsigned)REIN_MONITOR_STEP_OVER))
+        return error_fail(REIN_INVALID_ARGUMENT, "rein_monitor_create: unknown flags 0x%x", options->flags);
     if (options && (options->interrupt_signal < 0 || options->interrupt_signal > SIGRTMAX ||
                     options->interrupt_signal == SIGKILL || options->interrupt_signal == SIGSTOP ||
                     options->interrupt_signal == SIGCHLD))

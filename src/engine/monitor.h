@@ -91,6 +91,7 @@ struct rein_monitor {
     int id;       /* as a tracer */
     pthread_t lender;
     int interrupt_signal;
+    bool steps_over; /* REIN_MONITOR_STEP_OVER */
     struct log log;
 
     _Atomic(struct request *) inbox; /* newest first */

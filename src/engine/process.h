@@ -94,7 +94,10 @@ struct rein_thread {
     unsigned char shown_count;
     bool no_delivery; /* no signal can be delivered at the stop that it is in, though it is a step's */
     uint64_t mask;
-    uint64_t runs;            /* how often it was resumed */
+    struct arch_registers registers; /* the general ones, of a stopped thread */
+    bool registers_known;            /* they are */
+    bool registers_kept;             /* they are newer than the kernel's */
+    uint64_t runs;                   /* how often it was resumed */
     uint64_t run_count;       /* the stop, or run, that it is in: tells whether a snapshot of registers is still true */
     int deliver;              /* the signal it gets when it runs on */
     bool next_is_void;        /* the same of the signal that its next stop is about, if it is one */
@@ -304,6 +307,13 @@ void thread_expect(rein_thread *thread);
 void thread_make_ready(rein_thread *thread);
 /* Lets it run now. */
 void thread_run(rein_thread *thread);
+/* The general registers of a stopped thread. The kernel is asked once for them, and told once: what is kept goes to it when the
+ * thread is resumed or let go, or its event has been seen to. */
+int thread_get_registers(rein_thread *thread, struct arch_registers *registers);
+int thread_set_registers(rein_thread *thread, const struct arch_registers *registers);
+void thread_keep_registers(rein_thread *thread, const struct arch_registers *registers);
+int thread_give_registers(rein_thread *thread);    /* what is kept, to the kernel: 0 or -errno */
+void thread_forget_registers(rein_thread *thread); /* the kernel's may have changed */
 /* Resumes it in the kernel and keeps the books. */
 int thread_resume(rein_thread *thread, enum os_resume how, int signal);
 /* The result of a call to the kernel for a stopped thread. -ESRCH is the thread's end, which is awaited; anything else

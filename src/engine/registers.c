@@ -35,7 +35,7 @@ static void run_get(struct request *request)
     rein_registers *registers = request->out;
     int result = check_stopped(request, NULL, "cannot get registers");
     if (!result) {
-        int error = thread->process->os->get_registers(thread->id, &registers->values);
+        int error = thread_get_registers(thread, &registers->values);
         if (error)
             result = error_set_system(&request->error, REIN_SYSTEM, error, "Thread %d: registers cannot be read",
                                       thread->id);
@@ -212,14 +212,13 @@ static void run_set(struct request *request)
 {
     rein_thread *thread = request->thread;
     const struct change *change = request->options;
-    const struct os_backend *os = thread->process->os;
     struct arch_registers values;
     int result = check_stopped(request, change->snapshot, "cannot set registers");
     if (!result) {
-        int error = os->get_registers(thread->id, &values);
+        int error = thread_get_registers(thread, &values);
         if (!error) {
             apply(change, &values);
-            error = os->set_registers(thread->id, &values);
+            error = thread_set_registers(thread, &values);
         }
         if (error)
             result = error_set_system(&request->error, REIN_SYSTEM, error, "Thread %d: the registers cannot be set",

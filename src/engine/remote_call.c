@@ -219,7 +219,7 @@ void remote_call_end_here(rein_thread *thread)
         function_call_restore(thread);
     if (call->back == BACK_TO_ENTRY || os->call_is_made_again(&call->registers, NULL) == 1)
         call->registers.arch->remake_call(&call->registers);
-    os->set_registers(thread->id, &call->registers);
+    thread_set_registers(thread, &call->registers);
     restore_vectors(thread);
     if (call->back == BACK_TO_SIGNAL && thread->deliver && !thread_hold_signal(thread, &call->signal))
         thread->deliver = 0;
@@ -235,7 +235,7 @@ void remote_call_give_in(rein_thread *thread, int result, const char *what)
 
 bool remote_call_set_registers(rein_thread *thread, const struct arch_registers *registers)
 {
-    int result = thread->process->os->set_registers(thread->id, registers);
+    int result = thread_set_registers(thread, registers);
     if (result)
         remote_call_give_in(thread, result, "cannot have its registers set for a call");
     return !result;
@@ -243,7 +243,7 @@ bool remote_call_set_registers(rein_thread *thread, const struct arch_registers 
 
 static bool get_registers(rein_thread *thread, struct arch_registers *registers)
 {
-    int result = thread->process->os->get_registers(thread->id, registers);
+    int result = thread_get_registers(thread, registers);
     if (result)
         remote_call_give_in(thread, result, "does not give its registers in a call");
     return !result;
@@ -783,7 +783,7 @@ int remote_call_look(rein_thread *thread, struct remote_call *call, struct error
     rein_process *process = thread->process;
     const struct os_backend *os = process->os;
     thread_restore_mask(thread);
-    int result = os->get_registers(thread->id, &call->registers);
+    int result = thread_get_registers(thread, &call->registers);
     if (!result && !thread->mask_changed)
         result = os->get_signal_mask(thread->id, &thread->mask);
     if (result)

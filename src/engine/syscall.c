@@ -163,6 +163,7 @@ static int check(struct request *request, enum os_syscall_stage stage)
 static int show_change(struct request *request, int error, const struct rein_syscall *call)
 {
     rein_thread *thread = request->thread;
+    thread_forget_registers(thread);
     if (error)
         return error_set_system(&request->error, REIN_SYSTEM, error, "Thread %d: its system call cannot be changed",
                                 thread->id);
@@ -191,6 +192,7 @@ void syscall_give_back(rein_thread *thread, uint64_t pc)
     if (thread->call_changed && thread->call_image == thread->process->image && pc == thread->own_call.pc)
         thread_check(thread, thread->process->os->set_own_syscall(thread->id, &thread->own_call),
                      "cannot have its registers back");
+    thread_forget_registers(thread);
     thread->call_changed = false;
 }
 

@@ -153,6 +153,7 @@ void thread_set_kernel(rein_thread *thread, enum kernel_state kernel)
     thread->kernel = kernel;
     if (kernel != KERNEL_RUNS)
         thread->in_vfork = thread->stuck = false;
+    thread->registers_known = thread->registers_kept;
     if (kernel == KERNEL_STOPPED)
         thread->interrupted = thread->interrupt_refused = thread->doubtful = thread->fresh = thread->takes_turn = false;
     account(thread, +1);
@@ -250,13 +251,49 @@ void thread_note_zombie(rein_thread *thread)
         thread_change(thread, TRANSITION_CONTINUE);
 }
 
+void thread_forget_registers(rein_thread *thread)
+{
+    thread->registers_known = thread->registers_kept = false;
+}
+
+int thread_get_registers(rein_thread *thread, struct arch_registers *registers)
+{
+    int result = thread->registers_known ? 0 : thread->process->os->get_registers(thread->id, &thread->registers);
+    thread->registers_known = !result;
+    if (!result)
+        *registers = thread->registers;
+    return result;
+}
+
+/* What it is told, the kernel does not always keep as it is: bits that a program may not set, for one. */
+int thread_set_registers(rein_thread *thread, const struct arch_registers *registers)
+{
+    thread_forget_registers(thread);
+    return thread->process->os->set_registers(thread->id, registers);
+}
+
+void thread_keep_registers(rein_thread *thread, const struct arch_registers *registers)
+{
+    thread->registers = *registers;
+    thread->registers_known = thread->registers_kept = true;
+}
+
+int thread_give_registers(rein_thread *thread)
+{
+    int result = thread->registers_kept ? thread->process->os->set_registers(thread->id, &thread->registers) : 0;
+    thread->registers_kept = thread->registers_kept && result;
+    return result;
+}
+
 int thread_resume(rein_thread *thread, enum os_resume how, int signal)
 {
     list_remove(&thread->ready);
     how = watch_resume(thread, how, signal);
     if (how != OS_RESUME_LISTEN)
         watch_arm(thread);
-    int result = thread->process->os->resume(thread->id, how, signal);
+    int result = thread_give_registers(thread);
+    if (!result)
+        result = thread->process->os->resume(thread->id, how, signal);
     if (result && result != -ESRCH) { /* it is where it was */
         if (thread->stepping == STEPPING_PASS)
             breakpoint_pass_stopped(thread, false);
@@ -266,6 +303,7 @@ int thread_resume(rein_thread *thread, enum os_resume how, int signal)
         thread_check(thread, result, "cannot be resumed");
         return result;
     }
+    thread->registers_known = thread->registers_kept; /* these, if it does not run, and lives after all */
     thread->run_count = ++thread->runs;
     if (!thread->process->in_group_stop) /* those that have been told are over, and it cannot be late for one */
         thread->group_stops = thread->process->group_stops;

@@ -264,12 +264,11 @@ bool watch_set_ends(rein_thread *thread, const uint64_t *ends, size_t count)
 enum os_resume watch_resume(rein_thread *thread, enum os_resume how, int signal)
 {
     struct watched *watched = &thread->watched;
-    const struct os_backend *os = thread->process->os;
     struct arch_registers registers;
     if (!watched->off || thread->remote_call || thread->trap_waits || how == OS_RESUME_LISTEN)
         return how;
     /* A handler's return comes to it again, and with a new pc it is not executed. */
-    if (signal || thread->process->condition != PROCESS_HELD || os->get_registers(thread->id, &registers) ||
+    if (signal || thread->process->condition != PROCESS_HELD || thread_get_registers(thread, &registers) ||
         arch_pc(&registers) != watched->off_pc) {
         forget_off(watched);
         return how;

@@ -273,6 +273,11 @@ struct os_backend {
     bool (*memory_is_gone)(const struct os_memory *memory);
     int64_t (*read)(struct os_memory *memory, int id, uint64_t address, void *buffer, size_t size);
     int64_t (*write)(struct os_memory *memory, int id, uint64_t address, const void *data, size_t size);
+    /* As the thread itself may: not past the protection of pages. All of it, which is in one page, or a negative errno. */
+    int (*read_own)(int id, uint64_t address, void *buffer, size_t size);
+    int (*write_own)(int id, uint64_t address, const void *data, size_t size);
+    /* 1 if what is there belongs to a file and cannot be written as it is; 0; or a negative errno. */
+    int (*is_fixed_code)(int id, uint64_t address);
 
     /* -- starting and ending -- */
     /* Forks, and seizes the child, which then goes on to its exec: events tell of that (EXEC, or EXITED after a

@@ -230,6 +230,155 @@ static void P5_several_threads_all_stop(void **state)
     assert_non_null(has_said(fixture, "ok spin"));
 }
 
+/* ---- Executed in the thread's place ---- */
+
+static struct rein_breakpoint_info info_of(const rein_breakpoint *breakpoint)
+{
+    struct rein_breakpoint_info info = REIN_BREAKPOINT_INFO_INIT;
+    assert_ok(rein_breakpoint_info(breakpoint, &info));
+    assert_non_null(info.why);
+    assert_word(info.pc, rein_breakpoint_pc(breakpoint));
+    assert_int_equal(info.hits, rein_breakpoint_hits(breakpoint));
+    return info;
+}
+
+static void skip_without_emulation(void)
+{
+#if !defined(__x86_64__) && !defined(__i386__)
+    print_message("no instruction of this architecture is executed in a thread's place\n");
+    skip();
+#endif
+    if (getenv("REIN_STEP_OVER"))
+        skip();
+}
+
+/* P5: simple instructions are executed in the thread's place, each time, with the same results; a system call is not. */
+static void P5_simple_instructions(void **state)
+{
+    (void)state;
+    skip_without_emulation();
+    enum { SIMPLE = 12, TIMES = 50 };
+    static const char *const labels[SIMPLE + 1] = {"step_0",  "step_1",  "step_2", "step_3", "step_4",
+                                                   "step_5",  "step_6",  "step_7", "step_8", "step_10",
+                                                   "step_11", "step_12", "step_9"};
+    struct fixture *fixture = spawn("step_targets", "50", "3", NULL);
+    rein_process *process = fixture->process;
+    rein_breakpoint *breakpoints[SIMPLE + 1];
+    for (int i = 0; i <= SIMPLE; i++)
+        breakpoints[i] = count_at(process, address_of(fixture, labels[i]));
+    for (int i = 0; i < SIMPLE; i++)
+        assert_int_equal(info_of(breakpoints[i]).way, REIN_BREAKPOINT_EMULATED); /* it is known before the first hit */
+    assert_int_equal(info_of(breakpoints[SIMPLE]).way, REIN_BREAKPOINT_STEPPED);
+    set_policy(process, REIN_IGNORE);
+    run_to_end(process);
+    read_to_end(fixture);
+    assert_non_null(has_said(fixture, "ok step_targets"));
+    for (int i = 0; i <= SIMPLE; i++) {
+        struct rein_breakpoint_info info = info_of(breakpoints[i]);
+        assert_true(info.hits >= TIMES && info.hits % TIMES == 0);
+        assert_int_equal(i < SIMPLE ? info.emulated : info.stepped, info.hits);
+        assert_int_equal(i < SIMPLE ? info.stepped : info.emulated, 0);
+    }
+}
+
+/* P5: what is executed is what is in memory, though the program changes it all the time behind the trap. */
+static void P5_code_that_the_program_changes(void **state)
+{
+    (void)state;
+    struct fixture *fixture = start_ready("rewritten", "500", NULL);
+    rein_process *process = attach(fixture);
+    rein_breakpoint *breakpoint = count_at(process, said_address(fixture, "code"));
+    set_policy(process, REIN_IGNORE);
+    assert_ok(rein_process_continue(process));
+    tell(fixture);
+    assert_ends_traced(fixture, 0);
+    struct rein_breakpoint_info info = info_of(breakpoint);
+    assert_int_equal(info.hits, 500);
+    assert_int_equal(info.emulated + info.stepped, 500);
+}
+
+#if defined(__x86_64__) || defined(__i386__)
+enum { CONSTANT_AT = 1 }; /* of step_1, mov $0x1234, %eax */
+
+struct rewriting {
+    uint32_t constant, seen;
+    int result;
+};
+
+static enum rein_verdict write_constant(rein_thread *thread, rein_breakpoint *breakpoint, void *arg)
+{
+    struct rewriting *rewriting = arg;
+    rewriting->constant++;
+    rewriting->result |= rein_process_write(rein_thread_process(thread), rein_breakpoint_pc(breakpoint) + CONSTANT_AT,
+                                            &rewriting->constant, sizeof rewriting->constant, NULL);
+    return REIN_VERDICT_GO_ON;
+}
+
+static enum rein_verdict see_constant(rein_thread *thread, rein_breakpoint *breakpoint, void *arg)
+{
+    struct rewriting *rewriting = arg;
+    rein_registers *registers = NULL;
+    rein_word value = 0;
+    (void)breakpoint;
+    rewriting->result |= rein_thread_registers(thread, &registers);
+    rewriting->result |= rein_registers_get(registers, 0, &value); /* rax */
+    rewriting->seen += value == rewriting->constant;
+    rewriting->result |= rein_registers_set(registers, 0, 0x1234); /* as the program wants it */
+    rein_registers_free(registers);
+    return REIN_VERDICT_GO_ON;
+}
+
+/* P5, T5, R1: so is what the caller writes there, in the callback of the hit itself; and the registers are those that it sets. */
+static void P5_T5_code_that_the_caller_changes(void **state)
+{
+    (void)state;
+    enum { FIRST = 0x5000, TIMES = 100 };
+    struct fixture *fixture = spawn("step_targets", "100", "1", NULL);
+    struct rewriting rewriting = {.constant = FIRST};
+    struct rein_breakpoint_options options = REIN_BREAKPOINT_OPTIONS_INIT;
+    options.arg = &rewriting;
+    options.callback = write_constant;
+    assert_ok(rein_process_add_breakpoint(fixture->process, address_of(fixture, "step_1"), &options, NULL));
+    options.callback = see_constant;
+    assert_ok(rein_process_add_breakpoint(fixture->process, address_of(fixture, "step_2"), &options, NULL));
+    set_policy(fixture->process, REIN_IGNORE);
+    run_to_end(fixture->process);
+    read_to_end(fixture);
+    assert_int_equal(rewriting.result, 0);
+    assert_non_null(has_said(fixture, "ok step_targets"));
+    assert_true(rewriting.constant >= FIRST + TIMES);
+    assert_int_equal(rewriting.seen, rewriting.constant - FIRST);
+}
+#endif
+
+/* P5: who wants it has every instruction executed by the thread itself. */
+static void P5_step_over_all(void **state)
+{
+    (void)state;
+    struct fixture *fixture = start_waiting("spin", "2", "100", NULL);
+    struct rein_monitor_options options = REIN_MONITOR_OPTIONS_INIT;
+    rein_monitor *own;
+    rein_process *process;
+    options.kind = monitor_kind();
+    options.flags = REIN_MONITOR_STEP_OVER;
+    assert_ok(rein_monitor_create(&options, &own));
+    assert_ok(rein_attach(own, fixture->pid, NULL, &process));
+    rein_breakpoint *breakpoint = count_at(process, address_of(fixture, "hot"));
+    set_policy(process, REIN_IGNORE);
+    assert_ok(rein_process_continue(process));
+    tell(fixture);
+    assert_error(rein_process_wait(process, LIMIT_MS), REIN_EXITED);
+    struct rein_breakpoint_info info = info_of(breakpoint);
+    assert_int_equal(info.way, REIN_BREAKPOINT_STEPPED);
+    assert_int_equal(info.emulated, 0);
+    assert_true(info.stepped > 0 && info.hits > 0);
+    rein_process_unref(process);
+    assert_ok(rein_monitor_close(own));
+    assert_ends(fixture, 0);
+    options.flags = 1u << 31;
+    assert_error(rein_monitor_create(&options, &own), REIN_INVALID_ARGUMENT);
+}
+
 /* P3: removed while threads sit on it, shown or with the trap not told yet, again and again: none may see a
  * SIGTRAP. */
 static void P3_removed_under_traps(void **state)
@@ -642,6 +791,12 @@ int main(void)
         live_test(P5_added_where_it_stands),
         live_test(P5_R1_sent_to_a_breakpoint),
         live_test(P5_several_threads_all_stop),
+        live_test(P5_simple_instructions),
+        live_test(P5_code_that_the_program_changes),
+#if defined(__x86_64__) || defined(__i386__)
+        live_test(P5_T5_code_that_the_caller_changes),
+#endif
+        live_test(P5_step_over_all),
         live_test(P3_removed_under_traps),
         live_test(P2_P3_in_a_storm),
         live_test(M5_not_in_memory_when_stopped),

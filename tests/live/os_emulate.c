@@ -91,9 +91,10 @@ static const struct arch_memory memory = {read_copy, write_copy, NULL};
 /* Often at an edge, or in the stack. */
 static uint64_t random_value(void)
 {
-    static const uint64_t edges[] = {0,          1,          2,        0x7f,       0x80,
-                                     0xff,       0x7fff,     0x8000,   0xffff,     0x7fffffff,
-                                     0x80000000, 0xffffffff, INT64_MAX, UINT64_C(1) << 63, UINT64_MAX};
+    static const uint64_t edges[] = {
+        0,         1,      2,          0x7f,       0x80,       0xff,      0x7fff,
+        0x8000,    0xffff, 0x7fffffff, 0x80000000, 0xffffffff, INT64_MAX, UINT64_C(1) << 63,
+        UINT64_MAX};
     uint64_t random = next_random();
     switch (random & 3) {
     case 0:

@@ -124,6 +124,7 @@ void set_log(struct rein_monitor_options *options)
     const char *level = getenv("REIN_LOG");
     options->log_level = level ? (enum rein_log_level)atoi(level) : REIN_LOG_NONE;
     options->log = level ? print_log : NULL;
+    options->flags = getenv("REIN_STEP_OVER") ? REIN_MONITOR_STEP_OVER : 0;
 }
 
 static void *do_nothing(void *arg)

@@ -84,6 +84,9 @@ const struct os_backend os_backend = {
     .memory_is_gone = linux_memory_is_gone,
     .read = linux_read,
     .write = linux_write,
+    .read_own = linux_read_own,
+    .write_own = linux_write_own,
+    .is_fixed_code = linux_is_fixed_code,
 
     .spawn = linux_spawn,
     .spawn_error = linux_spawn_error,

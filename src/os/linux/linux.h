@@ -126,6 +126,7 @@ bool linux_same_memory(int id, int other_id);
 bool linux_first_argument(int id, uint64_t *argument);
 int linux_explain_seize(int pid, int id, int error, char *text, size_t size);
 void linux_explain_stuck(int pid, int id, char *text, size_t size);
+int linux_is_fixed_code(int id, uint64_t address);
 int linux_for_each_code(int id, os_memory_callback callback, void *arg);
 int linux_caught_signals(int id, uint64_t *mask);
 int linux_blocked_signals(int pid, int id, uint64_t *mask);
@@ -139,6 +140,8 @@ void linux_memory_init(struct os_memory *memory);
 void linux_memory_close(struct os_memory *memory);
 bool linux_memory_is_gone(const struct os_memory *memory);
 int64_t linux_read(struct os_memory *memory, int id, uint64_t address, void *buffer, size_t size);
+int linux_read_own(int id, uint64_t address, void *buffer, size_t size);
+int linux_write_own(int id, uint64_t address, const void *data, size_t size);
 int64_t linux_write(struct os_memory *memory, int id, uint64_t address, const void *data, size_t size);
 
 /* ---- watch.c ---- */

@@ -280,3 +280,26 @@ int64_t linux_write(struct os_memory *memory, int id, uint64_t address, const vo
 
     return move(&transfer);
 }
+
+static int move_own(int id, uint64_t address, void *bytes, size_t size, bool writes)
+{
+    if (clip(address, size) != size)
+        return -EFAULT;
+    struct iovec local = {bytes, size};
+    struct iovec remote = {(void *)(uintptr_t)address, size}; /* NOLINT(performance-no-int-to-ptr) */
+    ssize_t moved =
+        writes ? process_vm_writev(id, &local, 1, &remote, 1, 0) : process_vm_readv(id, &local, 1, &remote, 1, 0);
+
+    return moved < 0 ? -errno : moved == (ssize_t)size ? 0 : -EFAULT;
+}
+
+int linux_read_own(int id, uint64_t address, void *buffer, size_t size)
+{
+    return move_own(id, address, buffer, size, false);
+}
+
+int linux_write_own(int id, uint64_t address, const void *data, size_t size)
+{
+    return move_own(id, address, (void *)(uintptr_t)data, size,
+                    true); /* only read from; NOLINT(performance-no-int-to-ptr) */
+}

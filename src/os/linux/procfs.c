@@ -13,6 +13,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -540,7 +541,7 @@ int linux_seccomp_mode(int pid, int id)
     return length < 0 ? (int)length : status_number(status, "Seccomp");
 }
 
-/* Lines "START-END rwxp ... [vdso]"; of a long one the start is enough. */
+/* Lines "START-END rwxp OFFSET DEVICE INODE ... [vdso]"; of a long one the start is enough. */
 #define MAP_LINE_SIZE 128
 
 struct map_line {
@@ -548,9 +549,32 @@ struct map_line {
     size_t length;
 };
 
-/* Takes what has been read: the vdso's line, or the others'. */
-static int take_maps(struct map_line *line, const char *bytes, size_t size, bool vdso, os_memory_callback callback,
-                     void *arg)
+struct map {
+    uint64_t start, end, inode; /* 0: it belongs to no file */
+    const char *access;         /* "rwxp" */
+    bool vdso;
+};
+typedef int (*map_callback)(const struct map *map, void *arg);
+
+static bool parse_map(const char *line, struct map *map)
+{
+    const char *end = strchr(line, '-'), *rest = end;
+
+    for (int column = 0; column < 4; column++) {
+        rest = rest != NULL ? strchr(rest + 1, ' ') : NULL;
+        if (column == 0)
+            map->access = rest != NULL ? rest + 1 : "";
+    }
+    if (strlen(map->access) < 4)
+        return false;
+    map->start = read_hexadecimal(line);
+    map->end = read_hexadecimal(end + 1);
+    map->inode = rest != NULL ? read_decimal(rest + 1, &rest) : 0;
+    map->vdso = strstr(map->access, "[vdso]") != NULL;
+    return true;
+}
+
+static int take_maps(struct map_line *line, const char *bytes, size_t size, map_callback callback, void *arg)
 {
     for (size_t i = 0; i < size; i++) {
         if (bytes[i] != '\n') {
@@ -558,31 +582,23 @@ static int take_maps(struct map_line *line, const char *bytes, size_t size, bool
                 line->text[line->length++] = bytes[i];
             continue;
         }
+        struct map map;
         line->text[line->length] = '\0';
         line->length = 0;
-        const char *end = strchr(line->text, '-');
-        const char *access = end != NULL ? strchr(end, ' ') : NULL;
-
-        /* Behind INT64_MAX is the vsyscall page only, which holds no instruction that can be executed. */
-        if (access == NULL || access[1] == '\0' || access[2] == '\0' || access[3] != 'x' ||
-            read_hexadecimal(line->text) > INT64_MAX || (strstr(access, "[vdso]") != NULL) != vdso)
-            continue;
-        int result = callback(read_hexadecimal(line->text), read_hexadecimal(end + 1), arg);
+        int result = parse_map(line->text, &map) ? callback(&map, arg) : 0;
         if (result != 0)
             return result;
     }
     return 0;
 }
 
-static int scan_maps(int id, bool vdso, os_memory_callback callback, void *arg)
+/* Until callback answers other than 0. */
+static int scan_maps(int fd, map_callback callback, void *arg)
 {
     struct map_line line = {.length = 0};
-    int fd = open(process_path(id, "maps").text, O_RDONLY | O_CLOEXEC);
     int result = 0;
 
-    if (fd < 0)
-        return errno == ENOENT ? -ESRCH : -errno;
-    for (;;) {
+    while (result == 0) {
         char buffer[4096];
         ssize_t count = read(fd, buffer, sizeof buffer);
 
@@ -592,19 +608,91 @@ static int scan_maps(int id, bool vdso, os_memory_callback callback, void *arg)
             result = -errno;
         if (count <= 0)
             break;
-        result = take_maps(&line, buffer, (size_t)count, vdso, callback, arg);
-        if (result != 0)
-            break;
+        result = take_maps(&line, buffer, (size_t)count, callback, arg);
     }
-    close(fd);
     return result;
+}
+
+static int open_maps(int id)
+{
+    int fd = open(process_path(id, "maps").text, O_RDONLY | O_CLOEXEC);
+
+    return fd >= 0 ? fd : errno == ENOENT ? -ESRCH : -errno;
+}
+
+struct code_scan {
+    os_memory_callback callback;
+    void *arg;
+    bool vdso;
+};
+
+static int take_code(const struct map *map, void *arg)
+{
+    const struct code_scan *scan = arg;
+
+    /* Behind INT64_MAX is the vsyscall page only, which holds no instruction that can be executed. */
+    if (map->access[2] != 'x' || map->start > INT64_MAX || map->vdso != scan->vdso)
+        return 0;
+    return scan->callback(map->start, map->end, scan->arg);
 }
 
 int linux_for_each_code(int id, os_memory_callback callback, void *arg)
 {
-    int result = scan_maps(id, true, callback, arg);
+    static const bool vdso_first[] = {true, false};
+    int result = 0;
 
-    return result != 0 ? result : scan_maps(id, false, callback, arg);
+    for (size_t i = 0; i < 2 && result == 0; i++) {
+        struct code_scan scan = {callback, arg, vdso_first[i]};
+        int fd = open_maps(id);
+        if (fd < 0)
+            return fd;
+        result = scan_maps(fd, take_code, &scan);
+        close(fd);
+    }
+    return result;
+}
+
+/* ---- What is at an address ---- */
+
+/* PROCMAP_QUERY (Linux 6.11) finds the one mapping among thousands. The headers of older systems have it not. */
+struct map_query {
+    uint64_t size, flags, address;
+    uint64_t start, end, access, page_size, offset, inode;
+    uint32_t device_major, device_minor, name_size, build_id_size;
+    uint64_t name, build_id;
+};
+#define QUERY_MAP _IOWR(0x66, 17, struct map_query)
+enum { QUERY_WRITABLE = 2, QUERY_SHARED = 8 };
+
+struct map_search {
+    uint64_t address;
+    bool fixed;
+};
+
+static int look_at_map(const struct map *map, void *arg)
+{
+    struct map_search *search = arg;
+
+    if (search->address < map->start || search->address >= map->end)
+        return 0;
+    search->fixed = map->inode != 0 && map->access[1] != 'w' && map->access[3] == 'p';
+    return 1;
+}
+
+int linux_is_fixed_code(int id, uint64_t address)
+{
+    struct map_query query = {.size = sizeof query, .address = address};
+    struct map_search search = {address, false};
+    int fd = open_maps(id), result = 0;
+
+    if (fd < 0)
+        return fd;
+    if (ioctl(fd, QUERY_MAP, &query) == 0)
+        search.fixed = query.inode != 0 && (query.access & (QUERY_WRITABLE | QUERY_SHARED)) == 0;
+    else if (errno != ENOENT)
+        result = scan_maps(fd, look_at_map, &search);
+    close(fd);
+    return result < 0 ? result : search.fixed;
 }
 
 /* kcmp(2), Linux 3.5, where the kernel has it (CONFIG_KCMP) and no seccomp filter forbids it. Without it only the threads

@@ -332,6 +332,12 @@ static int for_each_code(int id, os_memory_callback callback, void *arg)
     return -ENOSYS;
 }
 
+static int is_fixed_code(int id, uint64_t address)
+{
+    (void)id, (void)address;
+    return -ENOSYS;
+}
+
 static int take_descriptor(int pid, int id, int descriptor)
 {
     (void)pid, (void)id, (void)descriptor;
@@ -474,6 +480,18 @@ static int64_t write_memory(struct os_memory *memory, int id, uint64_t address, 
     return -ENOSYS;
 }
 
+static int read_own(int id, uint64_t address, void *buffer, size_t size)
+{
+    (void)id, (void)address, (void)buffer, (void)size;
+    return -ENOSYS;
+}
+
+static int write_own(int id, uint64_t address, const void *data, size_t size)
+{
+    (void)id, (void)address, (void)data, (void)size;
+    return -ENOSYS;
+}
+
 /* ---- Starting and ending ---- */
 
 static int spawn(const struct os_spawn *what, struct os_spawned *child, enum os_spawn_step *step)
@@ -596,6 +614,7 @@ const struct os_backend os_backend = {
     .call_can_repeat = call_can_repeat,
     .sequence_word = sequence_word,
     .for_each_code = for_each_code,
+    .is_fixed_code = is_fixed_code,
     .take_descriptor = take_descriptor,
     .get_syscall = get_syscall,
     .set_syscall = set_syscall,
@@ -621,6 +640,8 @@ const struct os_backend os_backend = {
     .memory_is_gone = memory_is_gone,
     .read = read_memory,
     .write = write_memory,
+    .read_own = read_own,
+    .write_own = write_own,
 
     .spawn = spawn,
     .spawn_error = spawn_error,
