@@ -889,9 +889,12 @@ REIN_API int rein_process_take_descriptor(rein_process *process, int descriptor,
  *
  * A thread that goes on from a breakpoint has the instruction there still to execute, with the breakpoint in the way. Most
  * first instructions of functions are simple: rein executes them itself, on the thread's registers (and on its stack), and the
- * thread goes on behind them. That takes one stop and touches no other thread. What is not so simple the thread executes in
- * a single-step, for which the breakpoint is taken out and all other threads of the process are held; that takes two
- * stops more, and two for each other thread. What the program sees is the same. rein_breakpoint_info tells which it is. */
+ * thread goes on behind them. Most others can be moved: the thread is sent to a copy, in the unused rest of a page behind the
+ * program's or library's code, and jumps back from there. Both take one stop and touch no other thread. What is left (system
+ * calls; code in memory of no file, if it is not simple) the thread executes in a single-step, for which the breakpoint is taken out
+ * and all other threads of the process are held; that takes two stops more, and two for each other thread. What
+ * the program sees is the same, and who stops on the way is shown where it would be without. rein_breakpoint_info tells
+ * which it is. */
 enum {
     REIN_BREAKPOINT_WHILE_RUNNING = 1 << 0, /* may be added though threads run; without it, that is REIN_BAD_STATE */
 };
@@ -931,18 +934,18 @@ REIN_API uint64_t rein_breakpoint_hits(const rein_breakpoint *breakpoint);
 
 /* How threads get past a breakpoint. */
 enum rein_breakpoint_way {
-    REIN_BREAKPOINT_STEPPED,  /* the thread executes the instruction in a single-step, while all others are held */
-    REIN_BREAKPOINT_EMULATED, /* rein executes it in the thread's place, whenever it can be: see .why */
+    REIN_BREAKPOINT_STEPPED,   /* the thread executes the instruction in a single-step, while all others are held */
+    REIN_BREAKPOINT_EMULATED,  /* rein executes it in the thread's place */
+    REIN_BREAKPOINT_DISPLACED, /* the thread executes a copy of it, in memory that is of no use to the program */
 };
 struct rein_breakpoint_info {
     size_t size;
     rein_word pc;
     uint64_t hits;
-    enum rein_breakpoint_way way;
-    const char *why; /* in words; a constant */
-    uint64_t emulated,
-        stepped; /* how often threads were got past it so. A thread that was stopped and stepped by the caller
-                                   is in neither */
+    enum rein_breakpoint_way way; /* the one that is taken whenever it can be; STEPPED always can */
+    const char *why;              /* in words; a constant */
+    /* How often threads were got past it so. Steps by the caller's request are in none. */
+    uint64_t emulated, displaced, stepped;
 };
 #define REIN_BREAKPOINT_INFO_INIT                                                                                      \
     {                                                                                                                  \

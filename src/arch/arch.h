@@ -24,6 +24,7 @@
 #define ARCH_WATCH_SLOTS 16  /* debug registers at most that are used to watch something; amd64 has 4 */
 #define ARCH_WATCH_WORDS 32  /* of what the kernel takes to set them all */
 #define ARCH_SEQUENCE_MAX 64 /* bytes of a sequence that is stepped as a whole */
+#define ARCH_DISPLACED_MAX 24 /* bytes of a moved instruction, with its jump back */
 #define ARCH_ENDS_MAX 4      /* where one may end */
 
 struct arch;
@@ -145,6 +146,8 @@ struct arch {
     uint64_t (*get)(const struct arch_registers *registers, int index);
     /* Setting the pc also keeps the kernel from restarting an interrupted system call there. */
     void (*set)(struct arch_registers *registers, int index, uint64_t value);
+    /* The same code is somewhere else: nothing but the pc changes. */
+    void (*move_pc)(struct arch_registers *registers, uint64_t pc);
 
     /* The others. Finds out what is where in a block that the kernel has just filled. */
     void (*lay_out)(struct arch_block *block, enum arch_set set);
@@ -164,6 +167,10 @@ struct arch {
     /* Executes the instruction at the pc, of which the plan is: afterwards all is as if the thread had. false: nothing has
      * changed, and it has to. */
     bool (*emulate)(const struct arch_plan *plan, struct arch_registers *registers, const struct arch_memory *memory);
+    /* A copy of an instruction that does at `to` what the instruction does at `from`, followed by a jump to what is behind that:
+     * how long it is with that; *copied: without. 0: the instruction cannot be moved (there). NULL: none can. */
+    size_t (*displace)(const unsigned char *code, size_t size, uint64_t from, uint64_t to,
+                       unsigned char copy[ARCH_DISPLACED_MAX], size_t *copied);
     /* After a single-step of an instruction that pushes flags: the address of the pushed word, and the bit that the
      * step has put there, which is one of the lowest 16. */
     uint64_t (*pushed_flags)(const struct arch_registers *registers, uint64_t *step_bit);

@@ -93,6 +93,11 @@ static void set(struct arch_registers *block, int index, uint64_t value)
     put(block, index, value);
 }
 
+static void move_pc(struct arch_registers *block, uint64_t pc)
+{
+    put(block, I386_eip, pc);
+}
+
 /* ---- The others ---- */
 
 static size_t width(const struct arch_block *block, int index)
@@ -120,6 +125,12 @@ static enum arch_instruction classify(const unsigned char *code, size_t size, si
 static enum arch_plan_kind prepare(const unsigned char *code, size_t size, struct arch_plan *plan)
 {
     return x86_prepare(X86_MODE_32, code, size, plan);
+}
+
+static size_t displace(const unsigned char *code, size_t size, uint64_t from, uint64_t to,
+                       unsigned char copy[ARCH_DISPLACED_MAX], size_t *copied)
+{
+    return x86_displace(X86_MODE_32, code, size, from, to, copy, copied);
 }
 
 static uint64_t pushed_flags(const struct arch_registers *block, uint64_t *step_bit)
@@ -214,6 +225,7 @@ const struct arch arch_i386 = {
     .alignment = 1,
     .get = get,
     .set = set,
+    .move_pc = move_pc,
     .lay_out = x86_lay_out,
     .width = width,
     .read = read,
@@ -221,6 +233,7 @@ const struct arch arch_i386 = {
     .classify = classify,
     .prepare = prepare,
     .emulate = x86_emulate,
+    .displace = displace,
     .pushed_flags = pushed_flags,
     .uses_step_flag = uses_step_flag,
     .clear_step_flag = clear_step_flag,

@@ -85,6 +85,10 @@ enum arch_instruction x86_classify(enum x86_mode mode, const unsigned char *code
 enum arch_plan_kind x86_prepare(enum x86_mode mode, const unsigned char *code, size_t size, struct arch_plan *result);
 bool x86_emulate(const struct arch_plan *plan, struct arch_registers *registers, const struct arch_memory *memory);
 
+/* Where a thread executes it by itself, see x86_displace.c. */
+size_t x86_displace(enum x86_mode mode, const unsigned char *code, size_t size, uint64_t from, uint64_t to,
+                    unsigned char copy[ARCH_DISPLACED_MAX], size_t *copied);
+
 /* ---- Debug registers: DR0 to DR3 hold addresses, DR7 says what of ---- */
 enum { X86_WATCH_SLOTS = 4 };
 /* One register watches 1, 2, 4 ... widest bytes at a multiple of that. */

@@ -36,6 +36,7 @@ void attach_detach_thread(rein_thread *thread)
 {
     rein_process *process = thread->process;
     function_calls_end_here(thread);
+    displace_come_home(thread, NULL); /* if it could not be resumed */
     if (thread_give_registers(thread)) /* who is left behind its trap dies of that, so it is tried again */
         thread_check(thread, thread_give_registers(thread), "cannot have its registers set");
     thread_restore_mask(thread);
@@ -94,6 +95,7 @@ void attach_let_go(rein_process *process, int signal)
 void attach_give_up(rein_process *process)
 {
     process->let_go_error = breakpoints_take_out(process);
+    displace_clean(process);
     if (process->detach_signal)
         process->signal_error = process->os->kill(process->id, process->detach_signal);
     process_ref(process);

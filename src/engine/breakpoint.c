@@ -44,6 +44,7 @@ void breakpoints_init(struct breakpoints *breakpoints)
 {
     table_init(&breakpoints->table);
     table_init(&breakpoints->ghosts);
+    list_init(&breakpoints->rooms);
     breakpoints->all_in = true;
     breakpoints->clock = 0;
 }
@@ -232,6 +233,7 @@ void breakpoints_forget(rein_process *process)
         breakpoint->in = false;
     }
     struct table *table = &process->breakpoints.table, *ghosts = &process->breakpoints.ghosts;
+    displace_free(process);
     if (ghosts->count) {
         table_reserve(ghosts, table->count);
         TABLE_FOR_EACH(slot, table)
@@ -299,6 +301,8 @@ void breakpoints_clean_copy(rein_process *process, int id, unsigned image)
     process->os->memory_init(&memory);
     clean(process, &process->breakpoints.table, &memory, id, image);
     clean(process, &process->breakpoints.ghosts, &memory, id, image);
+    if (image == process->image || image == IMAGE_UNKNOWN)
+        displace_clean_copy(process, &memory, id);
     process->os->memory_close(&memory);
 }
 
@@ -323,6 +327,7 @@ void breakpoints_inherit(rein_process *process, const rein_process *parent)
         breakpoint->step_over = process->monitor->steps_over;
     }
     process->breakpoints.all_in = table->count == 0;
+    displace_inherit(process, parent);
 }
 
 /* ---- Hiding ---- */
@@ -364,6 +369,7 @@ static void overlay(rein_process *process, uint64_t address, unsigned char *buff
 
 void breakpoints_hide(rein_process *process, uint64_t address, unsigned char *buffer, size_t size)
 {
+    displace_hide(process, address, buffer, size);
     overlay(process, address, buffer, size, OVERLAY_HIDE);
 }
 
@@ -375,6 +381,7 @@ void breakpoints_show(rein_process *process, uint64_t address, unsigned char *bu
 void breakpoints_note_write(rein_process *process, uint64_t address, const unsigned char *data, size_t size)
 {
     process->breakpoints.changes++;
+    displace_note_write(process, address, size);
     overlay(process, address, (unsigned char *)data, size, OVERLAY_NOTE); /* only read from */
 }
 
@@ -415,7 +422,7 @@ static enum arch_instruction classify(rein_thread *thread, const struct arch_reg
     return registers->arch->classify(code, (size_t)size, NULL);
 }
 
-static void note_shown(rein_thread *thread, uint64_t pc, uint64_t sp)
+void breakpoint_note_shown(rein_thread *thread, uint64_t pc, uint64_t sp)
 {
     thread->skip = true;
     thread->skip_pc = pc;
@@ -427,7 +434,7 @@ void breakpoint_count(rein_thread *thread, rein_breakpoint *breakpoint, uint64_t
     uint64_t hits = atomic_fetch_add_explicit(&breakpoint->hits, 1, memory_order_relaxed) + 1;
     LOG(&thread->process->monitor->log, REIN_LOG_TRACE, "Thread %d: hit %llu of the breakpoint at 0x%llx", thread->id,
         (unsigned long long)hits, (unsigned long long)breakpoint->pc);
-    note_shown(thread, breakpoint->pc, sp);
+    breakpoint_note_shown(thread, breakpoint->pc, sp);
 }
 
 /* The breakpoint at the thread's pc, if the caller has been shown it there: it is to be passed, not hit. */
@@ -440,7 +447,7 @@ static rein_breakpoint *shown_breakpoint(rein_thread *thread, const struct arch_
         return breakpoint;
     if (!breakpoint || !thread->look_for_added || breakpoint->added <= thread->stop_clock)
         return NULL;
-    note_shown(thread, pc, arch_sp(registers));
+    breakpoint_note_shown(thread, pc, arch_sp(registers));
     return breakpoint;
 }
 
@@ -557,6 +564,8 @@ void breakpoint_pass_stopped(rein_thread *thread, bool arrived)
 {
     thread->stepping = STEPPING_NOT;
     thread->process->pass_steppers--;
+    if (arrived)
+        thread->sent_in_vain = 0;
     if (arrived && thread->skip) {
         rein_breakpoint *breakpoint = breakpoint_find(thread->process, thread->skip_pc);
         if (breakpoint)
@@ -588,7 +597,7 @@ bool breakpoint_was_shown(rein_thread *thread, uint64_t pc, uint64_t sp)
         if (thread->shown[i].pc != pc || thread->shown[i].sp != sp)
             continue;
         thread->shown_count = (unsigned char)i; /* with those behind it, whose handlers were left by longjmp */
-        note_shown(thread, pc, sp);
+        breakpoint_note_shown(thread, pc, sp);
         LOG(&thread->process->monitor->log, REIN_LOG_TRACE, "Thread %d: is back at the breakpoint at 0x%llx",
             thread->id, (unsigned long long)pc);
         return true;
@@ -737,6 +746,9 @@ static void release(rein_process *process, rein_thread *thread)
         return; /* it stays ready, till the one whose turn it is has stopped */
     if (!alone && thread->state != REIN_STATE_EXITING)
         put_back(process);
+    rein_breakpoint *breakpoint = must_pass(thread);
+    if (breakpoint)
+        displace(thread, breakpoint);
     thread_run(thread);
 }
 
@@ -756,7 +768,8 @@ static bool release_all(rein_process *process)
     LIST_FOR_EACH(item, &process->ready)
     {
         rein_thread *thread = LIST_ENTRY(item, rein_thread, ready);
-        if (must_pass(thread) || must_reach_signal_stop(thread))
+        rein_breakpoint *breakpoint = must_pass(thread);
+        if ((breakpoint && !displace_is_possible(thread, breakpoint)) || must_reach_signal_stop(thread))
             return false;
     }
     LIST_FOR_EACH(item, &process->ready)
@@ -977,6 +990,7 @@ static void run_remove(struct request *request)
     }
     if (!result && breakpoint) {
         table_remove(&process->breakpoints.table, request->address);
+        displace_forget(breakpoint);
         LIST_FOR_EACH(item, &process->threads)
         forget_shown_at(LIST_ENTRY(item, rein_thread, link), request->address); /* one added there later is another */
         become_ghost(process, breakpoint);
@@ -1054,10 +1068,9 @@ uint64_t rein_breakpoint_hits(const rein_breakpoint *breakpoint)
 int rein_breakpoint_info(const rein_breakpoint *breakpoint, struct rein_breakpoint_info *info)
 {
     static const char *const why[] = {
-        [ARCH_PLAN_NONE] = "the instruction is none of those that rein executes itself",
+        [ARCH_PLAN_NONE] = "the instruction can be moved; a thread in a restartable sequence executes it where it is",
         [ARCH_PLAN_REGISTERS] = "the instruction changes registers only",
-        [ARCH_PLAN_MEMORY] =
-            "the instruction is simple; but as it uses memory, a thread with a watchpoint executes it itself",
+        [ARCH_PLAN_MEMORY] = "the instruction is simple, and uses memory; a thread with a watchpoint executes it itself",
         [ARCH_PLAN_RETURN_ADDRESS] =
             "the instruction calls or returns; a thread with a watchpoint, or a shadow stack, executes it itself",
     };
@@ -1070,10 +1083,18 @@ int rein_breakpoint_info(const rein_breakpoint *breakpoint, struct rein_breakpoi
         .size = sizeof *info,
         .pc = breakpoint->pc,
         .hits = atomic_load_explicit(&breakpoint->hits, memory_order_relaxed),
-        .way = kind == ARCH_PLAN_NONE || breakpoint->step_over ? REIN_BREAKPOINT_STEPPED : REIN_BREAKPOINT_EMULATED,
-        .why = breakpoint->step_over ? "the monitor was made with REIN_MONITOR_STEP_OVER" : why[kind],
+        .way = kind == ARCH_PLAN_NONE ? REIN_BREAKPOINT_DISPLACED : REIN_BREAKPOINT_EMULATED,
+        .why = why[kind],
         .emulated = atomic_load_explicit(&breakpoint->emulated, memory_order_relaxed),
+        .displaced = atomic_load_explicit(&breakpoint->displaced, memory_order_relaxed),
         .stepped = atomic_load_explicit(&breakpoint->stepped, memory_order_relaxed),
     };
+    if (breakpoint->step_over) {
+        info->way = REIN_BREAKPOINT_STEPPED;
+        info->why = "the monitor was made with REIN_MONITOR_STEP_OVER";
+    } else if (kind == ARCH_PLAN_NONE && atomic_load_explicit(&breakpoint->cannot_move, memory_order_relaxed)) {
+        info->way = REIN_BREAKPOINT_STEPPED;
+        info->why = "the instruction is none that rein executes itself, and cannot be moved, or there is no room near it";
+    }
     return 0;
 }

@@ -7,7 +7,9 @@
 #include <stdint.h>
 
 #include "arch/arch.h"
+#include "engine/displace.h"
 #include "engine/error.h"
+#include "engine/list.h"
 #include "engine/table.h"
 #include "os/backend.h"
 
@@ -31,11 +33,18 @@ struct rein_breakpoint {
     unsigned char code[ARCH_INSTRUCTION_MAX], code_size;
     bool code_is_fixed; /* the program cannot change it as long as .changes is .code_seen */
     uint64_t code_seen;
-    _Atomic uint64_t emulated, stepped; /* how often it was passed so */
+    /* For displace.c: a copy of the instruction. */
+    struct room *room; /* NULL: there is none */
+    unsigned cell;
+    unsigned char copied; /* its size */
+    atomic_bool cannot_move; /* or there is no room */
+    uint64_t cell_seen;                            /* .changes, when it was there */
+    _Atomic uint64_t emulated, displaced, stepped; /* how often it was passed so */
 };
 
 struct breakpoints {
     struct table table;  /* by address */
+    struct list rooms;   /* see displace.c */
     struct table ghosts; /* removed ones: a thread may still have its trap pending, or a child be born with a copy */
     bool all_in;
     uint64_t changes; /* counts occasions on which code may have changed that the program itself cannot change */
@@ -78,6 +87,8 @@ void emulate_prepare(rein_breakpoint *breakpoint, const struct arch *arch, const
 /* Executes the instruction of the breakpoint at which the thread stands, stopped and to run, in its place. false: nothing has
  * changed; it has to be stepped over it. */
 bool emulate_at_breakpoint(rein_thread *thread, rein_breakpoint *breakpoint);
+/* What is known of the instruction is true of what is in memory now. */
+bool emulate_bring_up_to_date(rein_thread *thread, rein_breakpoint *breakpoint, const struct arch *arch);
 
 /* The seam: gets the ready threads that stand at breakpoints past them, and lets the others run. Called whenever something
  * has changed, until nothing more can be done. */
@@ -87,6 +98,8 @@ void breakpoint_pass_stopped(rein_thread *thread, bool arrived);
 /* The thread runs on without being stepped past the breakpoint that it was shown, if any: with a signal it may come
  * back to it, by the handler's return; else what was shown is of no meaning any more. */
 void breakpoint_forget_shown(rein_thread *thread, int signal);
+/* The thread stands at the breakpoint there, and is to be passed, not to hit it. */
+void breakpoint_note_shown(rein_thread *thread, uint64_t pc, uint64_t sp);
 /* The thread, with that stack pointer, is about to execute the instruction there: a hit. */
 void breakpoint_count(rein_thread *thread, rein_breakpoint *breakpoint, uint64_t sp);
 /* Is this trap one that the thread has been shown, come to again? It is to be passed then. */

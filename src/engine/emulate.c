@@ -45,12 +45,12 @@ void emulate_prepare(rein_breakpoint *breakpoint, const struct arch *arch, const
     breakpoint->code_size = (unsigned char)size;
     breakpoint->arch = arch;
     breakpoint->code_is_fixed = false;
+    displace_take_note(breakpoint);
     enum arch_plan_kind kind = arch->prepare && size ? arch->prepare(code, size, &breakpoint->plan) : ARCH_PLAN_NONE;
     atomic_store(&breakpoint->plan_kind, (int)kind);
 }
 
-/* true: the plan is for what is in memory. */
-static bool bring_up_to_date(rein_thread *thread, rein_breakpoint *breakpoint, const struct arch *arch)
+bool emulate_bring_up_to_date(rein_thread *thread, rein_breakpoint *breakpoint, const struct arch *arch)
 {
     rein_process *process = thread->process;
     unsigned char code[ARCH_INSTRUCTION_MAX];
@@ -72,7 +72,7 @@ bool emulate_at_breakpoint(rein_thread *thread, rein_breakpoint *breakpoint)
     struct arch_registers registers;
     if (breakpoint->step_over || thread->state != REIN_STATE_RUNNING || watch_steps(thread) ||
         thread_get_registers(thread, &registers) || arch_pc(&registers) != breakpoint->pc ||
-        !bring_up_to_date(thread, breakpoint, registers.arch))
+        !emulate_bring_up_to_date(thread, breakpoint, registers.arch))
         return false;
     enum arch_plan_kind kind = (enum arch_plan_kind)atomic_load_explicit(&breakpoint->plan_kind, memory_order_relaxed);
     if (kind == ARCH_PLAN_NONE || (kind != ARCH_PLAN_REGISTERS && watch_is_armed(&thread->watched)) ||

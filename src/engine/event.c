@@ -821,6 +821,8 @@ static void handle_exec(rein_monitor *monitor, const struct os_event *event)
         return;
     rein_process *process = thread->process;
     thread_forget_registers(thread);
+    displace_leave(thread);
+    thread->sequence_word = 0;
     thread->stop = OS_EVENT_EXEC;
     if (thread->stepping == STEPPING_PASS)
         breakpoint_pass_stopped(thread, true);
@@ -956,6 +958,12 @@ void event_handle(rein_monitor *monitor, const struct os_event *event)
             return;
     }
     thread_forget_registers(thread);
+    struct os_event at_home;
+    if (thread->room) {
+        at_home = *event;
+        displace_come_home(thread, &at_home);
+        event = &at_home;
+    }
     if (thread->remote_call && remote_call_event(thread, event))
         return;
     rein_thread_ref(thread);

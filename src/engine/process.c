@@ -76,6 +76,7 @@ static void drop_event(struct queued_event *queued)
 static void process_free(rein_process *process)
 {
     watch_forget(&process->watchpoints);
+    displace_free(process);
     breakpoints_free(&process->breakpoints);
     traced_calls_unref(process->traced_calls);
     process->os->memory_close(&process->memory);

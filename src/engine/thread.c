@@ -573,6 +573,7 @@ void thread_end(rein_thread *thread, enum transition transition)
     if (thread->stepping == STEPPING_PASS)
         breakpoint_pass_stopped(thread, true);
     thread->stepping = STEPPING_NOT;
+    displace_leave(thread);
     list_remove(&thread->expected);
     list_remove(&thread->ready);
     list_remove(&thread->link);

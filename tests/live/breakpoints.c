@@ -281,6 +281,87 @@ static void P5_simple_instructions(void **state)
     }
 }
 
+#if defined(__x86_64__) || defined(__i386__)
+/* Of the signals, in microseconds. A monitor that polls is too slow to let a thread do anything between two that come fast. */
+static const char *interval(void)
+{
+    return monitor_kind() == REIN_MONITOR_THREAD ? "50000" : "100";
+}
+
+/* P5, M7: others are executed somewhere else, among signals and faults; but nobody sees a thread there. */
+static void P5_M7_moved_instructions(void **state)
+{
+    (void)state;
+    skip_without_emulation();
+    enum { MOVED = 7, TIMES = 400, THREADS = 3 };
+    static const char *const labels[MOVED] = {"moved_0", "moved_1", "moved_2", "moved_3", "moved_4", "moved_5", "moved_6"};
+    struct fixture *fixture = spawn("moved", "400", "3", interval(), NULL);
+    rein_process *process = fixture->process;
+    rein_breakpoint *breakpoints[MOVED], *fault, *divide;
+    for (int i = 0; i < MOVED; i++)
+        breakpoints[i] = count_at(process, address_of(fixture, labels[i]));
+    fault = count_at(process, address_of(fixture, "moved_fault"));
+    divide = count_at(process, address_of(fixture, "moved_divide"));
+    assert_int_equal(info_of(breakpoints[0]).way, REIN_BREAKPOINT_DISPLACED);
+    assert_int_equal(info_of(divide).way, REIN_BREAKPOINT_DISPLACED);
+    set_policy(process, REIN_IGNORE);
+    run_to_end(process);
+    read_to_end(fixture);
+    assert_non_null(has_said(fixture, "ok moved"));
+    for (int i = 0; i < MOVED; i++) {
+        struct rein_breakpoint_info info = info_of(breakpoints[i]);
+        assert_int_equal(info.hits, TIMES * THREADS);
+        assert_int_equal(info.emulated + info.displaced + info.stepped, info.hits); /* stepped: whom signals do not let go */
+        assert_true(info.emulated + info.displaced > 0);
+    }
+    assert_int_equal(rein_breakpoint_hits(fault), TIMES * THREADS / 8);
+    assert_int_equal(rein_breakpoint_hits(divide), TIMES * THREADS / 8);
+}
+
+/* P5, T4: who reads through rein, and who has the process when it was let go, finds nothing of the copies; and threads that are
+ * stopped in them stand at the originals. */
+static void P5_P7_moved_and_let_go(void **state)
+{
+    (void)state;
+    skip_without_emulation();
+    enum { PAGE = 4096, ROUNDS = 40 };
+    static unsigned char before[PAGE], seen[PAGE];
+    struct fixture *fixture = start_waiting("moved", "1000000", "3", interval(), NULL);
+    rein_word end = address_of(fixture, "etext");
+    size_t size = PAGE - end % PAGE;
+    assert_int_equal(raw_read(fixture->pid, end, before, size), (ssize_t)size);
+    rein_process *process = attach(fixture);
+    rein_breakpoint *breakpoint = count_at(process, address_of(fixture, "moved_1"));
+    count_at(process, address_of(fixture, "moved_4"));
+    set_policy(process, REIN_IGNORE);
+    assert_ok(rein_process_continue(process));
+    tell(fixture);
+    for (int round = 0; round < ROUNDS; round++) {
+        for (double limit = now() + LIMIT_S; rein_breakpoint_hits(breakpoint) < 20u * (unsigned)(round + 1);)
+            assert_true(now() < limit && rein_process_wait(process, 1) == REIN_TIMEOUT);
+        assert_ok(rein_process_stop(process, LIMIT_MS));
+        assert_ok(rein_process_read(process, end, seen, size, NULL));
+        assert_memory_equal(seen, before, size);
+        rein_thread **threads = NULL;
+        size_t count;
+        assert_ok(rein_process_threads(process, &threads, &count));
+        for (size_t i = 0; i < count; i++) {
+            rein_word pc = pc_of(threads[i]);
+            assert_false(pc >= end && pc < end + size);
+        }
+        rein_thread_list_free(threads, count);
+        assert_ok(rein_process_continue(process));
+    }
+    assert_ok(rein_process_stop(process, LIMIT_MS));
+    assert_true(info_of(breakpoint).displaced > 0);
+    assert_ok(rein_process_detach(process, 0));
+    assert_int_equal(raw_read(fixture->pid, end, seen, size), (ssize_t)size);
+    assert_memory_equal(seen, before, size);
+    assert_free(fixture->pid);
+    kill(fixture->pid, SIGKILL);
+}
+#endif
+
 /* P5: what is executed is what is in memory, though the program changes it all the time behind the trap. */
 static void P5_code_that_the_program_changes(void **state)
 {
@@ -794,6 +875,8 @@ int main(void)
         live_test(P5_simple_instructions),
         live_test(P5_code_that_the_program_changes),
 #if defined(__x86_64__) || defined(__i386__)
+        live_test(P5_M7_moved_instructions),
+        live_test(P5_P7_moved_and_let_go),
         live_test(P5_T5_code_that_the_caller_changes),
 #endif
         live_test(P5_step_over_all),

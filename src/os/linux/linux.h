@@ -126,6 +126,9 @@ bool linux_same_memory(int id, int other_id);
 bool linux_first_argument(int id, uint64_t *argument);
 int linux_explain_seize(int pid, int id, int error, char *text, size_t size);
 void linux_explain_stuck(int pid, int id, char *text, size_t size);
+/* Where the mappings of the file begin of which there is code at the address, and where that code's mapping ends: 1; 0: there is none. */
+int linux_find_file_of(int id, uint64_t address, uint64_t *base, uint64_t *end);
+int linux_find_room(int id, uint64_t address, uint64_t *start, uint64_t *size);
 int linux_is_fixed_code(int id, uint64_t address);
 int linux_for_each_code(int id, os_memory_callback callback, void *arg);
 int linux_caught_signals(int id, uint64_t *mask);

@@ -550,7 +550,7 @@ struct map_line {
 };
 
 struct map {
-    uint64_t start, end, inode; /* 0: it belongs to no file */
+    uint64_t start, end, offset, inode; /* 0: it belongs to no file */
     const char *access;         /* "rwxp" */
     bool vdso;
 };
@@ -564,6 +564,8 @@ static bool parse_map(const char *line, struct map *map)
         rest = rest != NULL ? strchr(rest + 1, ' ') : NULL;
         if (column == 0)
             map->access = rest != NULL ? rest + 1 : "";
+        if (column == 1)
+            map->offset = rest != NULL ? read_hexadecimal(rest + 1) : 0;
     }
     if (strlen(map->access) < 4)
         return false;
@@ -693,6 +695,42 @@ int linux_is_fixed_code(int id, uint64_t address)
         result = scan_maps(fd, look_at_map, &search);
     close(fd);
     return result < 0 ? result : search.fixed;
+}
+
+struct file_search {
+    uint64_t address, inode, base, end;
+};
+
+/* The pages of a file are mapped one behind the other, the first ones first. */
+static int look_for_file(const struct map *map, void *arg)
+{
+    struct file_search *search = arg;
+
+    if (map->inode == 0 || map->offset == 0) {
+        search->inode = map->inode;
+        search->base = map->start;
+    }
+    if (search->address < map->start || search->address >= map->end)
+        return 0;
+    search->end = map->end;
+    return map->inode != 0 && map->inode == search->inode && map->access[2] == 'x' && map->access[1] != 'w' &&
+                   map->access[3] == 'p'
+               ? 1
+               : -ENOENT;
+}
+
+int linux_find_file_of(int id, uint64_t address, uint64_t *base, uint64_t *end)
+{
+    struct file_search search = {.address = address};
+    int fd = open_maps(id);
+
+    if (fd < 0)
+        return fd;
+    int result = scan_maps(fd, look_for_file, &search);
+    close(fd);
+    *base = search.base;
+    *end = search.end;
+    return result == -ENOENT ? 0 : result;
 }
 
 /* kcmp(2), Linux 3.5, where the kernel has it (CONFIG_KCMP) and no seccomp filter forbids it. Without it only the threads

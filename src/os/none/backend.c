@@ -338,6 +338,12 @@ static int is_fixed_code(int id, uint64_t address)
     return -ENOSYS;
 }
 
+static int find_room(int id, uint64_t address, uint64_t *start, uint64_t *size)
+{
+    (void)id, (void)address, (void)start, (void)size;
+    return -ENOSYS;
+}
+
 static int take_descriptor(int pid, int id, int descriptor)
 {
     (void)pid, (void)id, (void)descriptor;
@@ -615,6 +621,7 @@ const struct os_backend os_backend = {
     .sequence_word = sequence_word,
     .for_each_code = for_each_code,
     .is_fixed_code = is_fixed_code,
+    .find_room = find_room,
     .take_descriptor = take_descriptor,
     .get_syscall = get_syscall,
     .set_syscall = set_syscall,

@@ -1,0 +1,354 @@
+/* Past a breakpoint by a copy of its instruction: the thread is sent to the copy, executes it there and jumps back behind the
+ * original, all in one go. No step, no second stop, the breakpoint stays in memory, and nobody else is held. For what
+ * cannot be executed in the thread's place (emulate.c) and can be moved (struct arch: displace); the rest is stepped over.
+ *
+ * Rooms. The copies are in memory of the program's that is of no use to it, near the code (os->find_room), and of the same file:
+ * where that is unmapped, nobody is in the copy. A room is cut into cells, one for a breakpoint; a cell in which nobody is can be
+ * given to another breakpoint. To who reads through rein a room is zero, as it was; it is made so when the process is let go, and
+ * in a child that is. What is in a cell is looked at before it is used after the breakpoint was put in anew: the file may
+ * have been unmapped and mapped again meanwhile.
+ *
+ * Coming home. A thread that stops in a cell, for a signal, an interrupt, a fault or its death, stands at the copy or behind it:
+ * it is shown, and goes on, at the original or behind that; and what a fault says of its place, too. Until its next
+ * stop is seen it may be in the cell.
+ *
+ * Not sent are: who makes a step; who has a signal to come first; who is in a restartable sequence (rseq(2)), which the kernel would
+ * not know again; who has the processor's trap flag on; and who was sent several times and was stopped by a signal each time
+ * before it came to execute anything: signals can come faster than they are seen to. A step has them blocked. */
+#include "engine/displace.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/process.h"
+
+enum { CELL = ARCH_DISPLACED_MAX, CELLS_MAX = 128, SENT_IN_VAIN_MAX = 3 };
+
+struct cell {
+    rein_breakpoint *owner; /* NULL: it is free, or will be */
+    unsigned users;         /* threads that have been sent there, and have not stopped since */
+    unsigned char bytes[CELL];
+};
+
+struct room {
+    struct list link;
+    uint64_t start;
+    unsigned count;
+    bool closed; /* it is not what it was: it is not used any more */
+    struct cell cells[];
+};
+
+static uint64_t address_of(const struct room *room, unsigned cell)
+{
+    return room->start + (uint64_t)cell * CELL;
+}
+
+static uint64_t size_of(const struct room *room)
+{
+    return (uint64_t)room->count * CELL;
+}
+
+/* ---- Rooms ---- */
+
+static bool holds(rein_thread *thread, uint64_t address, const unsigned char *expected, size_t size)
+{
+    unsigned char bytes[256];
+    rein_process *process = thread->process;
+    while (size) {
+        size_t part = size < sizeof bytes ? size : sizeof bytes;
+        if (process->os->read_own(thread->id, address, bytes, part) || memcmp(bytes, expected, part) != 0)
+            return false;
+        address += part;
+        expected += part;
+        size -= part;
+    }
+    return true;
+}
+
+static struct room *make_room(rein_process *process, uint64_t start, unsigned count)
+{
+    struct room *room = calloc(1, sizeof *room + count * sizeof *room->cells);
+    if (!room)
+        return NULL;
+    list_init(&room->link);
+    list_append(&process->breakpoints.rooms, &room->link);
+    room->start = start;
+    room->count = count;
+    return room;
+}
+
+/* The one for code at the breakpoint; NULL: there is none. */
+static struct room *room_for(rein_thread *thread, uint64_t pc)
+{
+    static const unsigned char zeros[CELLS_MAX * CELL];
+    rein_process *process = thread->process;
+    uint64_t start, size;
+    if (process->os->find_room(thread->id, pc, &start, &size) != 1)
+        return NULL;
+    LIST_FOR_EACH(item, &process->breakpoints.rooms)
+    {
+        struct room *room = LIST_ENTRY(item, struct room, link);
+        if (room->start == start)
+            return room->closed ? NULL : room;
+    }
+    uint64_t count = size / CELL < CELLS_MAX ? size / CELL : CELLS_MAX;
+    if (!count || !holds(thread, start, zeros, (size_t)count * CELL))
+        return NULL;
+    return make_room(process, start, (unsigned)count);
+}
+
+void displace_inherit(rein_process *process, const rein_process *parent)
+{
+    LIST_FOR_EACH(item, &parent->breakpoints.rooms)
+    {
+        const struct room *room = LIST_ENTRY(item, struct room, link);
+        struct room *copy = room->closed ? NULL : make_room(process, room->start, room->count);
+        for (unsigned i = 0; copy && i < room->count; i++)
+            memcpy(copy->cells[i].bytes, room->cells[i].bytes, CELL);
+    }
+}
+
+static bool has_users(const struct room *room)
+{
+    for (unsigned i = 0; i < room->count; i++) {
+        if (room->cells[i].users)
+            return true;
+    }
+    return false;
+}
+
+void displace_clean_copy(const rein_process *process, struct os_memory *memory, int id)
+{
+    static const unsigned char zeros[CELLS_MAX * CELL];
+    LIST_FOR_EACH(item, &process->breakpoints.rooms)
+    {
+        const struct room *room = LIST_ENTRY(item, struct room, link);
+        if (!room->closed)
+            process->os->write(memory, id, room->start, zeros, (size_t)size_of(room));
+    }
+}
+
+void displace_clean(rein_process *process)
+{
+    const rein_thread *way = process_living_thread(process);
+    LIST_FOR_EACH(item, &process->breakpoints.rooms)
+    {
+        struct room *room = LIST_ENTRY(item, struct room, link);
+        room->closed = room->closed || has_users(room);
+    }
+    if (way)
+        displace_clean_copy(process, &process->memory, way->id);
+}
+
+void displace_free(rein_process *process)
+{
+    LIST_FOR_EACH(item, &process->threads)
+    LIST_ENTRY(item, rein_thread, link)->room = NULL;
+    TABLE_FOR_EACH(slot, &process->breakpoints.table)
+    ((rein_breakpoint *)slot->value)->room = NULL;
+    LIST_FOR_EACH(item, &process->breakpoints.rooms)
+    {
+        struct room *room = LIST_ENTRY(item, struct room, link);
+        list_remove(&room->link);
+        free(room);
+    }
+}
+
+void displace_hide(const rein_process *process, uint64_t address, unsigned char *buffer, size_t size)
+{
+    LIST_FOR_EACH(item, &process->breakpoints.rooms)
+    {
+        const struct room *room = LIST_ENTRY(item, struct room, link);
+        uint64_t start = room->start > address ? room->start : address;
+        uint64_t end = room->start + size_of(room) < address + size ? room->start + size_of(room) : address + size;
+        if (!room->closed && start < end)
+            memset(buffer + (start - address), 0, (size_t)(end - start));
+    }
+}
+
+void displace_note_write(rein_process *process, uint64_t address, size_t size)
+{
+    LIST_FOR_EACH(item, &process->breakpoints.rooms)
+    {
+        struct room *room = LIST_ENTRY(item, struct room, link);
+        room->closed |= address < room->start + size_of(room) && room->start < address + size;
+    }
+}
+
+/* ---- Cells ---- */
+
+void displace_forget(rein_breakpoint *breakpoint)
+{
+    if (breakpoint->room)
+        breakpoint->room->cells[breakpoint->cell].owner = NULL;
+    breakpoint->room = NULL;
+}
+
+void displace_take_note(rein_breakpoint *breakpoint)
+{
+    const struct arch *arch = breakpoint->arch;
+    unsigned char copy[CELL];
+    size_t copied;
+    displace_forget(breakpoint);
+    breakpoint->cannot_move = !arch->displace || !arch->displace(breakpoint->code, breakpoint->code_size, breakpoint->pc,
+                                                                 breakpoint->pc, copy, &copied);
+}
+
+/* One that is free, or whose owner can do without. */
+static struct cell *find_cell(struct room *room)
+{
+    struct cell *found = NULL;
+    for (unsigned i = 0; i < room->count; i++) {
+        struct cell *cell = &room->cells[i];
+        if (cell->users)
+            continue;
+        if (!cell->owner)
+            return cell;
+        found = cell;
+    }
+    return found;
+}
+
+/* Writes the copy. false: it cannot be there. */
+static bool fill(rein_thread *thread, rein_breakpoint *breakpoint, struct room *room, struct cell *cell)
+{
+    rein_process *process = thread->process;
+    unsigned char copy[CELL] = "";
+    size_t copied;
+    uint64_t at = address_of(room, (unsigned)(cell - room->cells));
+    size_t size = breakpoint->arch->displace(breakpoint->code, breakpoint->code_size, breakpoint->pc, at, copy, &copied);
+    if (!size)
+        return false;
+    if (!holds(thread, at, cell->bytes, CELL) ||
+        process->os->write(&process->memory, thread->id, at, copy, CELL) != CELL) {
+        room->closed = true;
+        return false;
+    }
+    memcpy(cell->bytes, copy, CELL);
+    if (cell->owner)
+        cell->owner->room = NULL;
+    cell->owner = breakpoint;
+    breakpoint->room = room;
+    breakpoint->cell = (unsigned)(cell - room->cells);
+    breakpoint->copied = (unsigned char)copied;
+    breakpoint->cell_seen = process->breakpoints.changes;
+    return true;
+}
+
+/* The breakpoint has its copy in memory. */
+static bool has_copy(rein_thread *thread, rein_breakpoint *breakpoint)
+{
+    struct room *room = breakpoint->room;
+    if (room && !room->closed) {
+        if (breakpoint->cell_seen == thread->process->breakpoints.changes)
+            return true;
+        room->closed =
+            !holds(thread, address_of(room, breakpoint->cell), room->cells[breakpoint->cell].bytes, CELL);
+        breakpoint->cell_seen = thread->process->breakpoints.changes;
+        if (!room->closed)
+            return true;
+    }
+    displace_forget(breakpoint);
+    room = room_for(thread, breakpoint->pc);
+    struct cell *cell = room ? find_cell(room) : NULL;
+    if (room && !cell)
+        return false; /* another time */
+    if (cell && fill(thread, breakpoint, room, cell))
+        return true;
+    displace_forget(breakpoint);
+    breakpoint->cannot_move = true;
+    return false;
+}
+
+/* ---- Threads ---- */
+
+static bool is_in_sequence(rein_thread *thread)
+{
+    const struct os_backend *os = thread->process->os;
+    uint64_t word = 0;
+    if (!thread->sequence_word)
+        thread->sequence_word = os->sequence_word(thread->id);
+    return thread->sequence_word && (os->read_own(thread->id, thread->sequence_word, &word, sizeof word) || word);
+}
+
+bool displace_is_possible(rein_thread *thread, rein_breakpoint *breakpoint)
+{
+    const struct os_backend *os = thread->process->os;
+    struct arch_registers registers;
+    if (breakpoint->step_over || thread->state != REIN_STATE_RUNNING || watch_steps(thread) || thread->held ||
+        thread->sent_in_vain >= SENT_IN_VAIN_MAX ||
+        thread->out_of_group_stop || thread_get_registers(thread, &registers) ||
+        arch_pc(&registers) != breakpoint->pc || !registers.arch->displace ||
+        registers.arch->uses_step_flag(&registers) || os->call_is_made_again(&registers, NULL) == 1)
+        return false;
+    return emulate_bring_up_to_date(thread, breakpoint, registers.arch) && !breakpoint->cannot_move &&
+           !is_in_sequence(thread) && has_copy(thread, breakpoint);
+}
+
+void displace(rein_thread *thread, rein_breakpoint *breakpoint)
+{
+    struct arch_registers registers;
+    struct room *room = breakpoint->room;
+    if (!room || thread_get_registers(thread, &registers))
+        return; /* it is dying */
+    registers.arch->move_pc(&registers, address_of(room, breakpoint->cell));
+    thread_keep_registers(thread, &registers);
+    room->cells[breakpoint->cell].users++;
+    thread->room = room;
+    thread->cell = breakpoint->cell;
+    thread->home = breakpoint->pc;
+    thread->copied = breakpoint->copied;
+    atomic_fetch_add_explicit(&breakpoint->displaced, 1, memory_order_relaxed);
+}
+
+void displace_leave(rein_thread *thread)
+{
+    if (thread->room)
+        thread->room->cells[thread->cell].users--;
+    thread->room = NULL;
+}
+
+/* Is the signal what the instruction did? */
+static bool is_fault(const rein_thread *thread, const struct os_event *event)
+{
+    return event && event->kind == OS_EVENT_SIGNAL && event->signal.code > 0 &&
+           thread->process->os->fault_signals >> (event->signal.number - 1) & 1;
+}
+
+static void correct_fault(rein_thread *thread, struct os_event *event, uint64_t at)
+{
+    uint64_t offset = event->signal.address - at;
+    if (offset >= thread->copied)
+        return;
+    event->signal.address = thread->home + offset;
+    thread_check(thread, thread->process->os->set_signal(thread->id, &event->signal),
+                 "cannot have the address of its fault set");
+}
+
+void displace_come_home(rein_thread *thread, struct os_event *event)
+{
+    struct room *room = thread->room;
+    struct arch_registers registers;
+    if (!room)
+        return;
+    uint64_t at = address_of(room, thread->cell), home = thread->home;
+    rein_breakpoint *breakpoint = room->cells[thread->cell].owner;
+    unsigned char in_vain = thread->sent_in_vain;
+    displace_leave(thread);
+    thread->sent_in_vain = 0;
+    if (thread_get_registers(thread, &registers))
+        return; /* it is dying */
+    uint64_t pc = arch_pc(&registers);
+    if (pc != at && pc != at + thread->copied)
+        return;
+    registers.arch->move_pc(&registers, pc - at + home);
+    thread_keep_registers(thread, &registers);
+    if (is_fault(thread, event)) { /* it has executed it, and hits the breakpoint when it tries again */
+        correct_fault(thread, event, at);
+    } else if (pc == at) {
+        breakpoint_note_shown(thread, home, arch_sp(&registers));
+        thread->sent_in_vain = in_vain + 1;
+        if (breakpoint)
+            atomic_fetch_sub_explicit(&breakpoint->displaced, 1, memory_order_relaxed);
+    }
+}
