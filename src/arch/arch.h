@@ -19,13 +19,13 @@
 #define ARCH_REGISTERS_MAX 512 /* bytes; amd64 needs 216, arm64 272 */
 #define ARCH_TRAP_MAX 4        /* bytes of the longest breakpoint instruction */
 #define ARCH_INSTRUCTION_MAX 16
-#define ARCH_PARTS_MAX 19    /* of a block; amd64's highest state component is 18 */
-#define ARCH_SYSCALL_MAX 4   /* bytes of the instruction that makes a system call */
-#define ARCH_WATCH_SLOTS 16  /* debug registers at most that are used to watch something; amd64 has 4 */
-#define ARCH_WATCH_WORDS 32  /* of what the kernel takes to set them all */
-#define ARCH_SEQUENCE_MAX 64 /* bytes of a sequence that is stepped as a whole */
+#define ARCH_PARTS_MAX 19     /* of a block; amd64's highest state component is 18 */
+#define ARCH_SYSCALL_MAX 4    /* bytes of the instruction that makes a system call */
+#define ARCH_WATCH_SLOTS 16   /* debug registers at most that are used to watch something; amd64 has 4 */
+#define ARCH_WATCH_WORDS 32   /* of what the kernel takes to set them all */
+#define ARCH_SEQUENCE_MAX 64  /* bytes of a sequence that is stepped as a whole */
 #define ARCH_DISPLACED_MAX 24 /* bytes of a moved instruction, with its jump back */
-#define ARCH_ENDS_MAX 4      /* where one may end */
+#define ARCH_ENDS_MAX 4       /* where one may end */
 
 struct arch;
 

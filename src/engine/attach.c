@@ -36,7 +36,6 @@ void attach_detach_thread(rein_thread *thread)
 {
     rein_process *process = thread->process;
     function_calls_end_here(thread);
-    displace_come_home(thread, NULL); /* if it could not be resumed */
     if (thread_give_registers(thread)) /* who is left behind its trap dies of that, so it is tried again */
         thread_check(thread, thread_give_registers(thread), "cannot have its registers set");
     thread_restore_mask(thread);

@@ -1070,7 +1070,8 @@ int rein_breakpoint_info(const rein_breakpoint *breakpoint, struct rein_breakpoi
     static const char *const why[] = {
         [ARCH_PLAN_NONE] = "the instruction can be moved; a thread in a restartable sequence executes it where it is",
         [ARCH_PLAN_REGISTERS] = "the instruction changes registers only",
-        [ARCH_PLAN_MEMORY] = "the instruction is simple, and uses memory; a thread with a watchpoint executes it itself",
+        [ARCH_PLAN_MEMORY] =
+            "the instruction is simple, and uses memory; a thread with a watchpoint executes it itself",
         [ARCH_PLAN_RETURN_ADDRESS] =
             "the instruction calls or returns; a thread with a watchpoint, or a shadow stack, executes it itself",
     };
@@ -1094,7 +1095,8 @@ int rein_breakpoint_info(const rein_breakpoint *breakpoint, struct rein_breakpoi
         info->why = "the monitor was made with REIN_MONITOR_STEP_OVER";
     } else if (kind == ARCH_PLAN_NONE && atomic_load_explicit(&breakpoint->cannot_move, memory_order_relaxed)) {
         info->way = REIN_BREAKPOINT_STEPPED;
-        info->why = "the instruction is none that rein executes itself, and cannot be moved, or there is no room near it";
+        info->why =
+            "the instruction is none that rein executes itself, and cannot be moved, or there is no room near it";
     }
     return 0;
 }

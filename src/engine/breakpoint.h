@@ -36,8 +36,8 @@ struct rein_breakpoint {
     /* For displace.c: a copy of the instruction. */
     struct room *room; /* NULL: there is none */
     unsigned cell;
-    unsigned char copied; /* its size */
-    atomic_bool cannot_move; /* or there is no room */
+    unsigned char copied;                          /* its size */
+    atomic_bool cannot_move;                       /* or there is no room */
     uint64_t cell_seen;                            /* .changes, when it was there */
     _Atomic uint64_t emulated, displaced, stepped; /* how often it was passed so */
 };

@@ -50,19 +50,23 @@ static uint64_t size_of(const struct room *room)
 
 /* ---- Rooms ---- */
 
-static bool holds(rein_thread *thread, uint64_t address, const unsigned char *expected, size_t size)
+/* 1, 0, or a negative errno: it cannot be seen now. */
+static int holds(rein_thread *thread, uint64_t address, const unsigned char *expected, size_t size)
 {
     unsigned char bytes[256];
     rein_process *process = thread->process;
     while (size) {
         size_t part = size < sizeof bytes ? size : sizeof bytes;
-        if (process->os->read_own(thread->id, address, bytes, part) || memcmp(bytes, expected, part) != 0)
-            return false;
+        int result = process->os->read_own(thread->id, address, bytes, part);
+        if (result)
+            return result;
+        if (memcmp(bytes, expected, part) != 0)
+            return 0;
         address += part;
         expected += part;
         size -= part;
     }
-    return true;
+    return 1;
 }
 
 static struct room *make_room(rein_process *process, uint64_t start, unsigned count)
@@ -92,7 +96,7 @@ static struct room *room_for(rein_thread *thread, uint64_t pc)
             return room->closed ? NULL : room;
     }
     uint64_t count = size / CELL < CELLS_MAX ? size / CELL : CELLS_MAX;
-    if (!count || !holds(thread, start, zeros, (size_t)count * CELL))
+    if (!count || holds(thread, start, zeros, (size_t)count * CELL) != 1)
         return NULL;
     return make_room(process, start, (unsigned)count);
 }
@@ -126,18 +130,6 @@ void displace_clean_copy(const rein_process *process, struct os_memory *memory, 
         if (!room->closed)
             process->os->write(memory, id, room->start, zeros, (size_t)size_of(room));
     }
-}
-
-void displace_clean(rein_process *process)
-{
-    const rein_thread *way = process_living_thread(process);
-    LIST_FOR_EACH(item, &process->breakpoints.rooms)
-    {
-        struct room *room = LIST_ENTRY(item, struct room, link);
-        room->closed = room->closed || has_users(room);
-    }
-    if (way)
-        displace_clean_copy(process, &process->memory, way->id);
 }
 
 void displace_free(rein_process *process)
@@ -190,8 +182,8 @@ void displace_take_note(rein_breakpoint *breakpoint)
     unsigned char copy[CELL];
     size_t copied;
     displace_forget(breakpoint);
-    breakpoint->cannot_move = !arch->displace || !arch->displace(breakpoint->code, breakpoint->code_size, breakpoint->pc,
-                                                                 breakpoint->pc, copy, &copied);
+    breakpoint->cannot_move = !arch->displace || !arch->displace(breakpoint->code, breakpoint->code_size,
+                                                                 breakpoint->pc, breakpoint->pc, copy, &copied);
 }
 
 /* One that is free, or whose owner can do without. */
@@ -216,14 +208,14 @@ static bool fill(rein_thread *thread, rein_breakpoint *breakpoint, struct room *
     unsigned char copy[CELL] = "";
     size_t copied;
     uint64_t at = address_of(room, (unsigned)(cell - room->cells));
-    size_t size = breakpoint->arch->displace(breakpoint->code, breakpoint->code_size, breakpoint->pc, at, copy, &copied);
+    size_t size =
+        breakpoint->arch->displace(breakpoint->code, breakpoint->code_size, breakpoint->pc, at, copy, &copied);
     if (!size)
         return false;
-    if (!holds(thread, at, cell->bytes, CELL) ||
-        process->os->write(&process->memory, thread->id, at, copy, CELL) != CELL) {
-        room->closed = true;
+    int same = holds(thread, at, cell->bytes, CELL);
+    room->closed = same == 0;
+    if (same != 1 || process->os->write(&process->memory, thread->id, at, copy, CELL) != CELL)
         return false;
-    }
     memcpy(cell->bytes, copy, CELL);
     if (cell->owner)
         cell->owner->room = NULL;
@@ -242,10 +234,12 @@ static bool has_copy(rein_thread *thread, rein_breakpoint *breakpoint)
     if (room && !room->closed) {
         if (breakpoint->cell_seen == thread->process->breakpoints.changes)
             return true;
-        room->closed =
-            !holds(thread, address_of(room, breakpoint->cell), room->cells[breakpoint->cell].bytes, CELL);
+        int same = holds(thread, address_of(room, breakpoint->cell), room->cells[breakpoint->cell].bytes, CELL);
+        room->closed = same == 0;
+        if (same < 0)
+            return false;
         breakpoint->cell_seen = thread->process->breakpoints.changes;
-        if (!room->closed)
+        if (same)
             return true;
     }
     displace_forget(breakpoint);
@@ -276,10 +270,10 @@ bool displace_is_possible(rein_thread *thread, rein_breakpoint *breakpoint)
     const struct os_backend *os = thread->process->os;
     struct arch_registers registers;
     if (breakpoint->step_over || thread->state != REIN_STATE_RUNNING || watch_steps(thread) || thread->held ||
-        thread->sent_in_vain >= SENT_IN_VAIN_MAX ||
-        thread->out_of_group_stop || thread_get_registers(thread, &registers) ||
-        arch_pc(&registers) != breakpoint->pc || !registers.arch->displace ||
-        registers.arch->uses_step_flag(&registers) || os->call_is_made_again(&registers, NULL) == 1)
+        thread->sent_in_vain >= SENT_IN_VAIN_MAX || thread->out_of_group_stop ||
+        thread_get_registers(thread, &registers) || arch_pc(&registers) != breakpoint->pc ||
+        !registers.arch->displace || registers.arch->uses_step_flag(&registers) ||
+        os->call_is_made_again(&registers, NULL) == 1)
         return false;
     return emulate_bring_up_to_date(thread, breakpoint, registers.arch) && !breakpoint->cannot_move &&
            !is_in_sequence(thread) && has_copy(thread, breakpoint);
@@ -351,4 +345,22 @@ void displace_come_home(rein_thread *thread, struct os_event *event)
         if (breakpoint)
             atomic_fetch_sub_explicit(&breakpoint->displaced, 1, memory_order_relaxed);
     }
+}
+
+void displace_clean(rein_process *process)
+{
+    const rein_thread *way = process_living_thread(process);
+    LIST_FOR_EACH(item, &process->threads)
+    {
+        rein_thread *thread = LIST_ENTRY(item, rein_thread, link);
+        if (thread->kernel == KERNEL_STOPPED) /* it could not be resumed */
+            displace_come_home(thread, NULL);
+    }
+    LIST_FOR_EACH(item, &process->breakpoints.rooms)
+    {
+        struct room *room = LIST_ENTRY(item, struct room, link);
+        room->closed = room->closed || has_users(room);
+    }
+    if (way)
+        displace_clean_copy(process, &process->memory, way->id);
 }

@@ -114,7 +114,8 @@ struct rein_thread {
     struct remote_call *remote_call; /* that it makes for the caller, stopped as it is to him; else NULL */
     struct function_call *calls;     /* functions that it is in for the caller, the innermost first */
     struct function_call *ended;     /* the last one, if nobody has asked for its result yet */
-    struct room *room; /* with the copy of an instruction where it has been sent to (.home: from); NULL: it has not; see displace.c */
+    struct room *
+        room; /* with the copy of an instruction where it has been sent to (.home: from); NULL: it has not; see displace.c */
     unsigned cell;
     unsigned char copied, sent_in_vain;
     uint64_t home;

@@ -294,7 +294,8 @@ static void P5_M7_moved_instructions(void **state)
     (void)state;
     skip_without_emulation();
     enum { MOVED = 7, TIMES = 400, THREADS = 3 };
-    static const char *const labels[MOVED] = {"moved_0", "moved_1", "moved_2", "moved_3", "moved_4", "moved_5", "moved_6"};
+    static const char *const labels[MOVED] = {"moved_0", "moved_1", "moved_2", "moved_3",
+                                              "moved_4", "moved_5", "moved_6"};
     struct fixture *fixture = spawn("moved", "400", "3", interval(), NULL);
     rein_process *process = fixture->process;
     rein_breakpoint *breakpoints[MOVED], *fault, *divide;
@@ -311,7 +312,8 @@ static void P5_M7_moved_instructions(void **state)
     for (int i = 0; i < MOVED; i++) {
         struct rein_breakpoint_info info = info_of(breakpoints[i]);
         assert_int_equal(info.hits, TIMES * THREADS);
-        assert_int_equal(info.emulated + info.displaced + info.stepped, info.hits); /* stepped: whom signals do not let go */
+        assert_int_equal(info.emulated + info.displaced + info.stepped,
+                         info.hits); /* stepped: whom signals do not let go */
         assert_true(info.emulated + info.displaced > 0);
     }
     assert_int_equal(rein_breakpoint_hits(fault), TIMES * THREADS / 8);

@@ -58,6 +58,9 @@ enum {
     X(thread_name, (int pid, int id, char name[16]), (pid, id, name))                                                  \
     X(process_of, (int id, int *pid, int *parent), (id, pid, parent))                                                  \
     X(tracer_of, (int id, int *tracer), (id, tracer))                                                                  \
+    X(read_own, (int id, uint64_t address, void *buffer, size_t size), (id, address, buffer, size))                    \
+    X(is_fixed_code, (int id, uint64_t address), (id, address))                                                        \
+    X(find_room, (int id, uint64_t address, uint64_t *start, uint64_t *size), (id, address, start, size))              \
     X(kill, (int pid, int signal), (pid, signal))                                                                      \
     X(waiter_next, (struct os_waiter * waiter, struct os_event * event), (waiter, event))                              \
     X(waiter_next_of, (struct os_waiter * waiter, int id, struct os_event *event), (waiter, id, event))                \
@@ -717,6 +720,9 @@ static const struct plan plans[] = {
     {FAULT_read, {EMFILE, EPERM, ESRCH}, true, true, HARM_IF_LASTING},
     {FAULT_write, {EMFILE, EPERM, ESRCH, EFAULT}, true, true, HARM_IF_LASTING},
     {FAULT_write_child, {EFAULT, EMFILE, ESRCH}, true, false, NO_HARM},
+    {FAULT_read_own, {EPERM, ESRCH, EFAULT}, true, true, NO_HARM},
+    {FAULT_is_fixed_code, {EMFILE, ESRCH}, true, true, NO_HARM},
+    {FAULT_find_room, {EMFILE, ESRCH}, true, true, NO_HARM},
     {FAULT_malloc, {ENOMEM}, false, true, NO_HARM},
 };
 

@@ -211,7 +211,8 @@ static void begin_with(const struct arch_registers *registers, uint64_t pc, cons
     memcpy(code, first->code, CODE);
     assert_int_equal(linux_set_registers(child, &start), 0);
     if (first->vector_size > 0)
-        assert_int_equal(linux_set_register_set(child, ARCH_SET_X86_XSTATE, first->vectors, (size_t)first->vector_size), 0);
+        assert_int_equal(linux_set_register_set(child, ARCH_SET_X86_XSTATE, first->vectors, (size_t)first->vector_size),
+                         0);
 }
 
 /* Random numbers differ each time. And there are virtual machines in which a thread never gets past a locked access over the end
@@ -259,7 +260,8 @@ static enum outcome compare_moved(const unsigned char *bytes, size_t size, size_
         arch->set(&moved.registers, arch->pc_index, home);
         arch->set(&moved.registers, arch->pc_index + 1, flags);
     }
-    bool same_fault = moved.event.kind == in_place.event.kind && moved.event.signal.number == in_place.event.signal.number;
+    bool same_fault =
+        moved.event.kind == in_place.event.kind && moved.event.signal.number == in_place.event.signal.number;
     if (same_fault && !done) { /* in words of the instruction's address or of the data's */
         uint64_t address = moved.event.signal.address;
         same_fault = address == in_place.event.signal.address || address - to + from == in_place.event.signal.address;
@@ -453,12 +455,9 @@ static void P5_resume_flag_ends(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(P5_random_instructions),
-        cmocka_unit_test(P5_instructions_of_the_c_library),
-        cmocka_unit_test(P5_moved_random_instructions),
-        cmocka_unit_test(P5_moved_instructions_of_the_c_library),
-        cmocka_unit_test(P5_left_to_the_thread),
-        cmocka_unit_test(P5_resume_flag_ends),
+        cmocka_unit_test(P5_random_instructions),       cmocka_unit_test(P5_instructions_of_the_c_library),
+        cmocka_unit_test(P5_moved_random_instructions), cmocka_unit_test(P5_moved_instructions_of_the_c_library),
+        cmocka_unit_test(P5_left_to_the_thread),        cmocka_unit_test(P5_resume_flag_ends),
     };
     cmocka_set_test_filter(getenv("REIN_TEST"));
     return cmocka_run_group_tests_name("os_emulate", tests, setup, teardown);

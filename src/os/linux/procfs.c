@@ -551,7 +551,7 @@ struct map_line {
 
 struct map {
     uint64_t start, end, offset, inode; /* 0: it belongs to no file */
-    const char *access;         /* "rwxp" */
+    const char *access;                 /* "rwxp" */
     bool vdso;
 };
 typedef int (*map_callback)(const struct map *map, void *arg);

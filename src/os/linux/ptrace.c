@@ -251,7 +251,8 @@ int linux_set_signal(int id, const struct rein_signal *signal)
     info.si_signo = signal->number;
     info.si_errno = signal->error;
     info.si_code = signal->code;
-    bool fault = signal->number == SIGSEGV || signal->number == SIGBUS || signal->number == SIGFPE || signal->number == SIGILL;
+    bool fault =
+        signal->number == SIGSEGV || signal->number == SIGBUS || signal->number == SIGFPE || signal->number == SIGILL;
     if (fault && signal->code > 0)
         info.si_addr = (void *)(uintptr_t)signal->address; /* NOLINT(performance-no-int-to-ptr) */
     return ptrace(PTRACE_SETSIGINFO, id, NULL, &info) == 0 ? 0 : -errno;
