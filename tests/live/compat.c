@@ -1,4 +1,4 @@
-/* X2, C1, R3: 32-bit programs, and programs of both kinds. Programs: mixed, step_targets, sleepers, all of them also as
+/* X2, C1, R3: 32-bit programs, and programs of both kinds. Programs: mixed, step_targets, sleepers, jumping, all of them also as
  * 32-bit ones, in the folder i386; a shell. */
 #include "support.h"
 
@@ -274,6 +274,39 @@ static void X2_P5_breakpoints_in_the_vdso(void **state)
     assert_int_equal(rein_breakpoint_hits(slow), 0);
 }
 
+/* I4: what does not fit into its words is refused, not cut. tests/live/function_calls.c calls the functions of 32-bit programs. */
+static void X2_I4_too_wide(void **state)
+{
+    (void)state;
+    struct fixture *fixture = spawn_32("jumping", NULL);
+    add_breakpoint(fixture->process, address_of(fixture, "called_float"));
+    rein_thread *thread = run_to(fixture->process, REIN_CAUSE_BREAKPOINT);
+    const rein_word hot = address_of(fixture, "called_hot");
+    struct rein_call_argument argument = {.type = REIN_CALL_INTEGER, {.word = UINT64_C(0x100000003)}};
+    struct rein_call call = REIN_CALL_INIT;
+    struct rein_call_result result;
+    call.pc = hot;
+    call.arguments = &argument;
+    call.count = 1;
+    assert_error_says(rein_thread_call(thread, &call, LIMIT_MS, &result), REIN_INVALID_ARGUMENT, "argument 0");
+    argument.word = (rein_word)INT32_MIN - 1;
+    assert_error_says(rein_thread_call(thread, &call, LIMIT_MS, &result), REIN_INVALID_ARGUMENT, "INTEGER64");
+    argument.word = UINT64_C(0x100000003);
+    argument.type = REIN_CALL_INTEGER64; /* the function sees its lower half */
+    assert_ok(rein_thread_call(thread, &call, LIMIT_MS, &result));
+    assert_word(result.words[0], 9);
+    argument.word = 1;
+    call.pc = hot + (UINT64_C(1) << 32);
+    assert_error_says(rein_thread_call(thread, &call, LIMIT_MS, &result), REIN_INVALID_ARGUMENT, "i386");
+    call.pc = hot;
+    call.stack = register_of(thread, STACK_POINTER) + (UINT64_C(1) << 32);
+    assert_error(rein_thread_call(thread, &call, LIMIT_MS, &result), REIN_BAD_ADDRESS);
+    call.stack = 0;
+    assert_ok(rein_thread_call(thread, &call, LIMIT_MS, &result));
+    assert_word(result.words[0], 3);
+    assert_ok(rein_process_kill(fixture->process));
+}
+
 /* A 64-bit program in 32-bit code: its registers say so; it is stepped there and back, has breakpoints, and makes no calls. */
 static void X2_a_far_jump_is_reported(void **state)
 {
@@ -297,6 +330,9 @@ static void X2_a_far_jump_is_reported(void **state)
     assert_word(pc_of(thread), there);
     assert_word(register_of(thread, "rax"), 0x1233);
     assert_error_says(rein_thread_syscall(thread, SYS_getpid, nothing, NULL, &result), REIN_NOT_SUPPORTED, "i386");
+    struct rein_call call = REIN_CALL_INIT;
+    call.pc = there;
+    assert_error_says(rein_thread_call(thread, &call, LIMIT_MS, NULL), REIN_NOT_SUPPORTED, "code of i386");
     assert_ok(rein_thread_step(thread, 0, LIMIT_MS));
     assert_architecture(thread, "amd64", "i386");
     assert_word(pc_of(thread), there + 3);
@@ -318,6 +354,7 @@ int main(void)
         live_test(X2_P8_attach),
         live_test(X2_C1_system_calls),
         live_test(X2_I1_calls),
+        live_test(X2_I4_too_wide),
         live_test(X2_P5_breakpoints_in_the_vdso),
         live_test(X2_a_far_jump_is_reported),
     };
