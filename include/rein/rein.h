@@ -450,7 +450,7 @@ REIN_API int rein_process_set_callback(rein_process *process, rein_event_callbac
  *
  * A VFORK CHILD runs in its parent's memory until its exec, instead of the parent. Until then its process has no threads to
  * be seen; stopping it is REIN_CANNOT_STOP; breakpoints are the parent's, and its hits of them count there (the thread in
- * such a hit is none of the parent's list); what it makes is not followed. The same holds for a process that was made to
+ * such a hit is none of the parent's list, and no calls are made in it); what it makes is not followed. The same holds for a process that was made to
  * share the memory (CLONE_VM) for as long as it does.
  * NOT FOLLOWED are the child of a parent that was killed before it could tell of it, and who was made with CLONE_UNTRACED:
  * the first is let go clean. */
@@ -730,15 +730,15 @@ REIN_API int rein_thread_write(rein_thread *thread, rein_word address, const voi
  * runs no code of the program, and the other threads stay as they are, stopped or running. Signals that come to it
  * meanwhile wait; those of the call's own making (SIGPIPE, say), too.
  *
- * It can be made in every state that is stopped, except StoppedExiting, and a vfork parent whose child has not left yet:
- * REIN_BAD_STATE. A thread that is stopped in fork, clone or execve (StoppedFork, StoppedThreadCreate, StoppedExec, and as
+ * It can be made in every state that is stopped, except StoppedExiting, and by a vfork parent whose child has not left yet,
+ * or by that child at a breakpoint: REIN_BAD_STATE. A thread that is stopped in fork, clone or execve (StoppedFork, StoppedThreadCreate, StoppedExec, and as
  * rein_spawn leaves it) finishes that first: rax, which was not the result yet, is. Until the call is done, calls that
  * need the thread stopped return REIN_BAD_STATE, and a continue of the process has it run on afterwards. A detach, the
  * end of the monitor, and the host's death interrupt it.
  *
  * What cannot be made: exit, exit_group, execve, execveat, clone, clone3, fork, vfork, rt_sigreturn, restart_syscall
- * (REIN_INVALID_ARGUMENT); any, in a thread that runs 32-bit code, or in a process without the instruction for it, which is
- * looked for in the vdso first (REIN_NOT_SUPPORTED); nanosleep, clock_nanosleep, poll and waiting by futex in a thread that
+ * (REIN_INVALID_ARGUMENT); any, in a thread that runs 32-bit code in a 64-bit program, or in a process without the
+ * instruction for it, which is looked for in the vdso first (REIN_NOT_SUPPORTED); nanosleep, clock_nanosleep, poll and waiting by futex in a thread that
  * sleeps with a time limit itself, since the kernel keeps the rest of one such time for each thread (REIN_BAD_STATE);
  * any, in a thread that is about to get a signal in epoll_pwait or another of its kind but ppoll, pselect and
  * sigsuspend (REIN_BAD_STATE); a thread at the exit of a traced call, or at a filter's stop (REIN_BAD_STATE; at the

@@ -1,7 +1,7 @@
 /* I4 I5: functions that a stopped thread calls for the caller: arguments and results of all kinds, in every kind of stop and of
  * blocking call; breakpoints, signals, other functions, limits, death and detach inside; the programs find nothing of it.
  * REIN_ROUNDS makes it more calls (a thousand for each; 5,000 when unset). Programs: long_calls, signals_seen, spin,
- * all_registers (vectors), syscalls, jumping. */
+ * all_registers (vectors), syscalls, jumping, family. */
 #include <limits.h>
 #include <linux/audit.h>
 
@@ -926,6 +926,45 @@ static void I5_threads_and_processes(void **state)
     end_told(fixture);
 }
 
+/* I5, C1: processes that the function makes are followed; one that returns from it, too, dies of that, or is the caller's to
+ * say what becomes of it. */
+static void I5_C1_children_are_followed(void **state)
+{
+    (void)state;
+    rein_thread *thread;
+    struct fixture *fixture = start_spin(&thread);
+    rein_process *process = fixture->process;
+    struct look before = look_at(thread, true);
+    struct rein_event event;
+    set_policy(process, REIN_IGNORE);
+    assert_true(call_word(thread, address_of(fixture, "called_fork_both"), 0) > 0); /* let go, and dead */
+    assert_as_before(thread, &before);
+    assert_ok(rein_process_set_follow(process, REIN_FOLLOW_BOTH, 0));
+    for (int i = 0; i < 10; i++) {
+        assert_int_equal(call_word(thread, address_of(fixture, "called_fork"), 0), 17);
+        assert_int_equal(call_word(thread, address_of(fixture, "called_vfork"), 0), 18);
+        assert_as_before(thread, &before);
+    }
+    assert_ok(rein_process_set_policy(process, REIN_CAUSE_FORK, REIN_REPORT));
+    assert_ok(rein_process_set_policy(process, REIN_CAUSE_SIGNAL, REIN_STOP_ALL)); /* the child's, too */
+    int64_t id = call_word(thread, address_of(fixture, "called_fork_both"), 0);
+    assert_ok(rein_process_next_event(process, LIMIT_MS, &event));
+    assert_int_equal(event.cause.kind, REIN_CAUSE_FORK);
+    rein_process *child = event.cause.new_process;
+    assert_int_equal(rein_process_id(child), id);
+    assert_ok(rein_process_wait(child, LIMIT_MS));
+    rein_thread *other = first_thread(child);
+    assert_state(other, REIN_STATE_STOPPED_SIGNAL);
+    assert_error(rein_thread_call_wait(other, LIMIT_MS, NULL), REIN_BAD_STATE); /* it is in no function */
+    set_pc_of(other, address_of(fixture, "called_end"));
+    assert_ok(rein_thread_set_signal(other, 0));
+    assert_ok(rein_process_continue(child));
+    assert_error(rein_process_wait(child, LIMIT_MS), REIN_EXITED);
+    rein_event_clear(&event);
+    assert_as_before(thread, &before);
+    end_told(fixture);
+}
+
 /* I5: left by a jump: the call is over when one around it returns, or is abandoned. */
 static void I5_left_by_a_jump(void **state)
 {
@@ -1206,6 +1245,65 @@ static void I4_beside_traced_calls(void **state)
     assert_ends_traced(fixture, 0);
 }
 
+/* I3, I4: a vfork child is in its parent's memory and on its stack, and is the caller's only where it hits a breakpoint: no call is
+ * made there, and neither of the two finds anything of it. Behind its exec, or in its parent when it has left, all is as
+ * ever. */
+static void I3_I4_in_a_vfork_child(void **state)
+{
+    (void)state;
+    static const rein_word nothing[6];
+    for (int round = 0; round < 6; round++) {
+        bool executes = round % 2, followed = round >= 2;
+        struct fixture *fixture = spawn("family", executes ? "vfork" : "vfork_exit", NULL);
+        rein_process *process = fixture->process;
+        rein_thread *parent = first_thread(process);
+        struct rein_event event;
+        int64_t result = 0;
+        add_breakpoint(process, address_of(fixture, "hot"));
+        if (followed)
+            assert_ok(rein_process_set_follow(process, REIN_FOLLOW_BOTH, round >= 4 ? REIN_FOLLOW_BREAKPOINTS : 0));
+        set_policy(process, REIN_IGNORE);
+        assert_ok(rein_process_set_policy(process, REIN_CAUSE_VFORK, REIN_REPORT));
+        assert_ok(rein_process_set_policy(process, REIN_CAUSE_BREAKPOINT, REIN_STOP_THREAD));
+        assert_ok(rein_process_set_policy(process, REIN_CAUSE_EXEC, REIN_STOP_ALL));
+        assert_ok(rein_process_continue(process));
+        assert_ok(rein_process_next_event(process, LIMIT_MS, &event));
+        assert_int_equal(event.cause.kind, REIN_CAUSE_VFORK);
+        rein_process *child = followed ? rein_process_ref(event.cause.new_process) : NULL;
+        int child_id = event.cause.child;
+        rein_event_clear(&event);
+        assert_ok(rein_process_next_event(process, LIMIT_MS, &event));
+        assert_int_equal(event.cause.kind, REIN_CAUSE_BREAKPOINT);
+        assert_int_equal(rein_thread_id(event.thread), child_id);
+        assert_error_says(rein_thread_syscall(event.thread, SYS_getpid, nothing, NULL, &result), REIN_BAD_STATE,
+                          "vfork child");
+        assert_error_says(try_word(event.thread, address_of(fixture, "hot"), 0, NULL), REIN_BAD_STATE, "vfork child");
+        assert_error(try_word(parent, address_of(fixture, "hot"), 0, NULL), REIN_BAD_STATE);
+        assert_state(event.thread, REIN_STATE_STOPPED_BREAKPOINT);
+        assert_word(pc_of(event.thread), address_of(fixture, "hot"));
+        assert_ok(rein_thread_continue(event.thread));
+        rein_event_clear(&event);
+        if (child && executes) {
+            assert_ok(rein_process_wait(child, LIMIT_MS));
+            assert_int_equal(cause_of(first_thread(child)), REIN_CAUSE_EXEC);
+            assert_ok(rein_thread_syscall(first_thread(child), number_in(child, SYS_getpid), nothing, NULL, &result));
+            assert_int_equal(result, child_id);
+            set_policy(child, REIN_IGNORE);
+            assert_ok(rein_process_continue(child));
+        }
+        close(fixture->in);
+        fixture->in = -1;
+        assert_ok(rein_thread_wait(parent, LIMIT_MS)); /* in hot, when the child has ended */
+        assert_int_equal(cause_of(parent), REIN_CAUSE_BREAKPOINT);
+        assert_ok(rein_thread_syscall(parent, number_in(process, SYS_getpid), nothing, NULL, &result));
+        assert_int_equal(result, fixture->pid);
+        set_policy(process, REIN_IGNORE);
+        run_to_end(process);
+        assert_ends_traced(fixture, 0);
+        rein_process_unref(child);
+    }
+}
+
 static int in_callback[3];
 
 static enum rein_verdict call_in_callback(rein_thread *thread, const struct rein_cause *cause, void *arg)
@@ -1281,12 +1379,14 @@ int main(void)
         live_test(I4_in_a_group_stop),
         live_test(M7_I5_SIGCONT_in_the_function),
         live_test(I5_threads_and_processes),
+        live_test(I5_C1_children_are_followed),
         live_test(I5_left_by_a_jump),
         live_test(I5_killed_in_the_middle),
         live_test(I5_ends_in_the_function),
         live_test(I5_let_go_in_the_middle),
         live_test(I5_M10_host_killed_in_the_middle),
         live_test(I4_beside_traced_calls),
+        live_test(I3_I4_in_a_vfork_child),
         live_test(I4_bad_input_and_state),
     };
     return live_main(tests);
