@@ -312,6 +312,10 @@ static void I4_arguments_and_results(void **state)
     assert_word(word_at(process, text), 100);
     assert_word(word_at(process, text + 4 * word_size(process)), 104);
 
+    const struct rein_call_argument taken[] = {WORD(-1), WORD64(INT64_C(-5) << 32), DOUBLE(100.5)};
+    result = call(thread, address_of(fixture, "called_taking"), taken, COUNT(taken));
+    assert_int_equal(integer_of(thread, &result), 94);
+
     const struct rein_call_argument one[] = {DOUBLE(10.0)};
     result = call(thread, address_of(fixture, "called_extended"), one, COUNT(one));
     assert_true(extended_of(&result) == (long double)10.0 / 3);
@@ -1304,6 +1308,47 @@ static void I3_I4_in_a_vfork_child(void **state)
     }
 }
 
+/* I4: in a thread with a seccomp filter, which the way back from a signal's stop might offend. */
+static void I4_seccomp(void **state)
+{
+    (void)state;
+    struct fixture *fixture = start_ready("signals_seen", "1", "0", NULL);
+    rein_process *process = attach(fixture);
+    rein_word hot = address_of(fixture, "called_hot");
+    rein_thread *thread = thread_of(process, said_id(fixture, "thread1"));
+    if (call_word(thread, address_of(fixture, "called_filter"), 0) != 0) {
+        print_message("seccomp is not to be had here: skipped\n");
+        skip();
+    }
+    struct look before = look_at(thread, true);
+    assert_int_equal(call_word(thread, hot, 3), 9); /* no system call is made for it */
+    assert_as_before(thread, &before);
+    for (int i = 0; i < 10; i++) {
+        const struct rein_call_argument arguments[] = {WORD(i)};
+        struct rein_call what = REIN_CALL_INIT;
+        struct rein_call_result result;
+        char line[64];
+        assert_ok(rein_process_continue(process));
+        send_to(fixture->pid, rein_thread_id(thread), SIGUSR1, i);
+        assert_ok(rein_process_wait(process, LIMIT_MS));
+        assert_state(thread, REIN_STATE_STOPPED_SIGNAL);
+        before = look_at(thread, true);
+        assert_error_says(try_word(thread, hot, 3, &result), REIN_NOT_PERMITTED, "FILTERED");
+        what.pc = hot;
+        what.arguments = arguments;
+        what.count = 1;
+        what.flags = REIN_CALL_FILTERED;
+        assert_ok(rein_thread_call(thread, &what, LIMIT_MS, &result));
+        assert_int_equal(integer_of(thread, &result), 3 * i);
+        assert_as_before(thread, &before);
+        assert_ok(rein_process_continue(process));
+        snprintf(line, sizeof line, "signal %d code %d value %d ", SIGUSR1, SI_QUEUE, i);
+        expect_said(fixture, line);
+        assert_ok(rein_process_stop(process, LIMIT_MS));
+    }
+    end_told(fixture);
+}
+
 static int in_callback[3];
 
 static enum rein_verdict call_in_callback(rein_thread *thread, const struct rein_cause *cause, void *arg)
@@ -1387,6 +1432,7 @@ int main(void)
         live_test(I5_M10_host_killed_in_the_middle),
         live_test(I4_beside_traced_calls),
         live_test(I3_I4_in_a_vfork_child),
+        live_test(I4_seccomp),
         live_test(I4_bad_input_and_state),
     };
     return live_main(tests);
