@@ -312,7 +312,7 @@ static void I4_arguments_and_results(void **state)
     assert_word(word_at(process, text), 100);
     assert_word(word_at(process, text + 4 * word_size(process)), 104);
 
-    const struct rein_call_argument taken[] = {WORD(-1), WORD64(INT64_C(-5) << 32), DOUBLE(100.5)};
+    const struct rein_call_argument taken[] = {WORD(-1), WORD64(INT64_C(-5) * (INT64_C(1) << 32)), DOUBLE(100.5)};
     result = call(thread, address_of(fixture, "called_taking"), taken, COUNT(taken));
     assert_int_equal(integer_of(thread, &result), 94);
 
