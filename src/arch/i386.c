@@ -196,7 +196,8 @@ static void end_call(struct arch_registers *block, int64_t result)
  * kind (stdcall) take off all. So where the stack pointer is then depends on the function; it is in no
  * function's reach that is called before or behind it. */
 
-/* The last page of the address space: programs end below it, by the kernel's 64 bits (IA32_PAGE_OFFSET) as by its 32. */
+/* In the last page of the address space. A 64-bit kernel gives a 32-bit program nothing from 0xffffe000 on (IA32_PAGE_OFFSET), a
+ * 32-bit one keeps the upper part for itself, and has nothing in that page (its error numbers, as pointers, point there). */
 #define RETURN_ADDRESS 0xfffff0f0u
 enum { GENERAL_BYTES = I386_WORDS * WORD_SIZE, STACK_ALIGNMENT = 16 /* gcc's, since 4.5 */ };
 
