@@ -457,7 +457,7 @@ REIN_API int rein_process_set_callback(rein_process *process, rein_event_callbac
  *
  * A VFORK CHILD runs in its parent's memory until its exec, instead of the parent. Until then its process has no threads to
  * be seen; stopping it is REIN_CANNOT_STOP; breakpoints are the parent's, and its hits of them count there (the thread in
- * such a hit is none of the parent's list); what it makes is not followed. The same holds for a process that was made to
+ * such a hit is none of the parent's list, and no calls are made in it); what it makes is not followed. The same holds for a process that was made to
  * share the memory (CLONE_VM) for as long as it does.
  * NOT FOLLOWED are the child of a parent that was killed before it could tell of it, and who was made with CLONE_UNTRACED:
  * the first is let go clean. */
@@ -737,15 +737,15 @@ REIN_API int rein_thread_write(rein_thread *thread, rein_word address, const voi
  * runs no code of the program, and the other threads stay as they are, stopped or running. Signals that come to it
  * meanwhile wait; those of the call's own making (SIGPIPE, say), too.
  *
- * It can be made in every state that is stopped, except StoppedExiting, and a vfork parent whose child has not left yet:
- * REIN_BAD_STATE. A thread that is stopped in fork, clone or execve (StoppedFork, StoppedThreadCreate, StoppedExec, and as
+ * It can be made in every state that is stopped, except StoppedExiting, and by a vfork parent whose child has not left yet,
+ * or by that child at a breakpoint: REIN_BAD_STATE. A thread that is stopped in fork, clone or execve (StoppedFork, StoppedThreadCreate, StoppedExec, and as
  * rein_spawn leaves it) finishes that first: rax, which was not the result yet, is. Until the call is done, calls that
  * need the thread stopped return REIN_BAD_STATE, and a continue of the process has it run on afterwards. A detach, the
  * end of the monitor, and the host's death interrupt it.
  *
  * What cannot be made: exit, exit_group, execve, execveat, clone, clone3, fork, vfork, rt_sigreturn, restart_syscall
- * (REIN_INVALID_ARGUMENT); any, in a thread that runs 32-bit code, or in a process without the instruction for it, which is
- * looked for in the vdso first (REIN_NOT_SUPPORTED); nanosleep, clock_nanosleep, poll and waiting by futex in a thread that
+ * (REIN_INVALID_ARGUMENT); any, in a thread that runs 32-bit code in a 64-bit program, or in a process without the
+ * instruction for it, which is looked for in the vdso first (REIN_NOT_SUPPORTED); nanosleep, clock_nanosleep, poll and waiting by futex in a thread that
  * sleeps with a time limit itself, since the kernel keeps the rest of one such time for each thread (REIN_BAD_STATE);
  * any, in a thread that is about to get a signal in epoll_pwait or another of its kind but ppoll, pselect and
  * sigsuspend (REIN_BAD_STATE); a thread at the exit of a traced call, or at a filter's stop (REIN_BAD_STATE; at the
@@ -810,14 +810,16 @@ REIN_API int rein_thread_close(rein_thread *thread, int descriptor, const struct
  * a process that is stopped by job control the function runs, and the thread is in that stop when it is back.
  *
  * It can be made where rein_thread_syscall can. It is refused in a thread with a shadow stack, which has return addresses
- * in a second place, and in one that runs 32-bit code (REIN_NOT_SUPPORTED). From a signal's stop, and the entry of a traced call,
- * the way back takes a system call: a seccomp filter may be against that (REIN_NOT_PERMITTED, see REIN_CALL_FILTERED), and
- * for epoll_pwait the same exception holds (REIN_BAD_STATE). A detach, the end of the monitor and the death of the host
- * abandon calls; a monitor that is killed cannot. */
-enum rein_call_type { REIN_CALL_INTEGER = 0, REIN_CALL_DOUBLE, REIN_CALL_FLOAT };
-/* Integers of any width up to 64 bits, extended as their type demands, and pointers are REIN_CALL_INTEGER. Functions with a
+ * in a second place, and in one that runs 32-bit code in a 64-bit program or the reverse (REIN_NOT_SUPPORTED). From a
+ * signal's stop, and the entry of a traced call, the way back takes a system call: a seccomp filter may be against that
+ * (REIN_NOT_PERMITTED, see REIN_CALL_FILTERED), and for epoll_pwait the same exception holds (REIN_BAD_STATE). A detach,
+ * the end of the monitor and the death of the host abandon calls; a monitor that is killed cannot. */
+enum rein_call_type { REIN_CALL_INTEGER = 0, REIN_CALL_DOUBLE, REIN_CALL_FLOAT, REIN_CALL_INTEGER64 };
+/* Pointers, and integers up to their width, extended as the type demands, are REIN_CALL_INTEGER. Integers that have 64 bits
+ * in 32-bit programs, too (int64_t), are REIN_CALL_INTEGER64: two words on i386, elsewhere the same. Functions with a
  * variable number of arguments take what C makes of them: double for float, int for less. A struct that is returned in
- * memory has its address as the first argument. */
+ * memory has its address as the first argument. On i386 all arguments are on the stack, so a struct can be passed as its
+ * words, a long double as three; functions of another convention (regparm, fastcall) cannot be called there. */
 struct rein_call_argument {
     enum rein_call_type type;
     union {
@@ -847,9 +849,10 @@ struct rein_call {
 #define REIN_CALL_ARGUMENTS_MAX 1024
 
 /* All that a function can return in; which it is, is up to its type. On amd64: rax and rdx, xmm0 and xmm1, st0. A struct of up
- * to 16 bytes comes in two of the first four, in order; a float is vectors[0].single. On arm64: x0 and x1, v0 and v1 (of a
- * struct of three or four floats the first two), v0 for a long double; where a large struct is to be put is told in x8, which is the
- * thread's own: set it before the call, and back behind it. */
+ * to 16 bytes comes in two of the first four, in order; a float is vectors[0].single. On i386: eax and edx, which are the
+ * lower and the upper half of 64 bits; xmm0 and xmm1, for vectors only; st0, in which float and double are, too: as a long
+ * double. On arm64: x0 and x1, v0 and v1 (of a struct of three or four floats the first two), v0 for a long double; where a
+ * large struct is to be put is told in x8, which is the thread's own: set it before the call, and back behind it. */
 struct rein_call_result {
     rein_word words[2];
     union {
@@ -862,7 +865,8 @@ struct rein_call_result {
 
 /* Calls the function and waits until it has returned, and, if the process was stopped as a whole, is so again; the result is
  * then in *result (which may be NULL). REIN_CALL_STOPPED: see above; REIN_TIMEOUT, REIN_CANCELLED: likewise, but the
- * thread runs. REIN_BAD_ADDRESS: there is no memory where the stack should be. REIN_NO_THREAD, REIN_EXITED, REIN_DETACHED: the
+ * thread runs. REIN_BAD_ADDRESS: there is no memory where the stack should be. REIN_INVALID_ARGUMENT: also for a function
+ * or a REIN_CALL_INTEGER that has more bits than the program's words. REIN_NO_THREAD, REIN_EXITED, REIN_DETACHED: the
  * thread has ended in the function, or was let go. The errors of rein_thread_syscall's state. REIN_ON_MONITOR in a callback. */
 REIN_API int rein_thread_call(rein_thread *thread, const struct rein_call *call, int timeout_ms,
                               struct rein_call_result *result);

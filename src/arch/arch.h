@@ -114,10 +114,12 @@ struct arch_function {
     uint64_t pc;
     const struct rein_call_argument *arguments;
     size_t count;
-    uint64_t stack;     /* what is below it may be overwritten */
-    uint64_t *words;    /* set_function's: what is to be in memory from the new stack pointer on; room for count + 2 */
-    size_t word_count;  /* set_function's */
-    uint64_t sp_behind; /* set_function's: the stack pointer when it has returned */
+    uint64_t stack; /* what is below it may be overwritten */
+    /* set_function's: what is to be in memory from the new stack pointer on; room for count + 2 words of 64 bits */
+    void *memory;
+    size_t size;
+    /* set_function's: the stack pointer when it has returned, which is more if functions can take their arguments off the stack */
+    uint64_t sp_behind, sp_behind_most;
 };
 
 /* What one debug register watches. The order of the kinds is rein_watch_kind's. */
@@ -208,9 +210,9 @@ struct arch {
     enum arch_set call_set;
     bool (*call_changes)(const struct arch_block *block);
 
-    /* Functions, called by the platform's convention; set_function is NULL where that is not known yet. The thread goes on
-     * with the function's first instruction; vectors is its block of floating-point registers. false: it runs another kind
-     * of code. */
+    /* Functions, called by the platform's convention. The thread goes on with the function's first instruction; vectors is its
+     * block of floating-point registers. Only REIN_CALL_INTEGER64 has more bits than the registers. false: these are not such as
+     * programs of this architecture have. */
     bool (*set_function)(struct arch_registers *registers, struct arch_block *vectors, struct arch_function *function);
     void (*function_result)(const struct arch_registers *registers, const struct arch_block *vectors,
                             struct rein_call_result *result);

@@ -547,6 +547,7 @@ enum { REGISTER_ARGUMENTS = 8 };
 static bool set_function(struct arch_registers *block, struct arch_block *vectors, struct arch_function *function)
 {
     unsigned integer = 0, vector = 0;
+    uint64_t *memory = function->memory;
     size_t words = 0;
     if (block->size != ARM64_WORDS * sizeof *block->bytes || vectors->size < FPSIMD_SIZE)
         return false;
@@ -555,17 +556,18 @@ static bool set_function(struct arch_registers *block, struct arch_block *vector
         uint64_t value[2] = {argument->type == REIN_CALL_FLOAT ? 0 : argument->word, 0};
         if (argument->type == REIN_CALL_FLOAT)
             memcpy(value, &argument->single, sizeof argument->single);
-        if (argument->type == REIN_CALL_INTEGER && integer < REGISTER_ARGUMENTS)
+        bool is_integer = argument->type == REIN_CALL_INTEGER || argument->type == REIN_CALL_INTEGER64;
+        if (is_integer && integer < REGISTER_ARGUMENTS)
             put(block, ARM64_x0 + (int)integer++, value[0]);
-        else if (argument->type != REIN_CALL_INTEGER && vector < REGISTER_ARGUMENTS)
+        else if (!is_integer && vector < REGISTER_ARGUMENTS)
             memcpy(vectors->bytes + LOW_VECTOR * vector++, value, LOW_VECTOR);
         else
-            function->words[words++] = value[0];
+            memory[words++] = value[0];
     }
     while (words < 2) /* so that it is seen if there is memory */
-        function->words[words++] = 0;
-    function->word_count = words;
-    function->sp_behind = (function->stack - sizeof *function->words * words) & ~UINT64_C(15);
+        memory[words++] = 0;
+    function->size = words * sizeof *memory;
+    function->sp_behind = function->sp_behind_most = (function->stack - function->size) & ~UINT64_C(15);
     put(block, ARM64_sp, function->sp_behind);
     put(block, ARM64_x30, RETURN_ADDRESS);
     move(block, function->pc);

@@ -696,6 +696,10 @@ int remote_call_check_state(struct request *request)
                                   thread->state == REIN_STATE_STOPPED_EXITING ? "it is exiting" : "stop it first");
     if (!result)
         result = thread_check_call(thread, error, what);
+    if (!result && thread->guest) /* whose exec or end would come in the middle, of no thread of this process */
+        result = thread_bad_state(
+            thread, error, what,
+            "it is a vfork child in its parent's memory: another thread can, or it can behind its exec");
     if (!result && thread->kernel != KERNEL_STOPPED)
         result = thread_bad_state(thread, error, what, "it is about to end");
     if (!result && thread->stop == OS_EVENT_VFORK)
