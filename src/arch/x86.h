@@ -91,6 +91,7 @@ bool x86_emulate(const struct arch_plan *plan, struct arch_registers *registers,
 /* Where a thread executes it by itself, see x86_displace.c. */
 size_t x86_displace(enum x86_mode mode, const unsigned char *code, size_t size, uint64_t from, uint64_t to,
                     unsigned char copy[ARCH_DISPLACED_MAX], size_t *copied);
+
 /* ---- Functions: both psABIs want the x87's stack empty at a call ---- */
 void x86_begin_x87(struct arch_block *block);
 
