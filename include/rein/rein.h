@@ -1042,7 +1042,10 @@ REIN_API uint64_t rein_watchpoint_hits(const rein_watchpoint *watchpoint);
  * A call that is INTERRUPTED - by a signal, or by a stop, also the short one while another thread gets past a breakpoint -
  * shows an exit with error 512 to 516, and, when the kernel makes it again, another entry: of the same call, or of
  * restart_syscall for one with a time limit. Leave such a result as it is and the call is made again exactly as
- * untraced. */
+ * untraced.
+ *
+ * On arm64 the kernel shows a mark in x7 at these stops, 0 at an entry and 1 at an exit, and drops what is written there: the program
+ * has its own value when it goes on. */
 enum {
     REIN_SYSCALL_ENTRIES = 1 << 0,
     REIN_SYSCALL_EXITS = 1 << 1,
