@@ -679,10 +679,10 @@ static void N3_exclusive_forms(void **state)
 {
     (void)state;
     skip_unless_it_fires();
-    check_exclusive("add", "4", "60", "target", 240, 1);
-    check_exclusive("swap", "4", "60", "target", 240, 1);
-    check_exclusive("lock", "3", "40", "area", 120, 2);
-    check_exclusive("pair", "4", "60", "area", 240, 1);
+    check_exclusive("add", "4", "30", "target", 120, 1);
+    check_exclusive("swap", "4", "30", "target", 120, 1);
+    check_exclusive("lock", "3", "20", "area", 60, 2);
+    check_exclusive("pair", "4", "30", "area", 120, 1);
 }
 
 /* Both words of a pair, watched together and each by itself: one store hits all. (qemu 7.2 has stored the first word when the
@@ -739,14 +739,14 @@ static void N3_exclusive_in_a_storm(void **state)
 {
     (void)state;
     skip_unless_it_fires();
-    struct fixture *fixture = spawn("watched", "exclusive", "3", "400", "add", NULL);
+    struct fixture *fixture = spawn("watched", "exclusive", "3", "200", "add", NULL);
     rein_process *process = fixture->process;
     rein_watchpoint *watchpoint = count_writes(process, fixture);
     unsigned long sent = 0;
     set_policy(process, REIN_IGNORE);
     assert_ok(rein_process_continue(process));
     await_hits(process, watchpoint, 1); /* its handler is there */
-    for (uint64_t hits = 0; hits < 1000;) {
+    for (uint64_t hits = 0; hits < 500;) {
         assert_ok(rein_process_stop(process, LIMIT_MS));
         hits = rein_watchpoint_hits(watchpoint);
         assert_word(target_of(fixture), hits);
@@ -755,10 +755,10 @@ static void N3_exclusive_in_a_storm(void **state)
         assert_ok(rein_process_continue(process));
         await_hits(process, watchpoint, hits + sent % 7);
     }
-    assert_true(sent > 50);
+    assert_true(sent > 20);
     assert_ends_traced(fixture, 0);
-    assert_int_equal(said_count(fixture, "target"), 1200);
-    assert_int_equal(rein_watchpoint_hits(watchpoint), 1200);
+    assert_int_equal(said_count(fixture, "target"), 600);
+    assert_int_equal(rein_watchpoint_hits(watchpoint), 600);
 }
 #endif
 
