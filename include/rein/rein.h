@@ -309,7 +309,8 @@ enum rein_cause_kind {
                                  .value. The pc is behind the instruction, or at it if it is to be executed */
     REIN_CAUSE_SIGNAL,        /* "SIGINT": .signal; it is delivered when the thread continues, see
                                  rein_thread_set_signal. An int3 of the program's own is a SIGTRAP with the pc behind
-                                 it (siginfo tells the difference, not the address) */
+                                 it (siginfo tells the difference, not the address). arm64's brk leaves the pc at
+                                 it: continued without its signal it is executed again, if you do not set the pc */
     REIN_CAUSE_THREAD_CREATE, /* "thread create": .new_thread exists and has not run yet */
     REIN_CAUSE_THREAD_EXIT,   /* "thread exited with status 0", "thread exited from signal SIGKILL": .exit. It comes
                                  while registers and memory can still be read (PTRACE_EVENT_EXIT), except for a
