@@ -316,7 +316,8 @@ enum rein_cause_kind {
                                  .value. The pc is behind the instruction, or at it if it is to be executed */
     REIN_CAUSE_SIGNAL,        /* "SIGINT": .signal; it is delivered when the thread continues, see
                                  rein_thread_set_signal. An int3 of the program's own is a SIGTRAP with the pc behind
-                                 it (siginfo tells the difference, not the address) */
+                                 it (siginfo tells the difference, not the address). arm64's brk leaves the pc at
+                                 it: continued without its signal it is executed again, if you do not set the pc */
     REIN_CAUSE_THREAD_CREATE, /* "thread create": .new_thread exists and has not run yet */
     REIN_CAUSE_THREAD_EXIT,   /* "thread exited with status 0", "thread exited from signal SIGKILL": .exit. It comes
                                  while registers and memory can still be read (PTRACE_EVENT_EXIT), except for a
@@ -963,8 +964,9 @@ REIN_API int rein_breakpoint_info(const rein_breakpoint *breakpoint, struct rein
  * changed in the program, which runs at full speed until one fires. There are few: 4 on amd64 and i386, for each thread; each
  * watches 1, 2, 4 or (not on i386) 8 bytes at a multiple of its size, so a range of another size or at another address
  * takes several. On arm64 there are mostly 4, and as many again for execution; each watches 1 to 8 bytes in a row of an aligned
- * word of 8. Atomic operations that a program makes of load and store exclusive never succeed there while they are watched
- * for writing, for each hit ends the attempt; those that are one instruction (LSE) do.
+ * word of 8. Where a program makes an atomic operation of load and store exclusive there, the hit that is told is the store that
+ * succeeds. Each costs one attempt more, for a trap between the two ends the first; that takes an execution register and as many more
+ * as the operation has ends, mostly one or two, which must be free. With REIN_WATCH_READ_WRITE load and store are one hit.
  *
  * A hit is an instruction that accesses at least one of the bytes, and hits counts them exactly, whatever else happens:
  *   REIN_WATCH_WRITE       that writes there, also when what it writes is what was there (see REIN_WATCH_CHANGES)
@@ -991,7 +993,8 @@ REIN_API int rein_breakpoint_info(const rein_breakpoint *breakpoint, struct rein
  *
  * A program cannot set its debug registers itself, but by perf_event_open(2): such events are the program's own, and
  * take slots away: REIN_NO_SLOT, or, when a new thread finds none left, a line in the log, and that thread is not
- * watched. A SIGTRAP that neither a watchpoint nor a step has made is the program's signal. As after a breakpoint's
+ * watched. (On arm64 the kernel gets past such an event's access by a step of its own, which any stop of the thread that comes
+ * meanwhile takes away from it; the event is off from then on.) A SIGTRAP that neither a watchpoint nor a step has made is the program's signal. As after a breakpoint's
  * hit, a program that blocks or ignores SIGTRAP finds it unblocked and reset.
  *
  * Some virtual machines take debug registers and never fire. With the first watchpoint of a monitor rein tries it, on
@@ -1082,7 +1085,10 @@ REIN_API uint64_t rein_watchpoint_hits(const rein_watchpoint *watchpoint);
  * A call that is INTERRUPTED - by a signal, or by a stop, also the short one while another thread gets past a breakpoint -
  * shows an exit with error 512 to 516, and, when the kernel makes it again, another entry: of the same call, or of
  * restart_syscall for one with a time limit. Leave such a result as it is and the call is made again exactly as
- * untraced. */
+ * untraced.
+ *
+ * On arm64 the kernel shows a mark in x7 at these stops, 0 at an entry and 1 at an exit, and drops what is written there: the program
+ * has its own value when it goes on. */
 enum {
     REIN_SYSCALL_ENTRIES = 1 << 0,
     REIN_SYSCALL_EXITS = 1 << 1,

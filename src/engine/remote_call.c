@@ -538,13 +538,27 @@ static bool stand_behind_own(rein_thread *thread)
     return remote_call_set_registers(thread, &registers);
 }
 
+/* The veiled register shows what it showed; the thread has its value already. */
+static bool veil(rein_thread *thread)
+{
+    struct remote_call *call = thread->remote_call;
+    const struct arch *arch = call->registers.arch;
+    struct arch_registers registers;
+    if (arch->veiled_index < 0)
+        return true;
+    if (!get_registers(thread, &registers))
+        return false;
+    arch->set(&call->registers, arch->veiled_index, arch->get(&registers, arch->veiled_index));
+    return true;
+}
+
 static void reenter(rein_thread *thread, const struct os_event *event)
 {
     struct remote_call *call = thread->remote_call;
     if (event->kind != OS_EVENT_SYSCALL) {
         on_the_way(thread, event);
     } else if (call->back == BACK_TO_ENTRY) {
-        if (remote_call_set_registers(thread, &call->registers))
+        if (veil(thread) && remote_call_set_registers(thread, &call->registers))
             arrive(thread);
     } else if (stand_behind_own(thread)) { /* its own mask, for the call to put aside */
         let_in(thread, ~thread->mask);
