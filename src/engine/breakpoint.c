@@ -233,7 +233,7 @@ void breakpoints_forget(rein_process *process)
         breakpoint->in = false;
     }
     struct table *table = &process->breakpoints.table, *ghosts = &process->breakpoints.ghosts;
-    displace_free(process);
+    displace_forget_rooms(process);
     if (ghosts->count) {
         table_reserve(ghosts, table->count);
         TABLE_FOR_EACH(slot, table)
@@ -327,7 +327,6 @@ void breakpoints_inherit(rein_process *process, const rein_process *parent)
         breakpoint->step_over = process->monitor->steps_over;
     }
     process->breakpoints.all_in = table->count == 0;
-    displace_inherit(process, parent);
 }
 
 /* ---- Hiding ---- */
@@ -740,17 +739,18 @@ static void put_back(rein_process *process)
 }
 
 /* Lets run who may. A thread that steps while all others are stopped needs no breakpoint in memory. */
-static void release(rein_process *process, rein_thread *thread)
+static bool release(rein_process *process, rein_thread *thread)
 {
     bool alone = thread->state == REIN_STATE_SINGLE_STEPPING && process->fully_stopped;
     if (process->turns && watch_steps(thread))
-        return; /* it stays ready, till the one whose turn it is has stopped */
+        return true; /* it stays ready, till the one whose turn it is has stopped */
     if (!alone && thread->state != REIN_STATE_EXITING)
         put_back(process);
     rein_breakpoint *breakpoint = must_pass(thread);
-    if (breakpoint)
-        displace(thread, breakpoint);
+    if (breakpoint && !displace(thread, breakpoint))
+        return false;
     thread_run(thread);
+    return true;
 }
 
 /* A stop signal that a step has left pending takes a SIGCONT away that comes in the moment when it is sent. In the place of
@@ -773,9 +773,10 @@ static bool release_all(rein_process *process)
         if ((breakpoint && !displace_is_possible(thread, breakpoint)) || must_reach_signal_stop(thread))
             return false;
     }
+    bool all = true;
     LIST_FOR_EACH(item, &process->ready)
-    release(process, LIST_ENTRY(item, rein_thread, ready));
-    return true;
+    all &= release(process, LIST_ENTRY(item, rein_thread, ready));
+    return all;
 }
 
 static void start_holding(rein_process *process)

@@ -101,17 +101,6 @@ static struct room *room_for(rein_thread *thread, uint64_t pc)
     return make_room(process, start, (unsigned)count);
 }
 
-void displace_inherit(rein_process *process, const rein_process *parent)
-{
-    LIST_FOR_EACH(item, &parent->breakpoints.rooms)
-    {
-        const struct room *room = LIST_ENTRY(item, struct room, link);
-        struct room *copy = room->closed ? NULL : make_room(process, room->start, room->count);
-        for (unsigned i = 0; copy && i < room->count; i++)
-            memcpy(copy->cells[i].bytes, room->cells[i].bytes, CELL);
-    }
-}
-
 static bool has_users(const struct room *room)
 {
     for (unsigned i = 0; i < room->count; i++) {
@@ -132,12 +121,17 @@ void displace_clean_copy(const rein_process *process, struct os_memory *memory, 
     }
 }
 
-void displace_free(rein_process *process)
+void displace_forget_rooms(rein_process *process)
 {
     LIST_FOR_EACH(item, &process->threads)
     LIST_ENTRY(item, rein_thread, link)->room = NULL;
     TABLE_FOR_EACH(slot, &process->breakpoints.table)
     ((rein_breakpoint *)slot->value)->room = NULL;
+    displace_free(process);
+}
+
+void displace_free(rein_process *process)
+{
     LIST_FOR_EACH(item, &process->breakpoints.rooms)
     {
         struct room *room = LIST_ENTRY(item, struct room, link);
@@ -279,12 +273,12 @@ bool displace_is_possible(rein_thread *thread, rein_breakpoint *breakpoint)
            !is_in_sequence(thread) && has_copy(thread, breakpoint);
 }
 
-void displace(rein_thread *thread, rein_breakpoint *breakpoint)
+bool displace(rein_thread *thread, rein_breakpoint *breakpoint)
 {
     struct arch_registers registers;
     struct room *room = breakpoint->room;
-    if (!room || thread_get_registers(thread, &registers))
-        return; /* it is dying */
+    if (!room || room->closed || thread_get_registers(thread, &registers))
+        return false;
     registers.arch->move_pc(&registers, address_of(room, breakpoint->cell));
     thread_keep_registers(thread, &registers);
     room->cells[breakpoint->cell].users++;
@@ -293,6 +287,7 @@ void displace(rein_thread *thread, rein_breakpoint *breakpoint)
     thread->home = breakpoint->pc;
     thread->copied = breakpoint->copied;
     atomic_fetch_add_explicit(&breakpoint->displaced, 1, memory_order_relaxed);
+    return true;
 }
 
 void displace_leave(rein_thread *thread)
