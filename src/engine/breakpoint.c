@@ -746,7 +746,7 @@ static bool release(rein_process *process, rein_thread *thread)
         return true; /* it stays ready, till the one whose turn it is has stopped */
     if (!alone && thread->state != REIN_STATE_EXITING)
         put_back(process);
-    rein_breakpoint *breakpoint = must_pass(thread);
+    rein_breakpoint *breakpoint = thread->state == REIN_STATE_RUNNING ? must_pass(thread) : NULL;
     if (breakpoint && !displace(thread, breakpoint))
         return false;
     thread_run(thread);
