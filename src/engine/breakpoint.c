@@ -424,6 +424,7 @@ static enum arch_instruction classify(rein_thread *thread, const struct arch_reg
 void breakpoint_note_shown(rein_thread *thread, uint64_t pc, uint64_t sp)
 {
     thread->skip = true;
+    thread->skip_restarts = false; /* as that of an earlier one may have been */
     thread->skip_pc = pc;
     thread->skip_sp = sp;
 }
