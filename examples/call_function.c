@@ -2,10 +2,12 @@
  *
  *     call_function PID ADDRESS [ARGUMENT...]
  *
- * ADDRESS is the function's in the process. An argument with a point in it is a double, any other an integer. The process
+ * ADDRESS is the function's in the process, which may be a 32-bit one. An argument with a point in it is a double, any other an integer. The process
  * goes on with what it was doing, a read or a sleep perhaps, which does not notice. If a signal stops the thread in the
  * function - it crashes, say - the call is abandoned. */
 #include <rein/rein.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,7 +36,11 @@ static int call(rein_thread *thread, rein_word pc, int count, char **texts)
             rein_thread_call_abandon(thread, LIMIT_MS);
         return 1;
     }
-    printf("integer %lld, double %g\n", (long long)result.words[0], result.vectors[0].real);
+    bool narrow = strcmp(rein_process_architecture(rein_thread_process(thread)), "i386") == 0;
+    long double extended; /* as which a 32-bit program's functions return a double */
+    memcpy(&extended, result.extended, sizeof extended);
+    printf("integer %lld, double %g\n", narrow ? (int32_t)result.words[0] : (long long)result.words[0],
+           narrow ? (double)extended : result.vectors[0].real);
     return 0;
 }
 

@@ -6,6 +6,14 @@
 #include <stdlib.h>
 #include <sys/syscall.h>
 
+#if defined(__x86_64__)
+#define ARCHITECTURE AUDIT_ARCH_X86_64
+#elif defined(__i386__)
+#define ARCHITECTURE AUDIT_ARCH_I386
+#else
+#define ARCHITECTURE AUDIT_ARCH_AARCH64
+#endif
+
 static enum rein_verdict count_down(rein_thread *thread, const struct rein_cause *cause, void *left)
 {
     if (cause->kind == REIN_CAUSE_SYSCALL_ENTRY && --*(long *)left == 0)
@@ -15,7 +23,7 @@ static enum rein_verdict count_down(rein_thread *thread, const struct rein_cause
 
 int main(int argc, char **argv)
 {
-    const struct rein_syscall_id openat_call = {AUDIT_ARCH_X86_64, SYS_openat};
+    const struct rein_syscall_id openat_call = {ARCHITECTURE, SYS_openat};
     long left = argc > 2 ? strtol(argv[1], NULL, 10) : 0;
     struct rein_spawn_options options = REIN_SPAWN_OPTIONS_INIT;
     rein_process *process;

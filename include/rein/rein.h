@@ -316,7 +316,8 @@ enum rein_cause_kind {
                                  .value. The pc is behind the instruction, or at it if it is to be executed */
     REIN_CAUSE_SIGNAL,        /* "SIGINT": .signal; it is delivered when the thread continues, see
                                  rein_thread_set_signal. An int3 of the program's own is a SIGTRAP with the pc behind
-                                 it (siginfo tells the difference, not the address) */
+                                 it (siginfo tells the difference, not the address). arm64's brk leaves the pc at
+                                 it: continued without its signal it is executed again, if you do not set the pc */
     REIN_CAUSE_THREAD_CREATE, /* "thread create": .new_thread exists and has not run yet */
     REIN_CAUSE_THREAD_EXIT,   /* "thread exited with status 0", "thread exited from signal SIGKILL": .exit. It comes
                                  while registers and memory can still be read (PTRACE_EVENT_EXIT), except for a
@@ -457,7 +458,7 @@ REIN_API int rein_process_set_callback(rein_process *process, rein_event_callbac
  *
  * A VFORK CHILD runs in its parent's memory until its exec, instead of the parent. Until then its process has no threads to
  * be seen; stopping it is REIN_CANNOT_STOP; breakpoints are the parent's, and its hits of them count there (the thread in
- * such a hit is none of the parent's list); what it makes is not followed. The same holds for a process that was made to
+ * such a hit is none of the parent's list, and no calls are made in it); what it makes is not followed. The same holds for a process that was made to
  * share the memory (CLONE_VM) for as long as it does.
  * NOT FOLLOWED are the child of a parent that was killed before it could tell of it, and who was made with CLONE_UNTRACED:
  * the first is let go clean. */
@@ -737,15 +738,15 @@ REIN_API int rein_thread_write(rein_thread *thread, rein_word address, const voi
  * runs no code of the program, and the other threads stay as they are, stopped or running. Signals that come to it
  * meanwhile wait; those of the call's own making (SIGPIPE, say), too.
  *
- * It can be made in every state that is stopped, except StoppedExiting, and a vfork parent whose child has not left yet:
- * REIN_BAD_STATE. A thread that is stopped in fork, clone or execve (StoppedFork, StoppedThreadCreate, StoppedExec, and as
+ * It can be made in every state that is stopped, except StoppedExiting, and by a vfork parent whose child has not left yet,
+ * or by that child at a breakpoint: REIN_BAD_STATE. A thread that is stopped in fork, clone or execve (StoppedFork, StoppedThreadCreate, StoppedExec, and as
  * rein_spawn leaves it) finishes that first: rax, which was not the result yet, is. Until the call is done, calls that
  * need the thread stopped return REIN_BAD_STATE, and a continue of the process has it run on afterwards. A detach, the
  * end of the monitor, and the host's death interrupt it.
  *
  * What cannot be made: exit, exit_group, execve, execveat, clone, clone3, fork, vfork, rt_sigreturn, restart_syscall
- * (REIN_INVALID_ARGUMENT); any, in a thread that runs 32-bit code, or in a process without the instruction for it, which is
- * looked for in the vdso first (REIN_NOT_SUPPORTED); nanosleep, clock_nanosleep, poll and waiting by futex in a thread that
+ * (REIN_INVALID_ARGUMENT); any, in a thread that runs 32-bit code in a 64-bit program, or in a process without the
+ * instruction for it, which is looked for in the vdso first (REIN_NOT_SUPPORTED); nanosleep, clock_nanosleep, poll and waiting by futex in a thread that
  * sleeps with a time limit itself, since the kernel keeps the rest of one such time for each thread (REIN_BAD_STATE);
  * any, in a thread that is about to get a signal in epoll_pwait or another of its kind but ppoll, pselect and
  * sigsuspend (REIN_BAD_STATE); a thread at the exit of a traced call, or at a filter's stop (REIN_BAD_STATE; at the
@@ -810,14 +811,16 @@ REIN_API int rein_thread_close(rein_thread *thread, int descriptor, const struct
  * a process that is stopped by job control the function runs, and the thread is in that stop when it is back.
  *
  * It can be made where rein_thread_syscall can. It is refused in a thread with a shadow stack, which has return addresses
- * in a second place, and in one that runs 32-bit code (REIN_NOT_SUPPORTED). From a signal's stop, and the entry of a traced call,
- * the way back takes a system call: a seccomp filter may be against that (REIN_NOT_PERMITTED, see REIN_CALL_FILTERED), and
- * for epoll_pwait the same exception holds (REIN_BAD_STATE). A detach, the end of the monitor and the death of the host
- * abandon calls; a monitor that is killed cannot. */
-enum rein_call_type { REIN_CALL_INTEGER = 0, REIN_CALL_DOUBLE, REIN_CALL_FLOAT };
-/* Integers of any width up to 64 bits, extended as their type demands, and pointers are REIN_CALL_INTEGER. Functions with a
+ * in a second place, and in one that runs 32-bit code in a 64-bit program or the reverse (REIN_NOT_SUPPORTED). From a
+ * signal's stop, and the entry of a traced call, the way back takes a system call: a seccomp filter may be against that
+ * (REIN_NOT_PERMITTED, see REIN_CALL_FILTERED), and for epoll_pwait the same exception holds (REIN_BAD_STATE). A detach,
+ * the end of the monitor and the death of the host abandon calls; a monitor that is killed cannot. */
+enum rein_call_type { REIN_CALL_INTEGER = 0, REIN_CALL_DOUBLE, REIN_CALL_FLOAT, REIN_CALL_INTEGER64 };
+/* Pointers, and integers up to their width, extended as the type demands, are REIN_CALL_INTEGER. Integers that have 64 bits
+ * in 32-bit programs, too (int64_t), are REIN_CALL_INTEGER64: two words on i386, elsewhere the same. Functions with a
  * variable number of arguments take what C makes of them: double for float, int for less. A struct that is returned in
- * memory has its address as the first argument. */
+ * memory has its address as the first argument. On i386 all arguments are on the stack, so a struct can be passed as its
+ * words, a long double as three; functions of another convention (regparm, fastcall) cannot be called there. */
 struct rein_call_argument {
     enum rein_call_type type;
     union {
@@ -847,9 +850,10 @@ struct rein_call {
 #define REIN_CALL_ARGUMENTS_MAX 1024
 
 /* All that a function can return in; which it is, is up to its type. On amd64: rax and rdx, xmm0 and xmm1, st0. A struct of up
- * to 16 bytes comes in two of the first four, in order; a float is vectors[0].single. On arm64: x0 and x1, v0 and v1 (of a
- * struct of three or four floats the first two), v0 for a long double; where a large struct is to be put is told in x8, which is the
- * thread's own: set it before the call, and back behind it. */
+ * to 16 bytes comes in two of the first four, in order; a float is vectors[0].single. On i386: eax and edx, which are the
+ * lower and the upper half of 64 bits; xmm0 and xmm1, for vectors only; st0, in which float and double are, too: as a long
+ * double. On arm64: x0 and x1, v0 and v1 (of a struct of three or four floats the first two), v0 for a long double; where a
+ * large struct is to be put is told in x8, which is the thread's own: set it before the call, and back behind it. */
 struct rein_call_result {
     rein_word words[2];
     union {
@@ -862,7 +866,8 @@ struct rein_call_result {
 
 /* Calls the function and waits until it has returned, and, if the process was stopped as a whole, is so again; the result is
  * then in *result (which may be NULL). REIN_CALL_STOPPED: see above; REIN_TIMEOUT, REIN_CANCELLED: likewise, but the
- * thread runs. REIN_BAD_ADDRESS: there is no memory where the stack should be. REIN_NO_THREAD, REIN_EXITED, REIN_DETACHED: the
+ * thread runs. REIN_BAD_ADDRESS: there is no memory where the stack should be. REIN_INVALID_ARGUMENT: also for a function
+ * or a REIN_CALL_INTEGER that has more bits than the program's words. REIN_NO_THREAD, REIN_EXITED, REIN_DETACHED: the
  * thread has ended in the function, or was let go. The errors of rein_thread_syscall's state. REIN_ON_MONITOR in a callback. */
 REIN_API int rein_thread_call(rein_thread *thread, const struct rein_call *call, int timeout_ms,
                               struct rein_call_result *result);
@@ -956,8 +961,9 @@ REIN_API int rein_breakpoint_info(const rein_breakpoint *breakpoint, struct rein
  * changed in the program, which runs at full speed until one fires. There are few: 4 on amd64 and i386, for each thread; each
  * watches 1, 2, 4 or (not on i386) 8 bytes at a multiple of its size, so a range of another size or at another address
  * takes several. On arm64 there are mostly 4, and as many again for execution; each watches 1 to 8 bytes in a row of an aligned
- * word of 8. Atomic operations that a program makes of load and store exclusive never succeed there while they are watched
- * for writing, for each hit ends the attempt; those that are one instruction (LSE) do.
+ * word of 8. Where a program makes an atomic operation of load and store exclusive there, the hit that is told is the store that
+ * succeeds. Each costs one attempt more, for a trap between the two ends the first; that takes an execution register and as many more
+ * as the operation has ends, mostly one or two, which must be free. With REIN_WATCH_READ_WRITE load and store are one hit.
  *
  * A hit is an instruction that accesses at least one of the bytes, and hits counts them exactly, whatever else happens:
  *   REIN_WATCH_WRITE       that writes there, also when what it writes is what was there (see REIN_WATCH_CHANGES)
@@ -984,7 +990,8 @@ REIN_API int rein_breakpoint_info(const rein_breakpoint *breakpoint, struct rein
  *
  * A program cannot set its debug registers itself, but by perf_event_open(2): such events are the program's own, and
  * take slots away: REIN_NO_SLOT, or, when a new thread finds none left, a line in the log, and that thread is not
- * watched. A SIGTRAP that neither a watchpoint nor a step has made is the program's signal. As after a breakpoint's
+ * watched. (On arm64 the kernel gets past such an event's access by a step of its own, which any stop of the thread that comes
+ * meanwhile takes away from it; the event is off from then on.) A SIGTRAP that neither a watchpoint nor a step has made is the program's signal. As after a breakpoint's
  * hit, a program that blocks or ignores SIGTRAP finds it unblocked and reset.
  *
  * Some virtual machines take debug registers and never fire. With the first watchpoint of a monitor rein tries it, on
@@ -1075,7 +1082,10 @@ REIN_API uint64_t rein_watchpoint_hits(const rein_watchpoint *watchpoint);
  * A call that is INTERRUPTED - by a signal, or by a stop, also the short one while another thread gets past a breakpoint -
  * shows an exit with error 512 to 516, and, when the kernel makes it again, another entry: of the same call, or of
  * restart_syscall for one with a time limit. Leave such a result as it is and the call is made again exactly as
- * untraced. */
+ * untraced.
+ *
+ * On arm64 the kernel shows a mark in x7 at these stops, 0 at an entry and 1 at an exit, and drops what is written there: the program
+ * has its own value when it goes on. */
 enum {
     REIN_SYSCALL_ENTRIES = 1 << 0,
     REIN_SYSCALL_EXITS = 1 << 1,

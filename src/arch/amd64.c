@@ -212,28 +212,20 @@ static void set_result(struct arch_registers *block, int64_t result)
 {
     put(block, AMD64_rax, (uint64_t)result);
 }
+
 /* ---- Functions: the System V psABI, 3.2.2 and 3.2.3 ---- */
 
 /* The last page of the address space is the kernel's, which has nothing there either (its error numbers, as pointers, point
  * there). It must be canonical: else the fault would come at the ret, with the pc still in the function. */
 #define RETURN_ADDRESS UINT64_C(0xfffffffffffff0f0)
-#define EFLAGS_DIRECTION 0x400u   /* DF: clear at each call */
-#define EFLAGS_ALIGNMENT 0x40000u /* AC: no compiler reckons with it */
 enum { RED_ZONE = 128, VECTOR_ARGUMENTS = 8, VECTOR_BYTES = 16, GENERAL_BYTES = 27 * 8 };
-
-static void begin_x87(struct arch_block *vectors)
-{
-    uint32_t tags, empty = 0xffff;
-    xstate_read(vectors, XSTATE_FTAG, 0, &tags);
-    if (tags != empty)
-        xstate_write(vectors, XSTATE_FTAG, 0, &empty);
-}
 
 static bool set_function(struct arch_registers *block, struct arch_block *vectors, struct arch_function *function)
 {
     static const int integers[] = {AMD64_rdi, AMD64_rsi, AMD64_rdx, AMD64_rcx, AMD64_r8, AMD64_r9};
     enum { INTEGER_ARGUMENTS = sizeof integers / sizeof *integers };
     unsigned integer = 0, vector = 0;
+    uint64_t *memory = function->memory;
     size_t words = 1; /* the first is the return address */
     if (block->size != GENERAL_BYTES || !xstate_has(vectors, XSTATE_XMM, 0))
         return false;
@@ -244,24 +236,24 @@ static bool set_function(struct arch_registers *block, struct arch_block *vector
         if (argument->type == REIN_CALL_FLOAT)
             memcpy(&word, &argument->single, sizeof argument->single);
         memcpy(value, &word, sizeof word);
-        if (argument->type == REIN_CALL_INTEGER && integer < INTEGER_ARGUMENTS)
+        bool is_integer = argument->type == REIN_CALL_INTEGER || argument->type == REIN_CALL_INTEGER64;
+        if (is_integer && integer < INTEGER_ARGUMENTS)
             put(block, integers[integer++], word);
-        else if (argument->type != REIN_CALL_INTEGER && vector < VECTOR_ARGUMENTS)
+        else if (!is_integer && vector < VECTOR_ARGUMENTS)
             xstate_write(vectors, XSTATE_XMM, vector++, value);
         else
-            function->words[words++] = word;
+            memory[words++] = word;
     }
-    begin_x87(vectors);
+    x86_begin_x87(vectors);
     uint64_t arguments_at = (function->stack - 8 * (words - 1)) & ~UINT64_C(15);
-    function->words[0] = RETURN_ADDRESS;
-    function->word_count = words;
-    function->sp_behind = arguments_at;
+    memory[0] = RETURN_ADDRESS;
+    function->size = words * sizeof *memory;
+    function->sp_behind = function->sp_behind_most = arguments_at;
     put(block, AMD64_rsp, arguments_at - 8);
     put(block, AMD64_rip, function->pc);
     put(block, AMD64_rax, vector); /* how many it must save, if it takes a variable number of arguments */
     put(block, AMD64_orig_rax, UINT64_MAX);
-    uint64_t unwanted = EFLAGS_TRAP | EFLAGS_RESUME | EFLAGS_DIRECTION | EFLAGS_ALIGNMENT;
-    put(block, AMD64_eflags, get(block, AMD64_eflags) & ~unwanted);
+    put(block, AMD64_eflags, get(block, AMD64_eflags) & ~(uint64_t)EFLAGS_NOT_AT_CALLS);
     return true;
 }
 
@@ -274,8 +266,6 @@ static void function_result(const struct arch_registers *block, const struct arc
         xstate_read(vectors, XSTATE_XMM, i, result->vectors[i].bytes);
     xstate_read(vectors, XSTATE_ST, 0, result->extended);
 }
-
-/* ---- Debug registers: DR0 to DR3 hold addresses, DR7 says what of ---- */
 
 /* ---- Debug registers ---- */
 

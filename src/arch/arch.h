@@ -113,10 +113,12 @@ struct arch_function {
     uint64_t pc;
     const struct rein_call_argument *arguments;
     size_t count;
-    uint64_t stack;     /* what is below it may be overwritten */
-    uint64_t *words;    /* set_function's: what is to be in memory from the new stack pointer on; room for count + 2 */
-    size_t word_count;  /* set_function's */
-    uint64_t sp_behind; /* set_function's: the stack pointer when it has returned */
+    uint64_t stack; /* what is below it may be overwritten */
+    /* set_function's: what is to be in memory from the new stack pointer on; room for count + 2 words of 64 bits */
+    void *memory;
+    size_t size;
+    /* set_function's: the stack pointer when it has returned, which is more if functions can take their arguments off the stack */
+    uint64_t sp_behind, sp_behind_most;
 };
 
 /* What one debug register watches. The order of the kinds is rein_watch_kind's. */
@@ -157,8 +159,16 @@ struct arch {
     /* code: up to ARCH_INSTRUCTION_MAX bytes from the instruction's start. length (may be NULL) gets its length. */
     enum arch_instruction (*classify)(const unsigned char *code, size_t size, size_t *length);
     /* An instruction that is ARCH_INSTRUCTION_BEGINS_SEQUENCE, and what follows it: where the sequence may end, which is to be run
-     * to one of these places in one go. 0: it is none, and the instruction can be stepped by itself. NULL: there are none here. */
-    size_t (*sequence_ends)(uint64_t pc, const unsigned char *code, size_t size, uint64_t ends[ARCH_ENDS_MAX]);
+     * to one of these places in one go. may_wait: it may also go round in it as long as another thread lets it wait. 0: it is none, and
+     * the instruction can be stepped by itself. NULL: there are none here. */
+    size_t (*sequence_ends)(uint64_t pc, const unsigned char *code, size_t size, bool may_wait,
+                            uint64_t ends[ARCH_ENDS_MAX]);
+    /* Both of the code in front of an address: its last instruction may be the store with which a sequence ends. Where that
+     * sequence begins; 0: it is no such store, or the beginning is not in the code. And of a thread that has just executed it: 1, it
+     * has stored; 0: it has failed; -1: it is no such store. Of one that is in front of it or behind: where it stores. */
+    uint64_t (*sequence_start)(uint64_t address, const unsigned char *code, size_t size);
+    int (*sequence_stored)(const struct arch_registers *registers, const unsigned char *code, size_t size,
+                           struct arch_watch *where);
     /* Makes the plan, if the instruction is one that can be executed in place of the thread. NULL: none can. */
     enum arch_plan_kind (*prepare)(const unsigned char *code, size_t size, struct arch_plan *plan);
     /* Executes the instruction at the pc, of which the plan is: afterwards all is as if the thread had. false: nothing has
@@ -201,9 +211,9 @@ struct arch {
     enum arch_set call_set;
     bool (*call_changes)(const struct arch_block *block);
 
-    /* Functions, called by the platform's convention; set_function is NULL where that is not known yet. The thread goes on
-     * with the function's first instruction; vectors is its block of floating-point registers. false: it runs another kind
-     * of code. */
+    /* Functions, called by the platform's convention. The thread goes on with the function's first instruction; vectors is its
+     * block of floating-point registers. Only REIN_CALL_INTEGER64 has more bits than the registers. false: these are not such as
+     * programs of this architecture have. */
     bool (*set_function)(struct arch_registers *registers, struct arch_block *vectors, struct arch_function *function);
     void (*function_result)(const struct arch_registers *registers, const struct arch_block *vectors,
                             struct rein_call_result *result);

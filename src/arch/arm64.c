@@ -384,7 +384,8 @@ static bool goes_elsewhere(uint32_t word)
 
 /* From load to store exclusive; what the store's result is looked at with, and the way back for another try, come behind it.
  * Branches out of it end it, too. */
-static size_t sequence_ends(uint64_t pc, const unsigned char *code, size_t size, uint64_t ends[ARCH_ENDS_MAX])
+static size_t sequence_ends(uint64_t pc, const unsigned char *code, size_t size, bool may_wait,
+                            uint64_t ends[ARCH_ENDS_MAX])
 {
     uint64_t targets[ARCH_SEQUENCE_MAX / INSTRUCTION];
     size_t target_count = 0, count = 0, store = 0;
@@ -402,9 +403,9 @@ static size_t sequence_ends(uint64_t pc, const unsigned char *code, size_t size,
         return 0;
     ends[count++] = pc + store + INSTRUCTION;
     for (size_t i = 0; i < target_count; i++) {
-        if (targets[i] == pc) /* it waits for another thread, and nothing would stop it there */
+        if (targets[i] == pc && !may_wait) /* for another thread, and nothing would stop it there */
             return 0;
-        bool known = targets[i] > pc && targets[i] <= pc + store;
+        bool known = targets[i] >= pc && targets[i] <= pc + store;
         for (size_t j = 0; j < count; j++)
             known |= targets[i] == ends[j];
         if (known)
@@ -414,6 +415,48 @@ static size_t sequence_ends(uint64_t pc, const unsigned char *code, size_t size,
         ends[count++] = targets[i];
     }
     return count;
+}
+
+/* Bits 56 to 63 of an address are the program's to use (top byte ignore); bit 55 says which half of memory it is in. */
+static uint64_t clean_address(uint64_t address)
+{
+    return (uint64_t)sign_extend(address, 56);
+}
+
+static bool is_exclusive_store(const unsigned char *code, size_t size)
+{
+    if (size < INSTRUCTION)
+        return false;
+    uint32_t word = word_at(code + size - INSTRUCTION);
+    return is_exclusive(word) && !is_load(word);
+}
+
+static uint64_t sequence_start(uint64_t address, const unsigned char *code, size_t size)
+{
+    if (!is_exclusive_store(code, size))
+        return 0;
+    for (size_t back = 2 * INSTRUCTION; back <= size; back += INSTRUCTION) {
+        uint32_t word = word_at(code + size - back);
+        if (is_exclusive(word))
+            return is_load(word) ? address - back : 0;
+    }
+    return 0;
+}
+
+/* Its status register says so: 0 if it was done. Who gives none (wzr) does not want to know, and it cannot be known. */
+static int sequence_stored(const struct arch_registers *block, const unsigned char *code, size_t size,
+                           struct arch_watch *where)
+{
+    enum { NO_REGISTER = 31 };
+    if (!is_exclusive_store(code, size))
+        return -1;
+    uint32_t word = word_at(code + size - INSTRUCTION);
+    int status = (int)(word >> 16 & 31), base = (int)(word >> 5 & 31);
+    unsigned is_pair = word >> 21 & 1;
+    where->address = clean_address(get(block, base == NO_REGISTER ? ARM64_sp : base));
+    where->size = 1u << (word >> 30) << is_pair;
+    where->kind = ARCH_WATCH_WRITE;
+    return status != NO_REGISTER && (uint32_t)get(block, status) == 0;
 }
 
 /* The processor's single-step is in no register that a program sees. */
@@ -432,12 +475,6 @@ static bool uses_step_flag(const struct arch_registers *block)
 static void clear_step_flag(struct arch_registers *block)
 {
     (void)block;
-}
-
-/* Bits 56 to 63 of an address are the program's to use (top byte ignore); bit 55 says which half of memory it is in. */
-static uint64_t clean_address(uint64_t address)
-{
-    return (uint64_t)sign_extend(address, 56);
 }
 
 /* ---- System calls ----
@@ -547,6 +584,7 @@ enum { REGISTER_ARGUMENTS = 8 };
 static bool set_function(struct arch_registers *block, struct arch_block *vectors, struct arch_function *function)
 {
     unsigned integer = 0, vector = 0;
+    uint64_t *memory = function->memory;
     size_t words = 0;
     if (block->size != ARM64_WORDS * sizeof *block->bytes || vectors->size < FPSIMD_SIZE)
         return false;
@@ -555,17 +593,18 @@ static bool set_function(struct arch_registers *block, struct arch_block *vector
         uint64_t value[2] = {argument->type == REIN_CALL_FLOAT ? 0 : argument->word, 0};
         if (argument->type == REIN_CALL_FLOAT)
             memcpy(value, &argument->single, sizeof argument->single);
-        if (argument->type == REIN_CALL_INTEGER && integer < REGISTER_ARGUMENTS)
+        bool is_integer = argument->type == REIN_CALL_INTEGER || argument->type == REIN_CALL_INTEGER64;
+        if (is_integer && integer < REGISTER_ARGUMENTS)
             put(block, ARM64_x0 + (int)integer++, value[0]);
-        else if (argument->type != REIN_CALL_INTEGER && vector < REGISTER_ARGUMENTS)
+        else if (!is_integer && vector < REGISTER_ARGUMENTS)
             memcpy(vectors->bytes + LOW_VECTOR * vector++, value, LOW_VECTOR);
         else
-            function->words[words++] = value[0];
+            memory[words++] = value[0];
     }
     while (words < 2) /* so that it is seen if there is memory */
-        function->words[words++] = 0;
-    function->word_count = words;
-    function->sp_behind = (function->stack - sizeof *function->words * words) & ~UINT64_C(15);
+        memory[words++] = 0;
+    function->size = words * sizeof *memory;
+    function->sp_behind = function->sp_behind_most = (function->stack - function->size) & ~UINT64_C(15);
     put(block, ARM64_sp, function->sp_behind);
     put(block, ARM64_x30, RETURN_ADDRESS);
     move(block, function->pc);
@@ -658,6 +697,8 @@ const struct arch arch_arm64 = {
     .write = write,
     .classify = classify,
     .sequence_ends = sequence_ends,
+    .sequence_start = sequence_start,
+    .sequence_stored = sequence_stored,
     .pushed_flags = pushed_flags,
     .uses_step_flag = uses_step_flag,
     .clear_step_flag = clear_step_flag,

@@ -6,6 +6,8 @@
  * made again by that, two bytes back as after any other. */
 #include "arch/x86.h"
 
+#include <string.h>
+
 /* ---- The table of registers ---- */
 
 #define WORD_SIZE 4
@@ -185,6 +187,65 @@ static void set_result(struct arch_registers *block, int64_t result)
     put(block, I386_eax, (uint64_t)result);
 }
 
+static void end_call(struct arch_registers *block, int64_t result)
+{
+    set_result(block, result);
+    drop_call(block);
+}
+
+/* ---- Functions: the System V psABI for Intel386, 2.2 ----
+ *
+ * All arguments are on the stack, the first one lowest, each in as many words as it takes; the results are in eax and edx, or,
+ * floating-point numbers, in st0, vectors in xmm0. A struct is returned in memory, of which the address is the first
+ * argument, in front of the others; the function takes that one off the stack when it returns, and functions of Windows'
+ * kind (stdcall) take off all. So where the stack pointer is then depends on the function; it is in no
+ * function's reach that is called before or behind it. */
+
+/* In the last page of the address space. A 64-bit kernel gives a 32-bit program nothing from 0xffffe000 on (IA32_PAGE_OFFSET), a
+ * 32-bit one keeps the upper part for itself, and has nothing in that page (its error numbers, as pointers, point there). */
+#define RETURN_ADDRESS 0xfffff0f0u
+enum { GENERAL_BYTES = I386_WORDS * WORD_SIZE, STACK_ALIGNMENT = 16 /* gcc's, since 4.5 */ };
+
+static bool set_function(struct arch_registers *block, struct arch_block *vectors, struct arch_function *function)
+{
+    uint32_t *memory = function->memory;
+    size_t words = 1; /* the first is the return address */
+    if (block->size != GENERAL_BYTES || !xstate_has(vectors, XSTATE_XMM, 0))
+        return false;
+    for (size_t i = 0; i < function->count; i++) {
+        const struct rein_call_argument *argument = &function->arguments[i];
+        bool is_float = argument->type == REIN_CALL_FLOAT;
+        size_t size = is_float || argument->type == REIN_CALL_INTEGER ? WORD_SIZE : 2 * WORD_SIZE;
+        if (is_float)
+            memcpy(&memory[words], &argument->single, size);
+        else
+            memcpy(&memory[words], &argument->word, size); /* or its lower half */
+        words += size / WORD_SIZE;
+    }
+    x86_begin_x87(vectors);
+    size_t argument_bytes = (words - 1) * WORD_SIZE;
+    uint64_t arguments_at = (function->stack - argument_bytes) & ~(uint64_t)(STACK_ALIGNMENT - 1);
+    memory[0] = RETURN_ADDRESS;
+    function->size = words * WORD_SIZE;
+    function->sp_behind = arguments_at;
+    function->sp_behind_most = arguments_at + argument_bytes;
+    put(block, I386_esp, arguments_at - WORD_SIZE);
+    put(block, I386_eip, function->pc);
+    drop_call(block);
+    put(block, I386_eflags, get(block, I386_eflags) & ~(uint64_t)EFLAGS_NOT_AT_CALLS);
+    return true;
+}
+
+static void function_result(const struct arch_registers *block, const struct arch_block *vectors,
+                            struct rein_call_result *result)
+{
+    result->words[0] = get(block, I386_eax);
+    result->words[1] = get(block, I386_edx);
+    for (unsigned i = 0; i < 2; i++)
+        xstate_read(vectors, XSTATE_XMM, i, result->vectors[i].bytes);
+    xstate_read(vectors, XSTATE_ST, 0, result->extended);
+}
+
 /* ---- Debug registers ---- */
 
 /* 8 bytes at once are for processors with amd64 only. */
@@ -232,6 +293,11 @@ const struct arch arch_i386 = {
     .remake_call = remake_call,
     .call_result = call_result,
     .set_result = set_result,
+    .end_call = end_call,
+    .set_function = set_function,
+    .function_result = function_result,
+    .function_set = ARCH_SET_X86_XSTATE,
+    .return_address = RETURN_ADDRESS,
     .watch_slots = {X86_WATCH_SLOTS, 0},
     .watch_pool = {0, 0, 0},
     .split_watch = split_watch,

@@ -119,6 +119,16 @@ enum arch_instruction x86_classify(enum x86_mode mode, const unsigned char *code
     return classify_decoded(&second);
 }
 
+/* ---- Functions ---- */
+
+void x86_begin_x87(struct arch_block *block)
+{
+    uint32_t tags, empty = 0xffff;
+    xstate_read(block, XSTATE_FTAG, 0, &tags);
+    if (tags != empty)
+        xstate_write(block, XSTATE_FTAG, 0, &empty);
+}
+
 /* ---- Debug registers: DR0 to DR3 hold addresses, DR7 says what of ---- */
 
 enum { CONTROL_WORD = 4 };

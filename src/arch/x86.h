@@ -9,8 +9,11 @@
 #include "arch/arch.h"
 #include "arch/xstate.h"
 
-#define EFLAGS_TRAP 0x100u     /* TF: trap after each instruction */
-#define EFLAGS_RESUME 0x10000u /* RF: no debug register fires for the next instruction */
+#define EFLAGS_TRAP 0x100u        /* TF: trap after each instruction */
+#define EFLAGS_DIRECTION 0x400u   /* DF: clear at each call of a function */
+#define EFLAGS_RESUME 0x10000u    /* RF: no debug register fires for the next instruction */
+#define EFLAGS_ALIGNMENT 0x40000u /* AC: no compiler reckons with it */
+#define EFLAGS_NOT_AT_CALLS (EFLAGS_TRAP | EFLAGS_RESUME | EFLAGS_DIRECTION | EFLAGS_ALIGNMENT)
 
 /* ---- The table of registers ---- */
 
@@ -84,6 +87,9 @@ enum arch_instruction x86_classify(enum x86_mode mode, const unsigned char *code
 /* In place of the thread, see x86_emulate.c. */
 enum arch_plan_kind x86_prepare(enum x86_mode mode, const unsigned char *code, size_t size, struct arch_plan *result);
 bool x86_emulate(const struct arch_plan *plan, struct arch_registers *registers, const struct arch_memory *memory);
+
+/* ---- Functions: both psABIs want the x87's stack empty at a call ---- */
+void x86_begin_x87(struct arch_block *block);
 
 /* ---- Debug registers: DR0 to DR3 hold addresses, DR7 says what of ---- */
 enum { X86_WATCH_SLOTS = 4 };

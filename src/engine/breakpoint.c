@@ -497,7 +497,8 @@ static bool is_sequence(rein_thread *thread, uint64_t pc)
     if (!arch->sequence_ends || size <= 0)
         return false;
     breakpoints_hide(process, pc, code, (size_t)size);
-    return watch_set_ends(thread, ends, arch->sequence_ends(pc, code, (size_t)size, ends));
+    bool may_wait = thread->stepping == STEPPING_WATCH; /* nobody is held for its sake */
+    return watch_set_ends(thread, ends, arch->sequence_ends(pc, code, (size_t)size, may_wait, ends));
 }
 
 static enum os_resume step_how(rein_thread *thread, uint64_t pc, enum arch_instruction kind)

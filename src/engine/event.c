@@ -107,8 +107,9 @@ static void show_all(rein_thread *thread, enum transition transition, const stru
             deciding = i;
         }
     }
-    if (transition == TRANSITION_SYSCALL && causes[deciding].kind == REIN_CAUSE_WATCHPOINT)
-        thread_change(thread, TRANSITION_WATCHPOINT); /* the call has written, and that is what stops the thread */
+    if ((transition == TRANSITION_SYSCALL || transition == TRANSITION_SIGNAL) &&
+        causes[deciding].kind == REIN_CAUSE_WATCHPOINT)
+        thread_change(thread, TRANSITION_WATCHPOINT); /* it has written, too, and that is what stops the thread */
     set_cause(thread, &causes[deciding]);
     if (decision == STOP_ALL)
         process_stop(process);
@@ -162,12 +163,30 @@ static void end_of_process(rein_thread *last, bool lost)
 
 /* ---- Stops ---- */
 
+/* Several may be hit by one instruction, and a callback may remove any. */
+static void show_hits(rein_thread *thread, enum transition transition, struct watch_hits *hits)
+{
+    for (unsigned i = 0; i < hits->count; i++)
+        rein_watchpoint_ref(hits->causes[i].watchpoint);
+    show_all(thread, transition, hits->causes, hits->count, NULL);
+    for (unsigned i = 0; i < hits->count; i++)
+        rein_cause_clear(&hits->causes[i]);
+}
+
 static void handle_signal(rein_thread *thread, const struct os_event *event)
 {
-    struct rein_cause cause = {.kind = REIN_CAUSE_SIGNAL, .signal = event->signal};
     struct arch_registers registers;
-    if (thread->stepping != STEPPING_NOT && !thread_get_registers(thread, &registers))
-        breakpoint_step_done(thread, &registers, false);
+    struct watch_hits hits;
+    bool ended = false; /* a sequence that was run as a whole; the end's trap comes later than the signal */
+    hits.any = false;
+    hits.count = 1;
+    hits.causes[0] = (struct rein_cause){.kind = REIN_CAUSE_SIGNAL, .signal = event->signal};
+    if (thread->stepping != STEPPING_NOT && !thread_get_registers(thread, &registers)) {
+        ended = watch_is_at_end(thread, arch_pc(&registers));
+        if (ended)
+            watch_take_made(thread, &registers, &hits);
+        breakpoint_step_done(thread, &registers, ended);
+    }
     if (thread->stepping == STEPPING_SOFTWARE)
         thread->stepping = STEPPING_NOT;
     if (thread->calls && function_call_returns(thread, event))
@@ -177,14 +196,14 @@ static void handle_signal(rein_thread *thread, const struct os_event *event)
     thread_drop_contradicted(thread, event->signal.number);
     /* A fault (its code is the kernel's; as is SIGCHLD's, which is none) is what the instruction did: it was executed,
      * and is hit again when it is tried again. Anything else came before it. */
-    bool executed =
-        event->signal.code > 0 && (thread->process->os->fault_signals >> (event->signal.number - 1) & 1) != 0;
+    bool executed = ended || (event->signal.code > 0 &&
+                              (thread->process->os->fault_signals >> (event->signal.number - 1) & 1) != 0);
     if (thread->stepping == STEPPING_PASS)
         breakpoint_pass_stopped(thread, executed);
     else if (thread->stepping == STEPPING_USER && executed)
         thread->skip = false;
     thread->stepping = STEPPING_NOT;
-    show(thread, TRANSITION_SIGNAL, &cause, NULL);
+    show_hits(thread, TRANSITION_SIGNAL, &hits);
 }
 
 static void handle_hit(rein_thread *thread, rein_breakpoint *breakpoint, uint64_t sp)
@@ -273,16 +292,6 @@ static void end_step(rein_thread *thread, const struct os_event *event, const st
     show(thread, TRANSITION_STEP_DONE, &cause, NULL);
 }
 
-/* Several may be hit by one instruction, and a callback may remove any. */
-static void show_hits(rein_thread *thread, enum transition transition, struct watch_hits *hits)
-{
-    for (unsigned i = 0; i < hits->count; i++)
-        rein_watchpoint_ref(hits->causes[i].watchpoint);
-    show_all(thread, transition, hits->causes, hits->count, NULL);
-    for (unsigned i = 0; i < hits->count; i++)
-        rein_cause_clear(&hits->causes[i]);
-}
-
 /* The step, if it was one, has executed the instruction. */
 static void finish_step(rein_thread *thread, const struct os_event *event, struct arch_registers *registers,
                         struct watch_hits *hits)
@@ -343,7 +352,7 @@ static bool look_at_trap(rein_thread *thread, struct arch_registers *registers, 
     hits->count = 0;
     int result = thread_get_registers(thread, registers);
     if (!result && thread->watched_stop && watch_is_armed(&thread->watched))
-        result = watch_take_hits(thread, arch_pc(registers), hits);
+        result = watch_take_hits(thread, registers, hits);
     if (result)
         leave_unhandled(thread, result); /* killed; its end will be told */
     return !result;
@@ -360,7 +369,7 @@ static bool is_interrupted_step(const rein_thread *thread, const struct arch_reg
 static void finish(rein_thread *thread, const struct os_event *event, struct arch_registers *registers,
                    struct watch_hits *hits)
 {
-    watch_take_made(thread, arch_pc(registers), hits);
+    watch_take_made(thread, registers, hits);
     if (thread->stepping == STEPPING_WATCH || (is_interrupted_step(thread, registers) && !hits->count))
         finish_access(thread, hits);
     else
@@ -433,8 +442,8 @@ static bool bring_out_trap(rein_thread *thread, const struct arch_registers *reg
         return false;
     /* A function's fault, its return above all, must not come when the thread is elsewhere. */
     int (*is_pending)(int id) = thread->calls ? process->os->fault_is_pending : process->os->trap_is_pending;
-    int pending = -1;
-    for (int tries = 0; pending < 0 && tries < TRAP_TRIES; tries++) /* if it is not seen, the program dies of it */
+    int pending = watch_is_at_end(thread, arch_pc(registers)) ? 1 : -1; /* it comes in front of what is executed next */
+    for (int tries = 0; pending < 0 && tries < TRAP_TRIES; tries++)     /* if it is not seen, the program dies of it */
         pending = is_pending(thread->id);
     if (pending != 1)
         return false;

@@ -9,7 +9,8 @@
  *                                                └────┘ events; other functions, which return to where they were called
  *
  * THE RETURN ADDRESS is one that no program can have memory at (arch->return_address), so the thread returns into a fault,
- * and is known by its pc and stack pointer. Nothing is written to code, so other threads can execute what they like, and two
+ * and is known by its pc and stack pointer (i386's functions may take their arguments off the stack, so that one is in a
+ * range, which no other function's is in). Nothing is written to code, so other threads can execute what they like, and two
  * can return at once; no address of the program's has to be found that is sure not to be executed again (gdb takes the
  * entry point); no debug register is needed. What it costs: a SIGSEGV that is forced on a thread which blocks or ignores it
  * resets its action, so it is let in for the time of the call.
@@ -88,7 +89,7 @@ void function_call_free(struct function_call *function)
     free(function->vectors);
     free(function->scratch);
     free(function->way.vectors);
-    free(function->what.words);
+    free(function->what.memory);
     free(function->arguments);
     free(function);
 }
@@ -122,12 +123,12 @@ static struct function_call *make(rein_thread *thread, const struct arch *arch, 
     if (function) {
         function->arch = arch;
         function->way.function = function;
-        function->what.words = calloc(call->count + 2, sizeof *function->what.words);
+        function->what.memory = calloc(call->count + 2, sizeof(uint64_t));
         function->arguments = calloc(call->count + 1, sizeof *function->arguments);
         function->vectors = registers_fetch(thread, arch, arch->function_set, error);
         function->scratch = function->vectors ? copy_block(function->vectors) : NULL;
     }
-    if (function && function->what.words && function->arguments && function->scratch) {
+    if (function && function->what.memory && function->arguments && function->scratch) {
         if (call->count)
             memcpy(function->arguments, call->arguments, call->count * sizeof *call->arguments);
         function->what.pc = call->pc;
@@ -379,8 +380,9 @@ void function_call_restore(rein_thread *thread)
 
 static bool has_returned(const struct function_call *function, const struct arch_registers *registers)
 {
+    uint64_t sp = arch_sp(registers);
     return registers->arch == function->arch && arch_pc(registers) == function->arch->return_address &&
-           arch_sp(registers) == function->what.sp_behind;
+           sp >= function->what.sp_behind && sp <= function->what.sp_behind_most;
 }
 
 bool function_call_returns(rein_thread *thread, const struct os_event *event)
@@ -607,6 +609,31 @@ static bool function_ready(struct request *request)
 
 /* ---- What callers ask ---- */
 
+/* What is wider than the program's words would be cut. */
+static int check_widths(rein_thread *thread, const struct function_call *function, struct error *error)
+{
+    const struct arch *arch = function->arch;
+    const struct arch_function *what = &function->what;
+    uint64_t most = UINT64_MAX >> (64 - 8 * arch->registers[arch->sp_index].bytes);
+    if (what->pc > most)
+        return error_set(error, REIN_INVALID_ARGUMENT,
+                         "Thread %d cannot call a function at 0x%llx: addresses of %s have fewer bits", thread->id,
+                         (unsigned long long)what->pc, arch->name);
+    if (what->stack > most)
+        return error_set(error, REIN_BAD_ADDRESS,
+                         "Thread %d cannot call a function: it has no memory for the stack at 0x%llx", thread->id,
+                         (unsigned long long)what->stack);
+    for (size_t i = 0; i < what->count; i++) {
+        uint64_t word = what->arguments[i].word, negative = ~(most >> 1);
+        if (what->arguments[i].type == REIN_CALL_INTEGER && word > most && word < negative)
+            return error_set(error, REIN_INVALID_ARGUMENT,
+                             "Thread %d cannot call a function: argument %zu, 0x%llx, has more bits than a word of %s; "
+                             "an integer of 64 bits is REIN_CALL_INTEGER64",
+                             thread->id, i, (unsigned long long)word, arch->name);
+    }
+    return 0;
+}
+
 static int check_places(rein_thread *thread, struct function_call *function, struct error *error)
 {
     rein_process *process = thread->process;
@@ -617,11 +644,11 @@ static int check_places(rein_thread *thread, struct function_call *function, str
     if (!what->stack)
         what->stack = arch->get(&registers, arch->sp_index) - arch->red_zone;
     if (!arch->set_function(&registers, function->scratch, what))
-        return error_set(error, REIN_NOT_SUPPORTED, "Thread %d cannot call a function: it runs 32-bit code",
-                         thread->id);
+        return error_set(error, REIN_NOT_SUPPORTED,
+                         "Thread %d cannot call a function: it has not the registers that %s code has", thread->id,
+                         arch->name);
     uint64_t sp = arch->get(&registers, arch->sp_index);
-    int64_t size = (int64_t)(what->word_count * sizeof *what->words);
-    if (os->write(&process->memory, thread->id, sp, what->words, (size_t)size) != size)
+    if (os->write(&process->memory, thread->id, sp, what->memory, what->size) != (int64_t)what->size)
         return error_set(error, REIN_BAD_ADDRESS,
                          "Thread %d cannot call a function: it has no memory for the stack at 0x%llx", thread->id,
                          (unsigned long long)sp);
@@ -641,9 +668,9 @@ static const struct arch *check_registers(rein_thread *thread, struct error *err
                          "Thread %d: registers cannot be read", thread->id);
         return NULL;
     }
-    if (!arch->set_function) {
-        error_set(error, REIN_NOT_SUPPORTED, "Thread %d cannot call a function: for %s code that is not built yet",
-                  thread->id, arch->name);
+    if (arch != thread->process->arch) { /* in whose memory there may be something at the return address */
+        error_set(error, REIN_NOT_SUPPORTED, "Thread %d cannot call a function: it runs code of %s in a program of %s",
+                  thread->id, arch->name, thread->process->arch->name);
         return NULL;
     }
     if (arch->return_stack_set != ARCH_SET_GENERAL &&
@@ -670,6 +697,8 @@ static int begin(rein_thread *thread, struct function_call *function, unsigned f
         result = error_set(error, REIN_NOT_SUPPORTED, "Thread %d cannot make a call", thread->id);
     if (!result && way->back != BACK_TO_EVENT)
         result = remote_call_check(thread, way, flags & REIN_CALL_FILTERED, error);
+    if (!result)
+        result = check_widths(thread, function, error);
     if (!result)
         result = check_places(thread, function, error);
     if (!result)
@@ -743,7 +772,7 @@ int rein_thread_call(rein_thread *thread, const struct rein_call *call, int time
         return error_fail(REIN_INVALID_ARGUMENT, "rein_thread_call: %zu arguments are too many, or missing",
                           call->count);
     for (size_t i = 0; i < call->count; i++) {
-        if ((unsigned)call->arguments[i].type > REIN_CALL_FLOAT)
+        if ((unsigned)call->arguments[i].type > REIN_CALL_INTEGER64)
             return error_fail(REIN_INVALID_ARGUMENT, "rein_thread_call: argument %zu is of no known type", i);
     }
     struct asked_function asked = {.what = call};

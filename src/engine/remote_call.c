@@ -538,13 +538,27 @@ static bool stand_behind_own(rein_thread *thread)
     return remote_call_set_registers(thread, &registers);
 }
 
+/* The veiled register shows what it showed; the thread has its value already. */
+static bool veil(rein_thread *thread)
+{
+    struct remote_call *call = thread->remote_call;
+    const struct arch *arch = call->registers.arch;
+    struct arch_registers registers;
+    if (arch->veiled_index < 0)
+        return true;
+    if (!get_registers(thread, &registers))
+        return false;
+    arch->set(&call->registers, arch->veiled_index, arch->get(&registers, arch->veiled_index));
+    return true;
+}
+
 static void reenter(rein_thread *thread, const struct os_event *event)
 {
     struct remote_call *call = thread->remote_call;
     if (event->kind != OS_EVENT_SYSCALL) {
         on_the_way(thread, event);
     } else if (call->back == BACK_TO_ENTRY) {
-        if (remote_call_set_registers(thread, &call->registers))
+        if (veil(thread) && remote_call_set_registers(thread, &call->registers))
             arrive(thread);
     } else if (stand_behind_own(thread)) { /* its own mask, for the call to put aside */
         let_in(thread, ~thread->mask);
@@ -696,6 +710,10 @@ int remote_call_check_state(struct request *request)
                                   thread->state == REIN_STATE_STOPPED_EXITING ? "it is exiting" : "stop it first");
     if (!result)
         result = thread_check_call(thread, error, what);
+    if (!result && thread->guest) /* whose exec or end would come in the middle, of no thread of this process */
+        result = thread_bad_state(
+            thread, error, what,
+            "it is a vfork child in its parent's memory: another thread can, or it can behind its exec");
     if (!result && thread->kernel != KERNEL_STOPPED)
         result = thread_bad_state(thread, error, what, "it is about to end");
     if (!result && thread->stop == OS_EVENT_VFORK)

@@ -22,6 +22,11 @@
  *
  * The ends of a sequence that must be stepped as a whole (breakpoint.c) are watched for, too: no other thread sees that.
  *
+ * The trap in front of a sequence's store (arm64: store exclusive) makes that fail, as a step of it would. So the program is let find
+ * that out: it will try again, and is stopped where the sequence begins (`again`, in a register of its own), from where it is run
+ * to its end with those registers off. It is a hit if the store says that it was done. Between the two the thread runs as
+ * ever, with all on, and may do anything else.
+ *
  * SOFTWARE ones need no register: whom they watch is stepped instead of run (STEPPING_SOFTWARE, in thread_run), one
  * instruction at a time, and the bytes are compared after each (watch_compare, in event.c's finish_step). An instruction
  * that makes a system call is run up to the call's entry, and from there to its exit, where they are compared, too: a call
@@ -109,27 +114,35 @@ static unsigned collect(const rein_thread *thread, const rein_watchpoint *end, r
     return count;
 }
 
-/* What is in the registers, in their order: of the pieces those that are not off, and the ends of a sequence. */
+/* What is in the registers, in their order: of the pieces those that are not off, the ends of a sequence, and the beginning of one
+ * that is to be run again. */
+enum { OF_END = ARCH_WATCH_SLOTS, OF_START };
 struct armed {
     struct arch_watch pieces[ARCH_WATCH_SLOTS];
-    unsigned char of[ARCH_WATCH_SLOTS]; /* which piece it is; ARCH_WATCH_SLOTS: an end */
+    unsigned char of[ARCH_WATCH_SLOTS]; /* which piece it is, or OF_... */
     unsigned count;
 };
+
+static void arm(struct armed *armed, unsigned of, const struct arch_watch *piece)
+{
+    if (armed->count == ARCH_WATCH_SLOTS)
+        return;
+    armed->of[armed->count] = (unsigned char)of;
+    armed->pieces[armed->count++] = *piece;
+}
 
 static void list_armed(const struct watched *watched, const struct arch_watch *pieces, unsigned count, uint32_t off,
                        struct armed *armed)
 {
     armed->count = 0;
     for (unsigned i = 0; i < count; i++) {
-        if (off >> i & 1)
-            continue;
-        armed->of[armed->count] = (unsigned char)i;
-        armed->pieces[armed->count++] = pieces[i];
+        if (!(off >> i & 1))
+            arm(armed, i, &pieces[i]);
     }
-    for (unsigned i = 0; i < watched->end_count && armed->count < ARCH_WATCH_SLOTS; i++) {
-        armed->of[armed->count] = ARCH_WATCH_SLOTS;
-        armed->pieces[armed->count++] = (struct arch_watch){watched->ends[i], 4, ARCH_WATCH_EXECUTE};
-    }
+    for (unsigned i = 0; i < watched->end_count; i++)
+        arm(armed, OF_END, &(struct arch_watch){watched->ends[i], 4, ARCH_WATCH_EXECUTE});
+    if (watched->again && !(off && watched->off_pc == watched->again_pc))
+        arm(armed, OF_START, &(struct arch_watch){watched->again_pc, 4, ARCH_WATCH_EXECUTE});
 }
 
 static int write_registers(rein_thread *thread, const struct arch_watch *pieces, unsigned count, uint32_t off)
@@ -157,9 +170,26 @@ void watch_release(rein_thread *thread)
     struct watched *watched = &thread->watched;
     while (watched->count)
         rein_watchpoint_unref(watched->slots[--watched->count]);
-    watched->off = watched->to_come = 0;
+    watched->off = watched->to_come = watched->again = 0;
     watched->end_count = 0;
     watched->on = watched->stale = false;
+}
+
+/* That is off for the instruction at pc. */
+static void put_off(struct watched *watched, uint64_t pc, uint32_t off)
+{
+    if (watched->off_pc != pc)
+        watched->off = watched->to_come = 0;
+    watched->off |= off;
+    watched->off_pc = pc;
+    watched->stale = true;
+}
+
+/* ... and is hit when it has been executed. */
+static void put_off_to_come(struct watched *watched, uint64_t pc, uint32_t accesses)
+{
+    put_off(watched, pc, accesses);
+    watched->to_come |= accesses;
 }
 
 /* What is hit in front of that instruction is off for it. */
@@ -168,12 +198,10 @@ static void switch_off(struct watched *watched, uint64_t pc)
     for (unsigned i = 0; i < watched->count; i++) {
         if (watched->pieces[i].kind != ARCH_WATCH_EXECUTE || watched->pieces[i].address != pc)
             continue;
-        if (watched->off_pc != pc)
-            watched->off = watched->to_come = 0;
-        watched->off |= UINT32_C(1) << i;
-        watched->off_pc = pc;
-        watched->stale = true;
+        put_off(watched, pc, UINT32_C(1) << i);
     }
+    if (watched->again && watched->again_pc == pc)
+        put_off_to_come(watched, pc, watched->again);
 }
 
 /* Do they, on this machine? Found out when it is first asked. */
@@ -197,6 +225,7 @@ static void take_list(rein_thread *thread)
     watched->clock = process->watchpoints.clock;
     if (count == watched->count && !memcmp(slots, watched->slots, count * sizeof *slots))
         return;
+    watched->again = 0;
     int result;
     while ((result = write_registers(thread, pieces, count, 0)) && result != -ESRCH && newest) {
         newest->refused = result;
@@ -223,7 +252,7 @@ void watch_arm(rein_thread *thread)
 {
     rein_process *process = thread->process;
     struct watched *watched = &thread->watched;
-    if (!watched->ends_are_new && watched->end_count) {
+    if (!watched->ends_are_new && watched->end_count && !thread->trap_waits) {
         watched->end_count = 0;
         watched->stale = true;
     }
@@ -232,9 +261,14 @@ void watch_arm(rein_thread *thread)
         return;
     if (watched->clock != process->watchpoints.clock)
         take_list(thread);
-    if (watched->stale)
-        thread_check(thread, write_registers(thread, watched->pieces, watched->count, watched->off),
-                     "cannot have its debug registers set");
+    if (!watched->stale)
+        return;
+    int result = write_registers(thread, watched->pieces, watched->count, watched->off);
+    if (result && watched->again) { /* there is none to be had for that */
+        watched->again = 0;
+        result = write_registers(thread, watched->pieces, watched->count, watched->off);
+    }
+    thread_check(thread, result, "cannot have its debug registers set");
 }
 
 void watch_disarm(rein_thread *thread)
@@ -242,6 +276,7 @@ void watch_disarm(rein_thread *thread)
     if (!thread->watched.on)
         return;
     thread->watched.end_count = 0;
+    thread->watched.again = 0;
     write_registers(thread, NULL, 0, 0); /* if it fails, the thread is dying */
 }
 
@@ -374,26 +409,78 @@ static void take_fired(rein_thread *thread, uint64_t pc, uint32_t fired, struct 
     }
 }
 
-/* Where they fire in front of the access, it is to be made with them off: then they are hit. Another may fire at it, too. */
-static uint32_t put_off(struct watched *watched, uint64_t pc, uint32_t fired)
+static uint32_t pieces_of(const struct watched *watched, enum arch_watch_kind kind)
 {
-    uint32_t accesses = 0;
+    uint32_t pieces = 0;
     for (unsigned i = 0; i < watched->count; i++)
-        accesses |= watched->pieces[i].kind == ARCH_WATCH_EXECUTE ? 0 : fired & UINT32_C(1) << i;
-    if (watched->off_pc != pc)
-        forget_off(watched);
-    watched->off |= fired;
-    watched->to_come |= accesses;
-    watched->off_pc = pc;
-    watched->stale = true;
-    return fired & ~accesses;
+        pieces |= watched->pieces[i].kind == kind ? UINT32_C(1) << i : 0;
+    return pieces;
 }
 
-int watch_take_hits(rein_thread *thread, uint64_t pc, struct watch_hits *hits)
+/* The code in front of that address, as much as there is of it. */
+static size_t read_code_before(const rein_thread *thread, uint64_t address, unsigned char code[ARCH_SEQUENCE_MAX])
+{
+    rein_process *process = thread->process;
+    for (size_t size = ARCH_SEQUENCE_MAX; size >= process->arch->alignment; size /= 2) {
+        if (process->os->read(&process->memory, thread->id, address - size, code, size) != (int64_t)size)
+            continue; /* it begins behind that */
+        breakpoints_hide(process, address - size, code, size);
+        return size;
+    }
+    return 0;
+}
+
+/* Those that watch data there. */
+static uint32_t pieces_at(const struct watched *watched, const struct arch_watch *where)
+{
+    uint32_t pieces = 0;
+    for (unsigned i = 0; i < watched->count; i++) {
+        const struct arch_watch *piece = &watched->pieces[i];
+        if (piece->kind != ARCH_WATCH_EXECUTE && piece->address < where->address + where->size &&
+            where->address < piece->address + piece->size)
+            pieces |= UINT32_C(1) << i;
+    }
+    return pieces;
+}
+
+/* The trap in front of the store with which a sequence ends makes that fail: it is to be run again, and not stopped in then. */
+static void note_failing(rein_thread *thread, const struct arch_registers *registers)
+{
+    const struct arch *arch = registers->arch;
+    struct watched *watched = &thread->watched;
+    unsigned char code[ARCH_SEQUENCE_MAX];
+    struct arch_watch where;
+    uint64_t behind = arch_pc(registers) + arch->alignment;
+    if (!arch->sequence_start)
+        return;
+    size_t size = read_code_before(thread, behind, code);
+    uint64_t start = arch->sequence_start(behind, code, size);
+    if (!start || arch->sequence_stored(registers, code, size, &where) < 0)
+        return;
+    watched->again = (watched->again_pc == start ? watched->again : 0) | pieces_at(watched, &where);
+    watched->again_pc = start;
+}
+
+/* Where they fire in front of the access, it is to be made with them off: then they are hit. Another may fire at it, too. */
+static uint32_t take_fired_before(rein_thread *thread, const struct arch_registers *registers, uint32_t fired)
 {
     struct watched *watched = &thread->watched;
+    uint64_t pc = arch_pc(registers);
+    uint32_t executions = fired & pieces_of(watched, ARCH_WATCH_EXECUTE), accesses = fired & ~executions;
+    put_off(watched, pc, executions);
+    put_off_to_come(watched, pc, accesses);
+    if (accesses)
+        note_failing(thread, registers);
+    return executions;
+}
+
+int watch_take_hits(rein_thread *thread, const struct arch_registers *registers, struct watch_hits *hits)
+{
+    struct watched *watched = &thread->watched;
+    uint64_t pc = arch_pc(registers);
     const struct os_backend *os = thread->process->os;
     uint32_t in_order = 0, fired = 0;
+    bool at_start = false;
     struct armed armed;
     hits->any = hits->accessed = hits->to_come = hits->ended = false;
     hits->count = 0;
@@ -402,29 +489,63 @@ int watch_take_hits(rein_thread *thread, uint64_t pc, struct watch_hits *hits)
     if (result)
         return result;
     for (unsigned i = 0; i < armed.count; i++) {
-        bool is_end = armed.of[i] == ARCH_WATCH_SLOTS;
         if (!(in_order >> i & 1))
             continue;
         hits->any = true;
-        hits->ended |= is_end;
-        fired |= is_end ? 0 : UINT32_C(1) << armed.of[i];
+        hits->ended |= armed.of[i] == OF_END;
+        at_start |= armed.of[i] == OF_START;
+        fired |= armed.of[i] < OF_END ? UINT32_C(1) << armed.of[i] : 0;
     }
     if (fired && thread->process->arch->watch_fires_before) {
-        fired = put_off(watched, pc, fired);
+        fired = take_fired_before(thread, registers, fired);
         hits->to_come = watched->to_come != 0;
+    }
+    if (at_start && !hits->ended) { /* else it comes there once more */
+        put_off_to_come(watched, pc, watched->again);
+        hits->to_come = true;
     }
     take_fired(thread, pc, fired, hits);
     return 0;
 }
 
-void watch_take_made(rein_thread *thread, uint64_t pc, struct watch_hits *hits)
+/* A store that may fail has it, or the sequence did not come to it; or it has stored elsewhere. */
+static uint32_t without_failed(rein_thread *thread, const struct arch_registers *registers, uint32_t made)
 {
     struct watched *watched = &thread->watched;
-    uint32_t made = watched->to_come;
+    unsigned char code[ARCH_SEQUENCE_MAX];
+    uint32_t writes = made & pieces_of(watched, ARCH_WATCH_WRITE);
+    struct arch_watch where;
+    if (!writes || !registers->arch->sequence_stored)
+        return made;
+    size_t size = read_code_before(thread, arch_pc(registers), code);
+    int stored = registers->arch->sequence_stored(registers, code, size, &where);
+    if (stored < 0)
+        return watched->off_pc == watched->again_pc ? made & ~(writes & watched->again) : made;
+    made &= ~(writes & ~(stored ? pieces_at(watched, &where) : 0));
+    if (made & watched->again)
+        watched->again = 0;
+    return made;
+}
+
+void watch_take_made(rein_thread *thread, const struct arch_registers *registers, struct watch_hits *hits)
+{
+    struct watched *watched = &thread->watched;
+    uint64_t pc = arch_pc(registers);
     if (!watched->off || (watched->off_pc == pc && hits->any)) /* it has just fired at the next */
         return;
+    uint32_t made = without_failed(thread, registers, watched->to_come);
     forget_off(watched);
     take_fired(thread, pc, made, hits);
+}
+
+bool watch_is_at_end(const rein_thread *thread, uint64_t pc)
+{
+    const struct watched *watched = &thread->watched;
+    for (unsigned i = 0; i < watched->end_count; i++) {
+        if (watched->ends[i] == pc)
+            return true;
+    }
+    return false;
 }
 
 bool watch_steps(const rein_thread *thread)

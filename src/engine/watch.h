@@ -51,6 +51,10 @@ struct watched {
      * these, those that are hit when it has been. */
     uint32_t off, to_come;
     uint64_t off_pc;
+    /* Those that have fired in front of the store with which a sequence ends, and so made it fail; and where that begins: the thread
+     * is to stop there, and to run it once more with these off. 0: none. */
+    uint32_t again;
+    uint64_t again_pc;
     uint64_t ends[ARCH_ENDS_MAX]; /* where a sequence that is stepped as a whole ends: watched for, too */
     unsigned end_count;
     bool ends_are_new; /* for the next resume */
@@ -89,7 +93,7 @@ enum { WATCH_SOFTWARE_MAX = 16, WATCH_SOFTWARE_SIZE_MAX = 4096 };
 /* What has fired at the stop that a thread is in. */
 struct watch_hits {
     bool any;       /* something that we had set; with count 0 it was removed meanwhile, or has changed nothing */
-    bool to_come;   /* an access that is not made yet: the thread is to execute it, in a step */
+    bool to_come;   /* an access that is not made yet, or a sequence: the thread is to execute it, in a step */
     bool ended;     /* a sequence that was stepped as a whole */
     bool accessed;  /* by an access, which has been made, not by an execution to come */
     unsigned count; /* of the causes */
@@ -97,9 +101,11 @@ struct watch_hits {
     struct rein_cause causes[1 + ARCH_WATCH_SLOTS + WATCH_SOFTWARE_MAX];
 };
 /* 0, or -errno; the registers that have fired are told once. Counts the hits. */
-int watch_take_hits(rein_thread *thread, uint64_t pc, struct watch_hits *hits);
-/* The instruction has been executed: what had fired in front of it. Adds to the hits. */
-void watch_take_made(rein_thread *thread, uint64_t pc, struct watch_hits *hits);
+int watch_take_hits(rein_thread *thread, const struct arch_registers *registers, struct watch_hits *hits);
+/* The instruction, or the sequence, has been executed: what had fired in front of it. Adds to the hits. */
+void watch_take_made(rein_thread *thread, const struct arch_registers *registers, struct watch_hits *hits);
+/* The thread was to run to the end of a sequence, and is there, though something else has stopped it. */
+bool watch_is_at_end(const rein_thread *thread, uint64_t pc);
 /* Is the thread to be stepped instead of running, and what is watched looked at after each step? */
 bool watch_steps(const rein_thread *thread);
 /* It has made one, or a system call, and is at pc: adds what it has changed to the hits, and counts that. */

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# I4, I5: examples/call_function.c, on a program that sleeps: results, a function that crashes, and the program goes on.
+# I4, I5: examples/call_function.c, on a program that sleeps: results, a function that crashes, and the program goes on. Also on a
+# 32-bit program, where there is a compiler for such.
 set -euo pipefail
 . "$(dirname "$0")/support.sh"
 call=$REIN_BUILD/examples/call_function
@@ -21,23 +22,30 @@ int main(void)
     return 0;
 }
 END
-compile -O1 -o called called.c
 mkfifo in
-./called <in >out &
-pid=$!
-trap 'kill $pid 2>/dev/null || true; rm -rf "$scratch"' EXIT
-exec 3>in
-until grep -q crash out; do sleep 0.01; done
-read -r _ twice _ sum _ crash <out
 
-timeout 60 "$call" "$pid" "$twice" 21 >said
-has said '^integer 42,'
-timeout 60 "$call" "$pid" "$sum" 1 2.5 3 >said
-has said 'double 6.5$'
-status=0
-timeout 60 "$call" "$pid" "$crash" 8 2>err || status=$?
-[ "$status" = 1 ] || fail "status $status"
-has err 'has stopped in the function that it calls \(SIGSEGV\)'
-exec 3>&-
-wait "$pid"
-has out '^ok$'
+check() {
+    local twice sum crash
+    ./called <in >said &
+    pid=$!
+    exec 3>in
+    until_true 30 grep -q crash said
+    read -r _ twice _ sum _ crash <said
+    ends 0 "$call" "$pid" "$twice" -21
+    has out '^integer -42,'
+    ends 0 "$call" "$pid" "$sum" 1 2.5 3
+    has out 'double 6.5$'
+    ends 1 "$call" "$pid" "$crash" 8
+    has err 'has stopped in the function that it calls \(SIGSEGV\)'
+    exec 3>&-
+    wait "$pid"
+    has said '^ok$'
+}
+trap 'kill $pid 2>/dev/null || true; rm -rf "$scratch"' EXIT
+
+tracee -o called called.c
+check
+if [ "$REIN_CPU" = x86_64 ] && command -v i686-linux-gnu-gcc >/dev/null; then
+    TRACEE_CC=i686-linux-gnu-gcc tracee -o called called.c
+    check
+fi

@@ -10,8 +10,8 @@ mkfifo told
 tracee=$!
 trap 'kill -KILL "$tracee" 2>/dev/null; rm -rf "$scratch"' EXIT
 exec 8>told
-in_read() { # read is system call 0
-    grep -qs '^0 0x0 ' "/proc/$1/syscall"
+in_read() { # read is system call 0; on i386 3
+    grep -qsE '^[03] 0x0 ' "/proc/$1/syscall"
 }
 until_true 30 in_read "$tracee"
 
@@ -46,9 +46,12 @@ sed -n 's/^VALUE //p' gdb.out | sort >theirs
 awk '{ print $1 }' theirs >names
 grep -wFf names rein | sort >ours
 # The two attach one after the other: a call that is made again shows in other values of these.
-diff <(grep -vE '^(rax|rcx|r11|rip|orig_rax|eflags) ' ours) <(grep -vE '^(rax|rcx|r11|rip|orig_rax|eflags) ' theirs) ||
+differing='^([re]ax|[re]cx|r11|[re]ip|orig_[re]ax|eflags) '
+diff <(grep -vE "$differing" ours) <(grep -vE "$differing" theirs) ||
     fail "rein (<) and gdb (>) differ"
-for name in rbx rsp st0 st7 ftag fop mxcsr xmm0 xmm15; do
+own=(rbx rsp xmm15)
+! is_32_bit || own=(ebx esp)
+for name in "${own[@]}" st0 st7 ftag fop mxcsr xmm0 xmm7; do
     grep -q "^$name " theirs || fail "gdb has not shown $name"
 done
 echo "$(wc -l <theirs) registers the same"

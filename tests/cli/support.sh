@@ -1,5 +1,6 @@
-# shellcheck shell=bash disable=SC2034
+# shellcheck shell=bash disable=SC2034,SC2153
 # What shell tests share; sourced after "set -euo pipefail". Each runs in a directory of its own, removed at its end.
+REIN_CPU=${REIN_CPU:-x86_64} # Meson's name of what this build is for
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 cd "$scratch" || exit
@@ -83,6 +84,11 @@ is_untraced() {
 
 is_traced() {
     grep -hq 'TracerPid:.[1-9]' /proc/"$1"/task/*/status
+}
+
+# is_32_bit: this build is for 32-bit programs, and cannot trace the machine's own.
+is_32_bit() {
+    [ "$REIN_CPU" = x86 ]
 }
 
 # Compiles programs to be traced: never with a sanitizer.

@@ -44,6 +44,8 @@ ready() {
 }
 trap 'kill -KILL "$tracee" 2>/dev/null; rm -rf "$scratch"' EXIT
 
+in_call='\(libc\.so\.6' # where threads sleep
+! is_32_bit || in_call='\(\[vdso\]'
 ready ./crew
 for ((i = 0; i < 20; i++)); do
     ends 0 "$REIN_BINARY" threads "$tracee"
@@ -51,10 +53,14 @@ for ((i = 0; i < 20; i++)); do
 done
 [ "$(wc -l <out)" = 5 ]
 has out '^ +id  name +state +where$' 1
-has out "^ +$tracee  crew +sleeping +[a-z_]+.*\\+0x[0-9a-f]+ \\(libc\\.so\\.6" 1
+has out "^ +$tracee  crew +sleeping +[a-z_]+.*\\+0x[0-9a-f]+ $in_call" 1
 has out '^ +[0-9]+  \(spin ner\) +running +spin(\+0x[0-9a-f]+)? \(crew\.c:9\)$' 1
-has out '^ +[0-9]+  crew +sleeping +(__)?(clock_)?nanosleep.*\(libc\.so\.6' 1
-has out '^ +[0-9]+  crew +sleeping +(__)?(libc_)?read.*\(libc\.so\.6' 1
+if is_32_bit; then
+    has out "^ +[0-9]+  crew +sleeping +__kernel_vsyscall.*$in_call" 3
+else
+    has out "^ +[0-9]+  crew +sleeping +(__)?(clock_)?nanosleep.*$in_call" 1
+    has out "^ +[0-9]+  crew +sleeping +(__)?(libc_)?read.*$in_call" 1
+fi
 if command -v jq >/dev/null; then
     ends 0 "$REIN_BINARY" threads --json "$tracee"
     jq -es --argjson pid "$tracee" 'length == 4 and all(.tid >= $pid and (.name | length) > 0 and (.pc | startswith("0x")))
@@ -84,7 +90,7 @@ until_true 30 grep -qs ready ready
 until_true 30 grep -q 'State:.Z' "/proc/$tracee/status"
 ends 0 "$REIN_BINARY" threads "$tracee"
 has out "^ +$tracee  leader_exits_fi  zombie +-$" 1
-has out ' (running|sleeping) +[a-z]' 2
+has out ' (running|sleeping) +[a-z_]' 2
 printf x >&8
 wait "$tracee" || true
 
@@ -92,7 +98,11 @@ wait "$tracee" || true
 ready ./crew 3000
 ends 0 "$REIN_BINARY" threads "$tracee"
 [ "$(wc -l <out)" = 3004 ]
-has out ' sleeping +(__)?(clock_)?nanosleep' 3000
+if is_32_bit; then
+    has out ' sleeping +__kernel_vsyscall' 3002
+else
+    has out ' sleeping +(__)?(clock_)?nanosleep' 3000
+fi
 kill -KILL "$tracee"
 wait "$tracee" 2>/dev/null || true
 

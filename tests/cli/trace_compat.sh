@@ -3,11 +3,13 @@
 set -euo pipefail
 . "$(dirname "$0")/support.sh"
 
-program=$REIN_FIXTURES/i386/step_targets
+i386=$REIN_FIXTURES/i386
+! is_32_bit || i386=$REIN_FIXTURES
+program=$i386/step_targets
 [ -x "$program" ] || skip "there are no 32-bit programs: no i686-linux-gnu-gcc"
 
 ends 0 "$REIN_BINARY" trace --json -f -b step_0 -b libc.so.6:write -- sh -c "'$program' 4; true" </dev/null
-has err '"event":"exec".*"program":"[^"]*/i386/step_targets","arch":"i386"' 1
+has err '"event":"exec".*"program":"[^"]*/step_targets","arch":"i386"' 1
 has err '"event":"breakpoint".*"location":"step_0"' 4
 
 ends 0 "$REIN_BINARY" trace -b libc.so.6:alarm -- "$program" 1 </dev/null
@@ -18,7 +20,7 @@ has err 'i386:getppid\(\) = [0-9]+$' 3
 has err 'i386:write\(1, 0x[0-9a-f]+, 6\) = 6$' 1
 
 mkfifo told
-"$REIN_FIXTURES/i386/sleepers" 1 <told >said &
+"$i386/sleepers" 1 <told >said &
 pid=$!
 exec 3>told
 until grep -q ready said; do sleep 0.1; done

@@ -13,7 +13,7 @@ has err "^\[[0-9]+\] started: $demo$" 1
 has err '^\[[0-9]+\] thread create: [0-9]+$' 4
 has err '^\[[0-9]+\] breakpoint at 0x[0-9a-f]+: work_take \(demo_workers\.c:[0-9]+\)$' 17
 has err "^\[[0-9]+\] breakpoint at 0x[0-9a-f]+: worker(\+0x[0-9a-f]+)? \(demo_workers\.c:$line\)$"
-has err '^\[[0-9]+\] SIGALRM at .*libc\.so'
+has err '^\[[0-9]+\] SIGALRM at .*(libc\.so|\[vdso\])'
 has err '^\[[0-9]+\] thread exited with status 0$' 5
 has err '^\[[0-9]+\] process exited with status 0$' 1
 has err '^[0-9.]+ seconds: 4 threads created, [0-9]+ breakpoint hits, [0-9]+ signals? \(SIGALRM [0-9]+\)$' 1

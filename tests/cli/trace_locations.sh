@@ -67,8 +67,10 @@ for kind in '' -no-pie -static -static-pie '-O0' '-gdwarf-4' '-gz' '-gsplit-dwar
     case $kind in -no-pie | -static) counted 10 -b "0x$address" ./program ;; esac
 done
 "$cc" -g -O1 -o program program.c
+base=0x555555554000 # where the kernel puts programs
+! is_32_bit || base=0x56555000
 [ "$(readelf -h program | grep -c 'DYN')" = 0 ] ||
-    counted 10 --no-aslr -b "$(printf '0x%x' $((0x555555554000 + 0x$(nm program | awk '$3 == "work" { print $1 }'))))" ./program
+    counted 10 --no-aslr -b "$(printf '0x%x' $((base + 0x$(nm program | awk '$3 == "work" { print $1 }'))))" ./program
 
 # More than the first instruction: by an offset to where the second begins.
 second=$(objdump -d --disassemble=work program | awk '/^ +[0-9a-f]+:/ { print $1 }' | sed -n '2s/://p')

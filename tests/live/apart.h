@@ -116,9 +116,13 @@ static inline rein_word harmed_text(const struct fixture *fixture)
 static inline uint64_t hot_calls(const struct fixture *fixture)
 {
     uint64_t shared = 0, count = 0;
-    assert_int_equal(raw_read(fixture->pid, address_of(fixture, "fixture_shared"), &shared, sizeof shared),
-                     sizeof shared);
-    assert_int_equal(raw_read(fixture->pid, shared, &count, sizeof count), sizeof count);
+    unsigned char identity[EI_NIDENT] = "";
+    int file = open(fixture_path(fixture->name), O_RDONLY | O_CLOEXEC);
+    assert_int_equal(read(file, identity, sizeof identity), sizeof identity);
+    close(file);
+    size_t word = identity[EI_CLASS] == ELFCLASS32 ? 4 : 8;
+    assert_int_equal(raw_read(fixture->pid, address_of(fixture, "fixture_shared"), &shared, word), word);
+    assert_int_equal(raw_read(fixture->pid, shared, &count, word), word);
     return count;
 }
 

@@ -157,19 +157,6 @@ static void X2_T1_a_far_jump(void **state)
     assert_non_null(has_said(fixture, "ok mixed"));
 }
 
-/* Nor are functions called, in programs of its own kind either: i386's convention is not known yet. */
-static void X2_I4_functions_are_refused(void **state)
-{
-    (void)state;
-    struct fixture *fixture = spawn("family", "fork", NULL);
-    struct rein_call what = REIN_CALL_INIT;
-    struct rein_call_result result;
-    what.pc = address_of(fixture, "hot");
-    assert_error_says(rein_thread_call(first_thread(fixture->process), &what, LIMIT_MS, &result), REIN_NOT_SUPPORTED,
-                      "i386");
-    assert_ok(rein_process_kill(fixture->process));
-}
-
 /* Where the memory of such a program would be, there is none for us. */
 static void X2_P5_addresses_behind_the_end(void **state)
 {
@@ -193,13 +180,9 @@ static void X2_P5_addresses_behind_the_end(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        live_test(X2_P8_attach_is_refused),
-        live_test(X2_P9_spawn_is_refused),
-        live_test(X2_M12_exec_lets_it_go),
-        live_test(X2_C1_followed_child),
-        live_test(X2_T1_a_far_jump),
-        live_test(X2_P5_addresses_behind_the_end),
-        live_test(X2_I4_functions_are_refused),
+        live_test(X2_P8_attach_is_refused), live_test(X2_P9_spawn_is_refused),
+        live_test(X2_M12_exec_lets_it_go),  live_test(X2_C1_followed_child),
+        live_test(X2_T1_a_far_jump),        live_test(X2_P5_addresses_behind_the_end),
     };
     return live_main(tests);
 }

@@ -3,8 +3,8 @@
 
 static uint64_t counter_of(struct fixture *fixture)
 {
-    uint64_t value = 0;
-    assert_int_equal(raw_read(fixture->pid, address_of(fixture, "hot2_count"), &value, 8), 8);
+    unsigned long value = 0;
+    assert_int_equal(raw_read(fixture->pid, address_of(fixture, "hot2_count"), &value, sizeof value), sizeof value);
     return value;
 }
 

@@ -432,9 +432,9 @@ static void look_at(rein_process *process, rein_thread *thread, rein_word text, 
         rein(rein_registers_pc(registers, &value));
         if (!rein(rein_registers_get(registers, 0, &value)))
             rein(rein_registers_set(registers, 0, value));
-        int xmm3 = rein_registers_index(registers, "xmm3");
-        if (!rein(rein_registers_read(registers, xmm3, bytes, sizeof bytes, NULL)))
-            rein(rein_registers_write(registers, xmm3, bytes, sizeof bytes));
+        int vector = rein_registers_index(registers, VECTOR_REGISTER);
+        if (!rein(rein_registers_read(registers, vector, bytes, sizeof bytes, NULL)))
+            rein(rein_registers_write(registers, vector, bytes, sizeof bytes));
     }
     rein_registers_free(registers);
     rein(rein_process_read(process, text, bytes, sizeof bytes, NULL));

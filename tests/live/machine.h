@@ -15,12 +15,17 @@
 #define SCRATCH_REGISTER "x11"    /* that it does not */
 #define NUMBER_REGISTER "x8"      /* of a system call */
 #define CALL_REGISTER "syscallno" /* of the one that the thread is in */
+#define VECTOR_REGISTER "v3"
 #define TRAP_CODE TRAP_BRKPT
 #define DIVISION_BY_ZERO SIGILL /* of the program faults, which has another there: divisions give a result */
 #define HOT_SIZE 0x20           /* bytes of the function hot */
 #define WATCH_TOO_LONG 33       /* from an odd address on it takes one register more than there are */
 #define WATCH_OF_THREE 1        /* registers that three bytes take */
+/* Of a perf event's, of 4: a tracer's resuming ends the step by which the kernel gets past one. */
+#define OWN_WATCH_HITS 1
 #define PC_INDEX 32
+/* Of its first argument, by the registers: in a call of that number the kernel has put the result there. */
+#define FIRST_IS_HIDDEN(number) ((number) == -1)
 #define I386_CALLS 0 /* in the log of the program syscalls */
 /* What becomes of a poll with a limit that a stop interrupts: how that ends, and what is made then. */
 #define POLL_INTERRUPTED 514
@@ -45,12 +50,15 @@ enum { TRAP_BYTE = 0x00, TRAP_SIZE = 4, SYSCALL_INSTRUCTION_SIZE = 4, TRAP_PC_OF
 #define SCRATCH_REGISTER "r11"
 #define NUMBER_REGISTER "rax"
 #define CALL_REGISTER "orig_rax"
+#define VECTOR_REGISTER "xmm3"
 #define TRAP_CODE SI_KERNEL
 #define DIVISION_BY_ZERO SIGFPE
 #define HOT_SIZE 0x10
 #define WATCH_TOO_LONG 30
 #define WATCH_OF_THREE 2
+#define OWN_WATCH_HITS 4
 #define PC_INDEX 16
+#define FIRST_IS_HIDDEN(number) 0
 #define I386_CALLS 3
 #define POLL_INTERRUPTED 516
 #define POLL_GOES_ON SYS_restart_syscall

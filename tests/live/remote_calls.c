@@ -8,10 +8,7 @@
 #include <sys/syscall.h>
 
 #include "apart.h"
-
-static const char *const kinds[] = {"read", "accept",      "futex",      "epoll", "nanosleep", "sleep_until",
-                                    "poll", "timed_futex", "sigsuspend", "ppoll", "computing", "main"};
-enum { KINDS = sizeof kinds / sizeof *kinds };
+#include "look.h"
 
 static int how_many(void)
 {
@@ -47,86 +44,7 @@ static int try_call(rein_thread *thread, int number, const rein_word arguments[6
     return rein_thread_syscall(thread, number, arguments, &options, result);
 }
 
-/* ---- All that is to be as before ---- */
-
-struct look {
-    rein_word registers[64];
-    size_t count;
-    unsigned char vector[sizeof(uint64_t) * 8];
-    uint64_t blocked, own, shared;
-    enum rein_state state;
-    struct rein_cause cause;
-};
-
-static uint64_t signals_of(int pid, int id, const char *label)
-{
-    char path[64], line[256];
-    uint64_t value = 0;
-    snprintf(path, sizeof path, "/proc/%d/task/%d/status", pid, id);
-    FILE *file = fopen(path, "re");
-    assert_non_null(file);
-    while (fgets(line, sizeof line, file)) {
-        if (!strncmp(line, label, strlen(label)))
-            value = strtoull(line + strlen(label) + 1, NULL, 16);
-    }
-    fclose(file);
-    return value;
-}
-
-static struct look look_at(rein_thread *thread)
-{
-    struct look look;
-    rein_registers *registers = NULL;
-    int pid = rein_process_id(rein_thread_process(thread)), id = rein_thread_id(thread);
-    memset(&look, 0, sizeof look);
-    assert_ok(rein_thread_registers(thread, &registers));
-    look.count = (size_t)rein_registers_count(registers);
-    assert_true(look.count <= sizeof look.registers / sizeof *look.registers);
-    assert_ok(rein_registers_get_all(registers, look.registers, look.count));
-    rein_registers_free(registers);
-    look.blocked = signals_of(pid, id, "SigBlk");
-    look.own = signals_of(pid, id, "SigPnd");
-    look.shared = signals_of(pid, id, "ShdPnd");
-    assert_ok(rein_thread_state(thread, &look.state));
-    assert_ok(rein_thread_cause(thread, &look.cause));
-    rein_cause_clear(&look.cause);
-    return look;
-}
-
-#define assert_as_before(thread, before) check_as_before((thread), (before), true, __LINE__)
-#define RAX 0
-
-/* mask: also what is blocked; else it is a thread whose call has a mask of its own, which it goes back to when the call
- * is made again. Signals that come meanwhile are no change of rein's. */
-static void check_as_before(rein_thread *thread, const struct look *before, bool mask, int line)
-{
-    struct look after = look_at(thread);
-    for (size_t i = 0; i < before->count; i++) {
-        if (before->registers[i] != after.registers[i])
-            fail_msg("line %d: register %zu was 0x%" PRIx64 " and is 0x%" PRIx64, line, i, before->registers[i],
-                     after.registers[i]);
-    }
-    if (mask && before->blocked != after.blocked)
-        fail_msg("line %d: blocked were %" PRIx64 ", are %" PRIx64, line, before->blocked, after.blocked);
-    if (before->own & ~after.own)
-        fail_msg("line %d: pending were %" PRIx64 ", are %" PRIx64, line, before->own, after.own);
-    assert_string_equal(rein_state_name(before->state), rein_state_name(after.state));
-    assert_int_equal(before->cause.kind, after.cause.kind);
-    assert_memory_equal(&before->cause.signal, &after.cause.signal, sizeof after.cause.signal);
-    assert_true(before->cause.pc == after.cause.pc && before->cause.child == after.cause.child);
-}
-
-static bool changes_mask(const char *kind)
-{
-    return !strcmp(kind, "sigsuspend") || !strcmp(kind, "ppoll");
-}
-
 /* ---- Threads that sit in calls ---- */
-
-static rein_thread *thread_in(struct fixture *fixture, const char *kind)
-{
-    return thread_of(fixture->process, said_id(fixture, kind));
-}
 
 /* Attaches, and has it run on with nothing shown. */
 static rein_process *follow(struct fixture *fixture)
@@ -158,7 +76,7 @@ static void I1_threads_in_every_call(void **state)
     for (int i = 0; i < times; i++) {
         rein_thread *thread = threads[i % KINDS];
         assert_ok(rein_thread_stop(thread, LIMIT_MS));
-        struct look before = look_at(thread);
+        struct look before = look_at(thread, false);
         assert_int_equal(call(thread, SYS_gettid), rein_thread_id(thread));
         check_as_before(thread, &before, !changes_mask(kinds[i % KINDS]), __LINE__);
         if (i % 3 == 0)
@@ -180,7 +98,7 @@ static void I1_all_stopped(void **state)
     for (int round = 0; round < 10; round++) {
         for (int i = 0; i < KINDS; i++) {
             rein_thread *thread = thread_in(fixture, kinds[i]);
-            struct look before = look_at(thread);
+            struct look before = look_at(thread, false);
             for (int times = 0; times < 3; times++)
                 assert_int_equal(call(thread, SYS_gettid), rein_thread_id(thread));
             check_as_before(thread, &before, !changes_mask(kinds[i]), __LINE__);
@@ -210,7 +128,7 @@ static void I2_limits_pass(void **state)
     assert_ok(rein_process_read(process, room, ends, sizeof ends, NULL));
     for (int i = 0; i < KINDS; i++) {
         rein_thread *thread = thread_in(fixture, kinds[i]);
-        struct look before = look_at(thread);
+        struct look before = look_at(thread, false);
         const rein_word from_pipe[6] = {(rein_word)ends[0], room, 1};
         assert_error_says(try_call(thread, SYS_read, from_pipe, 20, &result), REIN_TIMEOUT, "interrupted after 20 ms");
         assert_int_equal(result, 0);
@@ -260,7 +178,7 @@ static void I3_sleeping_in_sleepers(void **state)
             assert_error_says(try_call(thread, SYS_poll, poll_it, LIMIT_MS, &result), REIN_BAD_STATE, "another thread");
         assert_error(try_call(thread, SYS_futex, wait, LIMIT_MS, &result), REIN_BAD_STATE);
     }
-    struct look before = look_at(reader);
+    struct look before = look_at(reader, false);
     double since = now();
     assert_int_equal(call_with(reader, SYS_nanosleep, sleep), 0);
     assert_true(now() - since >= 0.02);
@@ -366,11 +284,11 @@ static void assert_finished(rein_thread *thread, struct look *before, rein_word 
 {
 #if !defined(__aarch64__)
     rein_word pending = (rein_word)-ENOSYS;
-    assert_word(before->registers[RAX], word_size(rein_thread_process(thread)) == 8 ? pending : (uint32_t)pending);
+    assert_word(before->words[RESULT_INDEX], word_size(rein_thread_process(thread)) == 8 ? pending : (uint32_t)pending);
 #endif
-    before->registers[RAX] = result;
+    before->words[RESULT_INDEX] = result;
 #if defined(__aarch64__)
-    before->registers[34] = (rein_word)-1; /* syscallno: it is in no call any more */
+    before->words[34] = (rein_word)-1; /* syscallno: it is in no call any more */
 #endif
     assert_as_before(thread, before);
 }
@@ -381,7 +299,7 @@ static void I1_at_start(void **state)
     (void)state;
     struct fixture *fixture = spawn("step_targets", NULL);
     rein_thread *thread = first_thread(fixture->process);
-    struct look before = look_at(thread);
+    struct look before = look_at(thread, false);
     for (int i = 0; i < 3; i++)
         assert_int_equal(call(thread, SYS_getpid), fixture->pid);
     assert_finished(thread, &before, 0);
@@ -396,7 +314,7 @@ static void I1_at_exec(void **state)
     (void)state;
     struct fixture *fixture = spawn("exec_leader", NULL);
     rein_thread *thread = run_to(fixture->process, REIN_CAUSE_EXEC);
-    struct look before = look_at(thread);
+    struct look before = look_at(thread, false);
     assert_int_equal(call(thread, SYS_getpid), fixture->pid);
     assert_finished(thread, &before, 0);
     set_policy(fixture->process, REIN_IGNORE);
@@ -412,12 +330,12 @@ static void I1_at_breakpoints(void **state)
     rein_breakpoint *breakpoint = add_breakpoint(fixture->process, address_of(fixture, "hot"));
     for (int i = 0; i < 50; i++) {
         rein_thread *thread = run_to(fixture->process, REIN_CAUSE_BREAKPOINT);
-        struct look before = look_at(thread);
+        struct look before = look_at(thread, false);
         assert_int_equal(call(thread, SYS_gettid), rein_thread_id(thread));
         assert_as_before(thread, &before);
         if (i % 2) {
             assert_ok(rein_thread_step(thread, 0, LIMIT_MS));
-            before = look_at(thread);
+            before = look_at(thread, false);
             assert_int_equal(call(thread, SYS_gettid), rein_thread_id(thread));
             assert_as_before(thread, &before);
         }
@@ -444,7 +362,7 @@ static void at_signals(const char *awake)
         send_to(fixture->pid, rein_thread_id(thread), number, 1000 + number);
         assert_ok(rein_process_wait(process, LIMIT_MS));
         assert_state(thread, REIN_STATE_STOPPED_SIGNAL);
-        struct look before = look_at(thread);
+        struct look before = look_at(thread, false);
         assert_int_equal(call(thread, SYS_getpid), fixture->pid);
         assert_int_equal(call(thread, SYS_getpid), fixture->pid);
         assert_as_before(thread, &before);
@@ -457,7 +375,7 @@ static void at_signals(const char *awake)
             assert_ok(rein_thread_step(thread, 0, LIMIT_MS));
         else if (number % 3 == 1) /* into the handler */
             assert_ok(rein_thread_step(thread, REIN_STEP_DELIVER, LIMIT_MS));
-        before = look_at(thread);
+        before = look_at(thread, false);
         assert_int_equal(call(thread, SYS_getpid), fixture->pid);
         assert_as_before(thread, &before);
         assert_ok(rein_process_continue(process));
@@ -497,7 +415,7 @@ static void I1_at_signals_in_sigsuspend(void **state)
         assert_ok(rein_process_next_event(process, LIMIT_MS, &event));
         if (event.cause.kind == REIN_CAUSE_SIGNAL) {
             rein_thread *thread = event.thread;
-            struct look before = look_at(thread);
+            struct look before = look_at(thread, false);
             assert_int_equal(call(thread, SYS_gettid), rein_thread_id(thread));
             assert_as_before(thread, &before);
             seen[event.cause.signal.number == SIGUSR2]++;
@@ -537,12 +455,12 @@ static void I1_at_thread_creation(void **state)
         rein_thread *thread = run_to(process, REIN_CAUSE_THREAD_CREATE);
         struct rein_cause cause;
         assert_ok(rein_thread_cause(thread, &cause));
-        struct look before = look_at(thread);
+        struct look before = look_at(thread, false);
         assert_int_equal(call(thread, SYS_gettid), rein_thread_id(thread));
         assert_finished(thread, &before, (rein_word)rein_thread_id(cause.new_thread));
         assert_int_equal(call(thread, SYS_gettid), rein_thread_id(thread));
         assert_as_before(thread, &before);
-        before = look_at(cause.new_thread);
+        before = look_at(cause.new_thread, false);
         assert_int_equal(call(cause.new_thread, SYS_gettid), rein_thread_id(cause.new_thread));
         assert_as_before(cause.new_thread, &before);
         rein_cause_clear(&cause);
@@ -564,7 +482,7 @@ static void I1_I3_at_fork_and_vfork(void **state)
         rein_thread *thread = run_to(fixture->process, REIN_CAUSE_FORK);
         struct rein_cause cause;
         assert_ok(rein_thread_cause(thread, &cause));
-        struct look before = look_at(thread);
+        struct look before = look_at(thread, false);
         assert_int_equal(call(thread, SYS_gettid), rein_thread_id(thread));
         assert_finished(thread, &before, (rein_word)cause.child);
         rein_cause_clear(&cause);
@@ -578,7 +496,7 @@ static void I1_I3_at_fork_and_vfork(void **state)
     assert_ok(rein_process_set_policy(fixture->process, REIN_CAUSE_VFORK_DONE, REIN_STOP_ALL));
     for (int i = 0; i < 3; i++) {
         rein_thread *thread = run_to(fixture->process, REIN_CAUSE_VFORK);
-        struct look before = look_at(thread);
+        struct look before = look_at(thread, false);
         assert_error_says(try_call(thread, SYS_gettid, nothing, LIMIT_MS, &result), REIN_BAD_STATE, "vfork child");
         assert_as_before(thread, &before);
         thread = run_to(fixture->process, REIN_CAUSE_VFORK_DONE);
@@ -601,7 +519,7 @@ static void I1_in_a_group_stop(void **state)
         assert_ok(rein_process_wait(process, LIMIT_MS));
         for (int i = 0; i < KINDS; i++) {
             rein_thread *thread = thread_in(fixture, kinds[i]);
-            struct look before = look_at(thread);
+            struct look before = look_at(thread, false);
             assert_int_equal(call(thread, SYS_gettid), rein_thread_id(thread));
             check_as_before(thread, &before, !changes_mask(kinds[i]), __LINE__);
         }
@@ -640,7 +558,7 @@ static void I1_at_the_entry_of_a_call(void **state)
             enum rein_state now = state_of(thread);
             if (!rein_state_is_stopped(now) || now == REIN_STATE_STOPPED_EXITING)
                 break; /* an event of which its continue is long past */
-            struct look before = look_at(thread);
+            struct look before = look_at(thread, false);
             assert_int_equal(call(thread, SYS_gettid), rein_thread_id(thread));
             assert_as_before(thread, &before);
             if (rein_thread_continue(thread) || rein_thread_stop(thread, LIMIT_MS))
@@ -733,7 +651,7 @@ static void I2_signals_wait(void **state)
     struct fixture *fixture = start_ready("signals_seen", NULL);
     rein_process *process = attach(fixture);
     rein_thread *thread = first_thread(process);
-    struct look before = look_at(thread);
+    struct look before = look_at(thread, false);
     struct caller caller;
     set_policy(process, REIN_IGNORE);
     begin_call(&caller, thread, SYS_pause);
@@ -777,7 +695,7 @@ static void I2_group_stop_in_the_middle(void **state)
     struct caller caller;
     for (int round = 0; round < 5; round++) {
         assert_ok(rein_thread_stop(thread, LIMIT_MS));
-        struct look before = look_at(thread);
+        struct look before = look_at(thread, false);
         begin_call(&caller, thread, SYS_pause);
         assert_int_equal(kill(fixture->pid, SIGTSTP), 0);
         expect_event(process, REIN_CAUSE_GROUP_STOP); /* the others are in it */
@@ -867,7 +785,7 @@ static void I1_breakpoints_on_the_instruction(void **state)
     options.flags = REIN_BREAKPOINT_WHILE_RUNNING;
     options.callback = go_on;
     assert_ok(rein_thread_stop(thread, LIMIT_MS));
-    struct look before = look_at(thread);
+    struct look before = look_at(thread, false);
     for (int round = 0; round < 100; round++) {
         struct caller caller = {.thread = thread, .number = SYS_gettid, .limit_ms = LIMIT_MS};
         assert_int_equal(pthread_create(&caller.pthread, NULL, make_call, &caller), 0);
@@ -1084,7 +1002,7 @@ static void I3_bad_state(void **state)
     assert_ok(rein_process_set_callback(fixture->process, call_in_callback, NULL));
     thread = run_to(fixture->process, REIN_CAUSE_THREAD_EXIT);
     assert_int_equal(called_in_callback, REIN_ON_MONITOR);
-    struct look before = look_at(thread);
+    struct look before = look_at(thread, false);
     assert_error_says(try_call(thread, SYS_getpid, nothing, LIMIT_MS, &result), REIN_BAD_STATE, "exiting");
     assert_as_before(thread, &before);
     assert_ok(rein_process_set_callback(fixture->process, NULL, NULL));
@@ -1120,7 +1038,7 @@ static void I1_I3_beside_traced_calls(void **state)
         struct rein_event event;
         assert_ok(rein_process_next_event(process, LIMIT_MS, &event));
         thread = event.thread;
-        struct look before = look_at(thread);
+        struct look before = look_at(thread, false);
         if (event.cause.kind == REIN_CAUSE_SYSCALL_ENTRY) {
             entries++;
             assert_ok(try_call(thread, SYS_gettid, nothing, LIMIT_MS, &result));
@@ -1225,7 +1143,7 @@ static void I1_memory(void **state)
     rein_process *process = fixture->process;
     rein_thread *thread = first_thread(process);
     assert_int_equal(call(thread, SYS_getpid), fixture->pid); /* it leaves execve */
-    struct look before = look_at(thread);
+    struct look before = look_at(thread, false);
     rein_word address = 0;
     char bytes[8] = "";
     assert_ok(
@@ -1259,7 +1177,7 @@ static void I1_descriptors(void **state)
     rein_process *process = fixture->process;
     rein_thread *thread = first_thread(process);
     assert_int_equal(call(thread, SYS_getpid), fixture->pid); /* it leaves execve */
-    struct look before = look_at(thread);
+    struct look before = look_at(thread, false);
     char path[64], target[64] = "", bytes[8] = "";
     int there = -1, here = -1, again = -1;
     assert_ok(rein_thread_open(thread, "/proc/self/status", O_RDONLY, 0, NULL, &there));

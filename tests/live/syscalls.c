@@ -108,6 +108,8 @@ struct logged { /* as the program has it */
     int64_t is_i386, number, args[6], result;
 };
 
+static bool by_registers; /* what a call is, is told by these alone: C1_older_kernels */
+
 /* Each call of the log was shown twice: as it was asked for, and with what it gave. */
 static void assert_log_was_seen(rein_process *process, const struct fixture *fixture, const struct recorder *recorder,
                                 size_t at_least)
@@ -128,7 +130,7 @@ static void assert_log_was_seen(rein_process *process, const struct fixture *fix
         assert_int_equal(entry->call.number, logged[i].number);
         assert_int_equal(exit->call.number, logged[i].number);
         assert_true(entry->call.entry_seen && exit->call.entry_seen);
-        for (int k = 0; k < 6; k++) {
+        for (int k = by_registers && FIRST_IS_HIDDEN(logged[i].number) ? 1 : 0; k < 6; k++) {
             rein_word expected = (rein_word)logged[i].args[k];
             if (is_narrow)
                 expected = (uint32_t)expected;
@@ -910,10 +912,11 @@ static int get_both(int id, bool in_call, enum os_syscall_stage *stage, struct r
     int result = os_backend.get_syscall(id, in_call, stage, call);
     if (result)
         return result;
+    size_t first = FIRST_IS_HIDDEN(call->number) ? 1 : 0;
     bool same = !linux_guess_syscall(id, in_call, &guessed_stage, &guessed) && guessed_stage == *stage &&
                 guessed.arch == call->arch && guessed.number == call->number && guessed.pc == call->pc &&
                 guessed.error == call->error && guessed.result == call->result &&
-                !memcmp(guessed.args, call->args, sizeof call->args);
+                !memcmp(guessed.args + first, call->args + first, sizeof call->args - first * sizeof *call->args);
     atomic_fetch_add(&compared, 1);
     atomic_fetch_add(&differing, !same);
     return 0;
@@ -927,6 +930,7 @@ static void C1_older_kernels(void **state)
     both = os_backend;
     both.get_syscall = get_both;
     for (int alone = 0; alone < 2; alone++) {
+        by_registers = alone;
         if (alone)
             both.get_syscall = linux_guess_syscall; /* and it alone is enough to go by */
         for (size_t i = 0; i < sizeof how / sizeof *how; i++) {
@@ -956,6 +960,7 @@ static void C1_older_kernels(void **state)
     }
     assert_true(compared > 300);
     assert_int_equal(differing, 0);
+    by_registers = false;
 }
 
 int main(void)

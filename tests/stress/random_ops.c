@@ -1089,9 +1089,6 @@ static int op_call(struct worker *worker, struct target *target, rein_process *p
  * by itself. */
 static int op_function(struct worker *worker, struct target *target, rein_process *process)
 {
-#ifdef __i386__
-    return 0; /* they are not for 32-bit code */
-#endif
     rein_thread *thread = any_thread(worker, target, process);
     struct rein_call_argument argument = {.type = REIN_CALL_INTEGER, .word = any(&worker->random, 1u << 30)};
     struct rein_call call = REIN_CALL_INIT;

@@ -112,7 +112,7 @@ static void T1_instructions(void **state)
 
 static size_t ends_of(const uint32_t *words, size_t count, uint64_t ends[ARCH_ENDS_MAX])
 {
-    return arch_arm64.sequence_ends(0x1000, (const unsigned char *)words, count * sizeof *words, ends);
+    return arch_arm64.sequence_ends(0x1000, (const unsigned char *)words, count * sizeof *words, false, ends);
 }
 
 static void T1_exclusive_sequences(void **state)
@@ -134,11 +134,65 @@ static void T1_exclusive_sequences(void **state)
     /* a lock that is waited for: the way back would be without a stop */
     static const uint32_t spin[] = {0x885ffc20, 0x35ffffe0, 0x88027c23, 0x35ffffa2};
     assert_int_equal(ends_of(spin, 4, ends), 0);
+    assert_int_equal(arch_arm64.sequence_ends(0x1000, (const unsigned char *)spin, sizeof spin, true, ends), 1);
+    assert_int_equal(ends[0], 0x100c);
     /* no store, and a call in between */
     static const uint32_t lonely[] = {0x885f7c20, 0xd503201f, 0xd65f03c0},
                           call[] = {0x885f7c20, 0x94000010, 0x88027c20};
     assert_int_equal(ends_of(lonely, 3, ends), 0);
     assert_int_equal(ends_of(call, 3, ends), 0);
+}
+
+static uint64_t start_of(const uint32_t *words, size_t count)
+{
+    return arch_arm64.sequence_start(0x1000 + count * sizeof *words, (const unsigned char *)words,
+                                     count * sizeof *words);
+}
+
+/* Seen from the store with which it ends. */
+static void N3_exclusive_stores(void **state)
+{
+    (void)state;
+    static const uint32_t swap[] = {0xaa0103e9, 0xc85ffc02, 0xeb01005f, 0x54000061, 0xc803fc04},
+                          two[] = {0x885f7c20, 0x88027c20, 0x88027c20}, lonely[] = {0xd503201f, 0x88027c20};
+    assert_int_equal(start_of(swap, 5), 0x1004);
+    assert_int_equal(start_of(swap, 4), 0); /* b.ne */
+    assert_int_equal(start_of(two, 2), 0x1000);
+    assert_int_equal(start_of(two, 3), 0); /* the other store's */
+    assert_int_equal(start_of(lonely, 2), 0);
+    assert_int_equal(start_of(lonely, 0), 0);
+    static const struct {
+        uint32_t word;
+        unsigned size;
+    } stores[] = {
+        {0x08027ca3, 1},  /* stxrb w2, w3, [x5] */
+        {0x4802fca3, 2},  /* stlxrh w2, w3, [x5] */
+        {0x88027ca3, 4},  /* stxr w2, w3, [x5] */
+        {0xc8027ca3, 8},  /* stxr w2, x3, [x5] */
+        {0x882210a3, 8},  /* stxp w2, w3, w4, [x5] */
+        {0xc82290a3, 16}, /* stlxp w2, x3, x4, [x5] */
+    };
+    for (size_t i = 0; i < sizeof stores / sizeof *stores; i++) {
+        const unsigned char *code = (const unsigned char *)&stores[i].word;
+        struct arch_registers registers = {.size = 8 * COUNT};
+        struct arch_watch where = {0};
+        registers.bytes[5] = 0xab00000000004560; /* with a tag */
+        registers.bytes[2] = 0xffffffff00000000; /* its lower half counts */
+        assert_int_equal(arch_arm64.sequence_stored(&registers, code, 4, &where), 1);
+        assert_int_equal(where.address, 0x4560);
+        assert_int_equal(where.size, stores[i].size);
+        registers.bytes[2] = 1;
+        assert_int_equal(arch_arm64.sequence_stored(&registers, code, 4, &where), 0);
+    }
+    static const uint32_t to_stack = 0x88027fe3, unknown = 0x881f7ca3; /* stxr w2, w3, [sp]; stxr wzr, w3, [x5] */
+    struct arch_registers registers = {.size = 8 * COUNT};
+    struct arch_watch where;
+    registers.bytes[31] = 0x7000;
+    assert_int_equal(arch_arm64.sequence_stored(&registers, (const unsigned char *)&to_stack, 4, &where), 1);
+    assert_int_equal(where.address, 0x7000);
+    assert_int_equal(arch_arm64.sequence_stored(&registers, (const unsigned char *)&unknown, 4, &where), 0);
+    assert_int_equal(arch_arm64.sequence_stored(&registers, (const unsigned char *)&swap[1], 4, &where), -1);
+    assert_int_equal(arch_arm64.sequence_stored(&registers, (const unsigned char *)&swap[1], 0, &where), -1);
 }
 
 /* A call made in a thread that stands at an svc; at the end it is as one whose call was interrupted. */
@@ -242,6 +296,7 @@ int main(void)
         cmocka_unit_test(R5_pc_set_in_a_call_that_restarts),
         cmocka_unit_test(T1_instructions),
         cmocka_unit_test(T1_exclusive_sequences),
+        cmocka_unit_test(N3_exclusive_stores),
         cmocka_unit_test(calls),
         cmocka_unit_test(tags_are_no_part_of_an_address),
         cmocka_unit_test(N3_split_and_encode),

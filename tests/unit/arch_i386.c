@@ -21,7 +21,7 @@ static const struct {
     {"ds", 7},  {"es", 8},   {"fs", 9},   {"gs", 10},     {"orig_eax", 11},
 };
 #define COUNT ((int)(sizeof expected / sizeof *expected))
-enum { EAX = 0, EIP = 8, EFLAGS = 9, ORIG_EAX = 16 };
+enum { EAX = 0, EDX = 3, EIP = 8, EFLAGS = 9, ORIG_EAX = 16 };
 
 static uint32_t *words(struct arch_registers *registers)
 {
@@ -161,6 +161,68 @@ static void X2_I1_calls(void **state)
     assert_int_equal(length, arch_i386.syscall_size);
 }
 
+/* I4: arguments as they are pushed, the registers at the function's first instruction, its results, and where the stack pointer may
+ * be behind it. */
+static void X2_I4_functions(void **state)
+{
+    (void)state;
+    static unsigned char bytes[512]; /* without XSAVE: x87 and SSE alone */
+    struct arch_block block = {.bytes = bytes, .room = sizeof bytes, .size = sizeof bytes};
+    struct arch_registers registers = numbered(), before = registers;
+    uint64_t memory[8] = {0};
+    const struct rein_call_argument arguments[] = {
+        {.type = REIN_CALL_INTEGER, {.word = (rein_word)-2}},
+        {.type = REIN_CALL_INTEGER64, {.word = UINT64_C(0x1122334455667788)}},
+        {.type = REIN_CALL_DOUBLE, {.real = 1.5}},
+        {.type = REIN_CALL_FLOAT, {.single = 1.5F}},
+    };
+    static const uint32_t stack[] = {0xfffff0f0, 0xfffffffe, 0x55667788, 0x11223344, 0, 0x3ff80000, 0x3fc00000};
+    struct arch_function function = {
+        .pc = 0x8048000, .arguments = arguments, .count = 4, .stack = 0xffff1003, .memory = memory};
+    bytes[4] = 0xff; /* the x87's stack is full */
+    arch_i386.lay_out(&block, ARCH_SET_X86_XSTATE);
+    arch_i386.set(&registers, EFLAGS, 0x50f46);
+    assert_true(arch_i386.set_function(&registers, &block, &function));
+    assert_int_equal(function.size, sizeof stack);
+    assert_memory_equal(memory, stack, sizeof stack);
+    assert_int_equal(arch_i386.return_address, stack[0]);
+    assert_int_equal(arch_sp(&registers), 0xffff0fe0 - 4);
+    assert_int_equal(function.sp_behind, 0xffff0fe0);
+    assert_int_equal(function.sp_behind_most, 0xffff0fe0 + 24);
+    assert_int_equal(arch_pc(&registers), 0x8048000);
+    assert_int_equal(arch_i386.get(&registers, ORIG_EAX), UINT32_MAX);
+    assert_int_equal(arch_i386.get(&registers, EFLAGS), 0xa46); /* without TF, DF, RF, AC */
+    assert_int_equal(bytes[4], 0);
+    for (int i = 0; i < EIP - 1; i++)
+        assert_int_equal(arch_i386.get(&registers, i), arch_i386.get(&before, i));
+
+    struct rein_call_result result;
+    const long double third = 1.0L / 3;
+    arch_i386.set(&registers, EAX, 0x80000001);
+    memcpy(bytes + 32, &third, 10);
+    memset(bytes + 160, 0x55, 32);
+    arch_i386.function_result(&registers, &block, &result);
+    assert_int_equal(result.words[0], 0x80000001);
+    assert_int_equal(result.words[1], arch_i386.get(&registers, EDX));
+    assert_memory_equal(result.extended, &third, 10);
+    assert_memory_equal(result.vectors, bytes + 160, 32);
+
+    registers.size = 64; /* not its own */
+    assert_false(arch_i386.set_function(&registers, &block, &function));
+}
+
+/* I5: a sleep whose rest is lost. */
+static void X2_I5_end_call(void **state)
+{
+    (void)state;
+    struct arch_registers registers = numbered();
+    uint64_t pc = arch_pc(&registers);
+    arch_i386.end_call(&registers, -4);
+    assert_int_equal(arch_i386.get(&registers, EAX), (uint32_t)-4);
+    assert_int_equal(arch_i386.get(&registers, ORIG_EAX), UINT32_MAX);
+    assert_int_equal(arch_pc(&registers), pc);
+}
+
 static void X2_N3_no_eight_bytes_at_once(void **state)
 {
     (void)state;
@@ -180,6 +242,8 @@ int main(void)
         cmocka_unit_test(X2_R1_set_pc_calls_off_a_restart),
         cmocka_unit_test(X2_T1_classify),
         cmocka_unit_test(X2_I1_calls),
+        cmocka_unit_test(X2_I4_functions),
+        cmocka_unit_test(X2_I5_end_call),
         cmocka_unit_test(X2_N3_no_eight_bytes_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

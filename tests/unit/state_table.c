@@ -88,8 +88,10 @@ static enum rein_state expected_next(enum rein_state state, enum class class, en
     case TRANSITION_STOP:    /* of a stopped thread: its cause is forgotten */
     case TRANSITION_EXITING: /* SIGKILL, seen while it holds still */
         return state == REIN_STATE_STOPPED_EXITING ? STATE_ILLEGAL : rest_of(transition);
-    case TRANSITION_WATCHPOINT: /* behind a call that has written what is watched: one stop for both */
-        return class == RUNS || state == REIN_STATE_STOPPED_SYSCALL ? rest_of(transition) : STATE_ILLEGAL;
+    case TRANSITION_WATCHPOINT: /* behind a call that has written what is watched, or with a signal: one stop for both */
+        return class == RUNS || state == REIN_STATE_STOPPED_SYSCALL || state == REIN_STATE_STOPPED_SIGNAL
+                   ? rest_of(transition)
+                   : STATE_ILLEGAL;
     default: /* the other causes: only what runs can come by one */
         return class == RUNS ? rest_of(transition) : STATE_ILLEGAL;
     }

@@ -14,6 +14,15 @@
 
 #include "arch/xstate.h"
 
+/* All registers that this build has. */
+#if defined(__i386__)
+#define TESTED arch_i386
+#define FXSAVE "fxsave"
+#else
+#define TESTED arch_amd64
+#define FXSAVE "fxsave64"
+#endif
+
 enum { SIZE = 11008, WIDEST = 1024, BV = 512, XCR0 = 464 };
 
 /* The components, as Intel's processors have them. */
@@ -95,21 +104,28 @@ static unsigned places_of(const char *name, struct place *places)
 
 static const struct arch_register *table(int index)
 {
-    return &arch_amd64.registers[index];
+    return &TESTED.registers[index];
+}
+
+static int seek(const char *name)
+{
+    for (int i = 0; i < TESTED.register_total; i++) {
+        if (!strcmp(table(i)->name, name))
+            return i;
+    }
+    return -1;
 }
 
 static int find(const char *name)
 {
-    for (int i = 0; i < arch_amd64.register_total; i++) {
-        if (!strcmp(table(i)->name, name))
-            return i;
-    }
-    fail_msg("no register %s", name);
-    return -1;
+    int index = seek(name);
+    if (index < 0)
+        fail_msg("no register %s", name);
+    return index;
 }
 
 #define for_each_extended(index)                                                                                       \
-    for (int index = 0; index < arch_amd64.register_total; index++)                                                    \
+    for (int index = 0; index < TESTED.register_total; index++)                                                        \
         if (table(index)->set == ARCH_SET_X86_XSTATE)
 
 /* The value by the second table; ftag and fop are special, and left to their own tests. */
@@ -139,8 +155,8 @@ static void assert_reads(const struct arch_block *block, int index)
         return;
     memset(value, 0xee, sizeof value);
     expected_value(block, name, expected);
-    assert_int_equal(arch_amd64.width(block, index), table(index)->bytes);
-    arch_amd64.read(block, index, value);
+    assert_int_equal(TESTED.width(block, index), table(index)->bytes);
+    TESTED.read(block, index, value);
     if (memcmp(value, expected, table(index)->bytes) != 0)
         fail_msg("%s with components %#llx in use", name, (unsigned long long)in_use(block));
     for (size_t i = table(index)->bytes; i < sizeof value; i++)
@@ -152,10 +168,15 @@ static void assert_reads(const struct arch_block *block, int index)
 static void R6_table(void **state)
 {
     (void)state;
-    int words = arch_amd64.register_count, total = arch_amd64.register_total;
+    int words = TESTED.register_count, total = TESTED.register_total;
+#if defined(__i386__)
+    static const char *const order[] = {"st0", "fctrl", "fop", "mxcsr", "xmm0", "ymm0", "zmm0", "k0", "pkru"};
+    assert_int_equal(total, 17 + 8 + 8 + 1 + 3 * 8 + 8 + 1);
+#else
     static const char *const order[] = {"st0",  "fctrl", "fop",  "mxcsr",   "xmm0", "ymm0",
                                         "zmm0", "k0",    "pkru", "tilecfg", "tmm0", "ssp"};
     assert_int_equal(total, 27 + 8 + 8 + 1 + 3 * 32 + 8 + 1 + 1 + 8 + 1);
+#endif
     for (size_t i = 1; i < sizeof order / sizeof *order; i++)
         assert_true(find(order[i - 1]) < find(order[i]));
     for (int i = 0; i < total; i++) {
@@ -190,12 +211,73 @@ static void R6_dwarf_numbers(void **state)
     static const struct {
         const char *name;
         int number;
-    } numbers[] = {{"rax", 0},    {"rdx", 1},    {"rcx", 2},    {"rbx", 3},     {"rsi", 4},      {"rdi", 5},
-                   {"rbp", 6},    {"rsp", 7},    {"r8", 8},     {"r15", 15},    {"rip", 16},     {"xmm0", 17},
-                   {"xmm15", 32}, {"st0", 33},   {"st7", 40},   {"eflags", 49}, {"es", 50},      {"cs", 51},
-                   {"ss", 52},    {"ds", 53},    {"fs", 54},    {"gs", 55},     {"fs_base", 58}, {"gs_base", 59},
-                   {"mxcsr", 64}, {"fctrl", 65}, {"fstat", 66}, {"xmm16", 67},  {"xmm31", 82},   {"k0", 118},
-                   {"k7", 125},   {"ymm0", -1},  {"zmm31", -1}, {"tmm0", -1},   {"orig_rax", -1}};
+    } numbers[] = {
+#if defined(__i386__)
+        {"eax", 0},
+        {"ecx", 1},
+        {"edx", 2},
+        {"ebx", 3},
+        {"esp", 4},
+        {"ebp", 5},
+        {"esi", 6},
+        {"edi", 7},
+        {"eip", 8},
+        {"eflags", 9},
+        {"st0", 11},
+        {"st7", 18},
+        {"xmm0", 21},
+        {"xmm7", 28},
+        {"fctrl", 37},
+        {"fstat", 38},
+        {"mxcsr", 39},
+        {"es", 40},
+        {"cs", 41},
+        {"ss", 42},
+        {"ds", 43},
+        {"fs", 44},
+        {"gs", 45},
+        {"k0", 93},
+        {"k7", 100},
+        {"ymm0", -1},
+        {"orig_eax", -1},
+#else
+        {"rax", 0},
+        {"rdx", 1},
+        {"rcx", 2},
+        {"rbx", 3},
+        {"rsi", 4},
+        {"rdi", 5},
+        {"rbp", 6},
+        {"rsp", 7},
+        {"r8", 8},
+        {"r15", 15},
+        {"rip", 16},
+        {"xmm0", 17},
+        {"xmm15", 32},
+        {"st0", 33},
+        {"st7", 40},
+        {"eflags", 49},
+        {"es", 50},
+        {"cs", 51},
+        {"ss", 52},
+        {"ds", 53},
+        {"fs", 54},
+        {"gs", 55},
+        {"fs_base", 58},
+        {"gs_base", 59},
+        {"mxcsr", 64},
+        {"fctrl", 65},
+        {"fstat", 66},
+        {"xmm16", 67},
+        {"xmm31", 82},
+        {"k0", 118},
+        {"k7", 125},
+        {"ymm0", -1},
+        {"zmm31", -1},
+        {"tmm0", -1},
+        {"orig_rax", -1},
+#endif
+    };
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
         assert_int_equal(table(find(numbers[i].name))->dwarf, numbers[i].number);
 }
@@ -222,7 +304,7 @@ static void R6_initial_state(void **state)
     {
         unsigned char value[WIDEST], zero[WIDEST] = {0};
         uint32_t word;
-        arch_amd64.read(&block, i, value);
+        TESTED.read(&block, i, value);
         memcpy(&word, value, sizeof word);
         if (i == find("fctrl"))
             assert_int_equal(word, 0x37f);
@@ -275,10 +357,10 @@ static void R6_write_changes_nothing_else(void **state)
         memcpy(expected.bytes, block.bytes, SIZE);
         fill(value, i);
         apply(&expected, i, value);
-        arch_amd64.write(&block, i, value);
+        TESTED.write(&block, i, value);
         if (memcmp(block.bytes, expected.bytes, SIZE) != 0)
             fail_msg("%s", table(i)->name);
-        arch_amd64.read(&block, i, again);
+        TESTED.read(&block, i, again);
         assert_memory_equal(again, value, table(i)->bytes);
     }
 }
@@ -310,7 +392,7 @@ static void R6_write_in_the_initial_state(void **state)
             memcpy(expected.bytes, "\x7f\x03", 2);
         fill(value, i);
         apply(&expected, i, value);
-        arch_amd64.write(&block, i, value);
+        TESTED.write(&block, i, value);
         if (memcmp(block.bytes, expected.bytes, SIZE) != 0)
             fail_msg("%s", table(i)->name);
         for_each_extended(j) assert_reads(&block, j);
@@ -321,15 +403,17 @@ static void R6_write_in_the_initial_state(void **state)
 static void R6_mxcsr_survives(void **state)
 {
     (void)state;
-    static const char *const written[] = {"st3", "xmm7", "ymm2", "zmm9", "k1", "zmm20"};
+    static const char *const written[] = {"st3", "xmm7", "ymm2", "zmm6", "k1", "zmm20"};
     for (unsigned before = 0; before < 8; before++) {
         for (size_t i = 0; i < sizeof written / sizeof *written; i++) {
             struct arch_block block = make_block(0, before);
             unsigned char value[WIDEST] = {1};
             uint32_t first, second;
-            arch_amd64.read(&block, find("mxcsr"), &first);
-            arch_amd64.write(&block, find(written[i]), value);
-            arch_amd64.read(&block, find("mxcsr"), &second);
+            if (seek(written[i]) < 0) /* zmm20, on i386 */
+                continue;
+            TESTED.read(&block, find("mxcsr"), &first);
+            TESTED.write(&block, find(written[i]), value);
+            TESTED.read(&block, find("mxcsr"), &second);
             assert_int_equal(first, second);
             assert_true((before & 6) || first == 0x1f80);
         }
@@ -347,7 +431,7 @@ static void save_x87(struct arch_block *block, uint32_t *tags)
 {
     static unsigned char area[512] __attribute__((aligned(16)));
     struct environment environment;
-    __asm__ volatile("fxsave64 %0\n\tfnstenv %1\n\tfninit" : "=m"(area), "=m"(environment));
+    __asm__ volatile(FXSAVE " %0\n\tfnstenv %1\n\tfninit" : "=m"(area), "=m"(environment));
     memcpy(block->bytes, area, sizeof area);
     *tags = environment.tags & 0xffff;
 }
@@ -395,13 +479,13 @@ static void R6_ftag_is_the_processors(void **state)
             }
             save_x87(&block, &tags);
             xstate_lay_out(&block);
-            arch_amd64.read(&block, find("ftag"), &value);
+            TESTED.read(&block, find("ftag"), &value);
             assert_int_equal(value, tags);
 
             /* Back, it is what the processor had. */
             unsigned char abridged = block.bytes[4];
             block.bytes[4] = (unsigned char)~abridged;
-            arch_amd64.write(&block, find("ftag"), &value);
+            TESTED.write(&block, find("ftag"), &value);
             assert_int_equal(block.bytes[4], abridged);
         }
     }
@@ -412,10 +496,10 @@ static void R6_writing_ftag(void **state)
     (void)state;
     struct arch_block block = make_block(0, 0);
     uint32_t tags = 0xffff ^ 3u << 6, read;
-    arch_amd64.write(&block, find("ftag"), &tags);
+    TESTED.write(&block, find("ftag"), &tags);
     assert_int_equal(in_use(&block), 1);
     assert_int_equal(block.bytes[4], 1 << 3);
-    arch_amd64.read(&block, find("ftag"), &read);
+    TESTED.read(&block, find("ftag"), &read);
     assert_int_equal(read, 0xffff ^ 2u << 6); /* what is in it is a zero: the kernel's, and gdb's, 01 */
 }
 
@@ -426,13 +510,17 @@ static void assert_present(const struct arch_block *block, const char *names, bo
     char copy[256], *next = copy, *name;
     snprintf(copy, sizeof copy, "%s", names);
     while ((name = strsep(&next, " ")) != NULL) {
+#if defined(__i386__)
+        if (seek(name) < 0) /* one of amd64's */
+            continue;
+#endif
         int index = find(name);
-        if (arch_amd64.width(block, index) != (present ? table(index)->bytes : 0))
+        if (TESTED.width(block, index) != (present ? table(index)->bytes : 0))
             fail_msg("%s should %sbe there", name, present ? "" : "not ");
     }
 }
 
-#define LEGACY "st0 st7 fctrl fop mxcsr xmm0 xmm15"
+#define LEGACY "st0 st7 fctrl fop mxcsr xmm0 xmm7 xmm15"
 #define AVX "ymm0 ymm15"
 #define AVX512 "k0 k7 zmm0 zmm15 xmm16 xmm31 ymm16 ymm31 zmm16 zmm31"
 #define REST "pkru tilecfg tmm0 tmm7"
@@ -448,10 +536,10 @@ static void R6_block_without_header(void **state)
     xstate_lay_out(&block);
     assert_present(&block, LEGACY, true);
     assert_present(&block, AVX " " AVX512 " " REST, false);
-    arch_amd64.read(&block, find("mxcsr"), &control);
+    TESTED.read(&block, find("mxcsr"), &control);
     assert_memory_equal(&control, block.bytes + 24, 4);
     memcpy(before, block.bytes, SIZE);
-    arch_amd64.write(&block, find("xmm3"), value);
+    TESTED.write(&block, find("xmm3"), value);
     memcpy(before + 160 + 3 * 16, value, 16);
     assert_memory_equal(block.bytes, before, SIZE);
 }

@@ -198,7 +198,7 @@ int linux_guess_syscall(int id, bool in_call, enum os_syscall_stage *stage, stru
         return -ENOSYS;
     *call = (struct rein_syscall){.arch = AUDIT_ARCH_AARCH64, .pc = registers.bytes[WORD_PC]};
     *stage = registers.bytes[STAGE_REGISTER] == 0 ? OS_SYSCALL_ENTRY : OS_SYSCALL_EXIT;
-    if (*stage == OS_SYSCALL_ENTRY) {
+    if (*stage == OS_SYSCALL_ENTRY) { /* a program's call of number -1 has its result, ENOSYS, for its first argument */
         call->number = (int32_t)registers.bytes[WORD_CALL];
         memcpy(call->args, registers.bytes, sizeof call->args);
         return 0;
