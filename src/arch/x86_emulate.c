@@ -5,8 +5,8 @@
  * values and can still leave it to the thread. Left to it is
  *
  *   - what reads or writes memory, but for the implicit words of the stack (push, pop, call, ret, leave), which are nobody
- *     else's concern, and single bytes that are read. The processor reads an aligned word in one go, and the kernel, for us,
- *     perhaps byte by byte, while another thread changes it;
+ *     else's concern and are there. The processor reads an aligned word in one go, and the kernel, for us, perhaps byte by
+ *     byte, while another thread changes it; and the monitor would wait where a page has to come from somewhere;
  *   - what could fault: an address that is not canonical, or across the end of a page, or not to be accessed by the thread;
  *     any access with the flag AC set;
  *   - code and stack segments other than the system's flat ones, the program's own trap flag, and a thread that the kernel
@@ -54,7 +54,7 @@ enum operation {
     JUMP_IF,
 };
 
-enum operand_kind { NO_OPERAND, LOW_PART, HIGH_BYTE, CONSTANT, BYTE_IN_MEMORY };
+enum operand_kind { NO_OPERAND, LOW_PART, HIGH_BYTE, CONSTANT };
 
 struct operand {
     uint8_t kind, number; /* the processor's number of the register */
@@ -236,10 +236,6 @@ static bool take_operand(const ZydisDecodedOperand *from, struct plan *plan, str
         *operand = (struct operand){CONSTANT, 0};
         plan->constant = from->imm.value.s;
         return true;
-    case ZYDIS_OPERAND_TYPE_MEMORY:
-        *operand = (struct operand){BYTE_IN_MEMORY, 0};
-        return from->size == 8 && from->mem.segment != ZYDIS_REGISTER_FS && from->mem.segment != ZYDIS_REGISTER_GS &&
-               take_address(from, plan);
     default:
         return false;
     }
@@ -260,13 +256,13 @@ static bool take_operands(const ZydisDecodedInstruction *instruction, const Zydi
     case ADDRESS:
         return take_operand(&operands[0], plan, &plan->to) && take_address(&operands[1], plan);
     case PUSH:
-        return take_operand(&operands[0], plan, &plan->from) && plan->from.kind != BYTE_IN_MEMORY;
+        return take_operand(&operands[0], plan, &plan->from);
     case POP:
         return take_operand(&operands[0], plan, &plan->to) && plan->to.kind == LOW_PART;
     case CALL:
     case JUMP:
     case JUMP_IF:
-        return take_operand(&operands[0], plan, &plan->from) && plan->from.kind != BYTE_IN_MEMORY;
+        return take_operand(&operands[0], plan, &plan->from);
     case RETURN:
         plan->constant = count ? (int64_t)operands[0].imm.value.u : 0;
         return true;
@@ -288,10 +284,7 @@ static bool take_operands(const ZydisDecodedInstruction *instruction, const Zydi
                            : plan->width;
     if (plan->from.kind == CONSTANT)
         plan->from_width = 8; /* it has been extended */
-    bool only_reads = plan->operation == COMPARE || plan->operation == TEST;
-    if (plan->operation == EXCHANGE && plan->from.kind == BYTE_IN_MEMORY)
-        return false;
-    return only_reads || plan->to.kind == LOW_PART || plan->to.kind == HIGH_BYTE;
+    return plan->to.kind == LOW_PART || plan->to.kind == HIGH_BYTE;
 }
 
 /* What could be done, but is not what it seems. */
@@ -333,8 +326,7 @@ static enum arch_plan_kind kind_of(const struct plan *plan)
     case LEAVE:
         return ARCH_PLAN_MEMORY;
     default:
-        return plan->to.kind == BYTE_IN_MEMORY || plan->from.kind == BYTE_IN_MEMORY ? ARCH_PLAN_MEMORY
-                                                                                    : ARCH_PLAN_REGISTERS;
+        return ARCH_PLAN_REGISTERS;
     }
 }
 
@@ -452,11 +444,13 @@ static uint64_t load(struct machine *machine, uint64_t address, unsigned size)
     return value;
 }
 
-/* Comes last, for then nothing fails any more. */
-static void store(struct machine *machine, uint64_t address, uint64_t value, unsigned size)
+/* Below the stack pointer, in the same page: for another the stack may have to grow. Comes last, for then nothing fails any
+ * more. */
+static void push(struct machine *machine, uint64_t sp, uint64_t value)
 {
-    address &= mask_of(machine->word);
-    machine->failed = machine->failed || !can_access(machine, address, size) ||
+    unsigned size = machine->word;
+    uint64_t address = (sp - size) & mask_of(machine->word);
+    machine->failed = machine->failed || sp % PAGE < size || !can_access(machine, address, size) ||
                       !machine->memory->write(machine->memory->arg, address, &value, size);
 }
 
@@ -485,8 +479,6 @@ static uint64_t take(struct machine *machine, const struct operand *from, unsign
         return get_whole(machine, from->number) & mask_of(width);
     case HIGH_BYTE:
         return get_whole(machine, from->number) >> 8 & 0xff;
-    case BYTE_IN_MEMORY:
-        return load(machine, address_of(machine), 1);
     default:
         return (uint64_t)machine->plan->constant & mask_of(width);
     }
@@ -593,7 +585,7 @@ static uint64_t transfer(struct machine *machine)
     uint64_t sp = arch_sp(machine->registers), behind = pc_behind(machine), pc = behind, value;
     switch (plan->operation) {
     case PUSH:
-        store(machine, sp - machine->word, take(machine, &plan->from, machine->word), machine->word);
+        push(machine, sp, take(machine, &plan->from, machine->word));
         move_stack(machine, sp - machine->word);
         break;
     case POP:
@@ -609,7 +601,7 @@ static uint64_t transfer(struct machine *machine)
         break;
     case CALL:
         pc = go_on(machine, target(machine));
-        store(machine, sp - machine->word, behind, machine->word);
+        push(machine, sp, behind);
         move_stack(machine, sp - machine->word);
         break;
     case RETURN:

@@ -783,6 +783,11 @@ static bool release_all(rein_process *process)
 static void start_holding(rein_process *process)
 {
     process->pass = PASS_HOLDING;
+    LIST_FOR_EACH(item, &process->ready) /* they stay for a while, in which the monitor may be killed */
+    {
+        rein_thread *thread = LIST_ENTRY(item, rein_thread, ready);
+        thread_check(thread, thread_give_registers(thread), "cannot have its registers set");
+    }
     if (!process->code_runners)
         return;
     LIST_FOR_EACH(item, &process->threads)

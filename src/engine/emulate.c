@@ -3,7 +3,7 @@
  * the architecture's affair (struct arch: prepare, emulate); whether this thread's may be, now, is decided here:
  *
  *   - not for a thread that makes a step, for the caller or for a software watchpoint: that ends at its instruction;
- *   - not where memory is touched and a debug register is on, which would not fire for our access;
+ *   - not where memory is touched and there are watchpoints, which would not see our access;
  *   - not what pushes or takes a return address, if the thread has a shadow stack.
  *
  * The rest is left to be stepped over, see breakpoint.c. What is executed is what is in memory now. A program may change its
@@ -30,11 +30,19 @@ static bool write_own(void *arg, uint64_t address, const void *data, size_t size
     return access->thread->process->os->write_own(access->thread->id, address, data, size) == 0;
 }
 
+/* Or may be, as soon as it runs on. */
+static bool is_watched(const rein_thread *thread)
+{
+    return watch_is_armed(&thread->watched) || !list_empty(&thread->process->watchpoints.list);
+}
+
 static bool has_second_stack(const rein_thread *thread, const struct arch *arch)
 {
     uint64_t first = 0;
-    return arch->return_stack_set != ARCH_SET_GENERAL &&
-           thread->process->os->get_register_set(thread->id, arch->return_stack_set, &first, sizeof first) > 0 && first;
+    int size = arch->return_stack_set == ARCH_SET_GENERAL
+                   ? 0
+                   : thread->process->os->get_register_set(thread->id, arch->return_stack_set, &first, sizeof first);
+    return size < 0 || (size > 0 && first);
 }
 
 void emulate_prepare(rein_breakpoint *breakpoint, const struct arch *arch, const unsigned char *code, size_t size)
@@ -75,7 +83,7 @@ bool emulate_at_breakpoint(rein_thread *thread, rein_breakpoint *breakpoint)
         !emulate_bring_up_to_date(thread, breakpoint, registers.arch))
         return false;
     enum arch_plan_kind kind = (enum arch_plan_kind)atomic_load_explicit(&breakpoint->plan_kind, memory_order_relaxed);
-    if (kind == ARCH_PLAN_NONE || (kind != ARCH_PLAN_REGISTERS && watch_is_armed(&thread->watched)) ||
+    if (kind == ARCH_PLAN_NONE || (kind != ARCH_PLAN_REGISTERS && is_watched(thread)) ||
         (kind == ARCH_PLAN_RETURN_ADDRESS && has_second_stack(thread, registers.arch)))
         return false;
     struct access access = {thread};
@@ -83,6 +91,8 @@ bool emulate_at_breakpoint(rein_thread *thread, rein_breakpoint *breakpoint)
     if (!registers.arch->emulate(&breakpoint->plan, &registers, &memory))
         return false;
     thread_keep_registers(thread, &registers);
+    thread->run_count = ++thread->runs; /* as if it had run, and stopped there */
+    thread->stop_clock = thread->process->breakpoints.clock;
     atomic_fetch_add_explicit(&breakpoint->emulated, 1, memory_order_relaxed);
     LOG(&thread->process->monitor->log, REIN_LOG_TRACE, "Thread %d: is past the breakpoint at 0x%llx, at 0x%llx",
         thread->id, (unsigned long long)breakpoint->pc, (unsigned long long)arch_pc(&registers));

@@ -116,6 +116,7 @@ bool thread_change(rein_thread *thread, enum transition transition)
         break;
     case ACTION_HALT:
         list_remove(&thread->ready);
+        thread_check(thread, thread_give_registers(thread), "cannot have its registers set");
         break;
     case ACTION_END:
     case ACTION_NONE:
