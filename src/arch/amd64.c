@@ -316,6 +316,7 @@ const struct arch arch_amd64 = {
     .classify = classify,
     .prepare = prepare,
     .emulate = x86_emulate,
+    .can_be_sent = x86_is_ordinary,
     .displace = displace,
     .pushed_flags = pushed_flags,
     .uses_step_flag = uses_step_flag,

@@ -177,6 +177,8 @@ struct arch {
     /* Executes the instruction at the pc, of which the plan is: afterwards all is as if the thread had. false: nothing has
      * changed, and it has to. */
     bool (*emulate)(const struct arch_plan *plan, struct arch_registers *registers, const struct arch_memory *memory);
+    /* May the thread be sent to such a copy? Not in a call, nor with a trap of the program's own to come. */
+    bool (*can_be_sent)(const struct arch_registers *registers);
     /* A copy of an instruction that does at `to` what the instruction does at `from`, followed by a jump to what is behind that:
      * how long it is with that; *copied: without. 0: the instruction cannot be moved (there). NULL: none can. */
     size_t (*displace)(const unsigned char *code, size_t size, uint64_t from, uint64_t to,

@@ -86,6 +86,7 @@ enum arch_instruction x86_classify(enum x86_mode mode, const unsigned char *code
 
 /* In place of the thread, see x86_emulate.c. */
 enum arch_plan_kind x86_prepare(enum x86_mode mode, const unsigned char *code, size_t size, struct arch_plan *result);
+bool x86_is_ordinary(const struct arch_registers *registers);
 bool x86_emulate(const struct arch_plan *plan, struct arch_registers *registers, const struct arch_memory *memory);
 
 /* Where a thread executes it by itself, see x86_displace.c. */

@@ -4,7 +4,7 @@
  * What an instruction does depends on where it is if it is a branch, or addresses memory by the pc; the distance of the latter is
  * corrected. Not moved are branches (most of which are executed in the thread's place, see x86_emulate.c), and what makes the
  * address seen: calls into the kernel and traps; the x87's instructions, of which the processor keeps the address for who saves
- * its state; transactions, which would have the jump back in them; popf, which can have a trap come behind the next instruction;
+ * its state; SGX's, which come back there; transactions, which would have the jump back in them; popf, which can have a trap come behind the next instruction;
  * and moves to ss, which hold traps back for one. */
 #include "arch/x86.h"
 
@@ -23,6 +23,7 @@ static bool is_movable(const ZydisDecodedInstruction *instruction)
     case ZYDIS_CATEGORY_COND_BR:
     case ZYDIS_CATEGORY_INTERRUPT:
     case ZYDIS_CATEGORY_RET:
+    case ZYDIS_CATEGORY_SGX:
     case ZYDIS_CATEGORY_SYSCALL:
     case ZYDIS_CATEGORY_SYSRET:
     case ZYDIS_CATEGORY_SYSTEM:

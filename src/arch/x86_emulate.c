@@ -708,11 +708,13 @@ static bool is_transfer(const struct plan *plan)
 }
 
 /* Code of the system's flat segments, with no trap of the program's own to come, and in no system call. */
-static bool is_ordinary(const struct arch_registers *registers, bool wide, uint64_t flags)
+bool x86_is_ordinary(const struct arch_registers *registers)
 {
     const struct arch *arch = registers->arch;
+    bool wide = arch->registers[arch->pc_index].bytes == 8;
     uint64_t segment = arch->get(registers, arch->pc_index + BEHIND_CS);
     uint64_t call = arch->get(registers, arch->pc_index + BEHIND_ORIG);
+    uint64_t flags = arch->get(registers, arch->pc_index + BEHIND_EFLAGS);
     bool flat = wide ? segment == CODE_64 : segment == CODE_32 || segment == CODE_OF_I386;
     return flat && !(flags & EFLAGS_TRAP) && call & top_of(wide ? 8 : 4);
 }
@@ -731,7 +733,7 @@ bool x86_emulate(const struct arch_plan *opaque, struct arch_registers *register
                               .memory = memory,
                               .word = wide ? 8 : 4,
                               .flags = arch->get(registers, pc_index + BEHIND_EFLAGS)};
-    if (!is_ordinary(registers, wide, machine.flags))
+    if (!x86_is_ordinary(registers))
         return false;
     uint64_t pc = pc_behind(&machine);
     if (is_transfer(&plan))

@@ -374,6 +374,7 @@ void breakpoints_hide(rein_process *process, uint64_t address, unsigned char *bu
 
 void breakpoints_show(rein_process *process, uint64_t address, unsigned char *buffer, size_t size)
 {
+    displace_show(process, address, buffer, size);
     overlay(process, address, buffer, size, OVERLAY_SHOW);
 }
 

@@ -17,6 +17,7 @@
  * before it came to execute anything: signals can come faster than they are seen to. A step has them blocked. */
 #include "engine/displace.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -101,24 +102,35 @@ static struct room *room_for(rein_thread *thread, uint64_t pc)
     return make_room(process, start, (unsigned)count);
 }
 
-static bool has_users(const struct room *room)
+/* Where the memory still holds what was put there; nowhere that a thread may be, if it shares that memory. */
+static void clean_cell(const rein_process *process, struct os_memory *memory, int id, const struct room *room,
+                       unsigned number)
 {
-    for (unsigned i = 0; i < room->count; i++) {
-        if (room->cells[i].users)
-            return true;
+    static const unsigned char zeros[CELL];
+    const unsigned char *expected = room->cells[number].bytes;
+    unsigned char bytes[CELL];
+    uint64_t at = address_of(room, number);
+    if (memcmp(expected, zeros, CELL) != 0 && process->os->read(memory, id, at, bytes, CELL) == CELL &&
+        !memcmp(bytes, expected, CELL))
+        process->os->write(memory, id, at, zeros, CELL);
+}
+
+static void clean_rooms(const rein_process *process, struct os_memory *memory, int id, bool shared)
+{
+    LIST_FOR_EACH(item, &process->breakpoints.rooms)
+    {
+        const struct room *room = LIST_ENTRY(item, struct room, link);
+        for (unsigned i = 0; i < room->count; i++) {
+            if (!shared || !room->cells[i].users)
+                clean_cell(process, memory, id, room, i);
+        }
     }
-    return false;
 }
 
 void displace_clean_copy(const rein_process *process, struct os_memory *memory, int id)
 {
-    static const unsigned char zeros[CELLS_MAX * CELL];
-    LIST_FOR_EACH(item, &process->breakpoints.rooms)
-    {
-        const struct room *room = LIST_ENTRY(item, struct room, link);
-        if (!room->closed)
-            process->os->write(memory, id, room->start, zeros, (size_t)size_of(room));
-    }
+    const rein_thread *thread = table_find(&process->monitor->threads, (uint64_t)id);
+    clean_rooms(process, memory, id, thread && thread->process == process); /* a guest that leaves */
 }
 
 void displace_forget_rooms(rein_process *process)
@@ -140,15 +152,48 @@ void displace_free(rein_process *process)
     }
 }
 
+/* Where it is still what was put there. */
+static void hide_cell(const struct cell *cell, uint64_t at, uint64_t address, unsigned char *buffer, size_t size)
+{
+    for (size_t i = 0; i < CELL; i++) {
+        uint64_t offset = at + i - address;
+        if (offset < size && cell->bytes[i] && buffer[offset] != cell->bytes[i])
+            return;
+    }
+    for (size_t i = 0; i < CELL; i++) {
+        uint64_t offset = at + i - address;
+        if (offset < size && cell->bytes[i])
+            buffer[offset] = 0;
+    }
+}
+
+static bool overlaps(const struct room *room, uint64_t address, size_t size)
+{
+    return room->start < address + size && address < room->start + size_of(room);
+}
+
 void displace_hide(const rein_process *process, uint64_t address, unsigned char *buffer, size_t size)
 {
     LIST_FOR_EACH(item, &process->breakpoints.rooms)
     {
         const struct room *room = LIST_ENTRY(item, struct room, link);
-        uint64_t start = room->start > address ? room->start : address;
-        uint64_t end = room->start + size_of(room) < address + size ? room->start + size_of(room) : address + size;
-        if (!room->closed && start < end)
-            memset(buffer + (start - address), 0, (size_t)(end - start));
+        for (unsigned i = 0; overlaps(room, address, size) && i < room->count; i++)
+            hide_cell(&room->cells[i], address_of(room, i), address, buffer, size);
+    }
+}
+
+void displace_show(const rein_process *process, uint64_t address, unsigned char *buffer, size_t size)
+{
+    LIST_FOR_EACH(item, &process->breakpoints.rooms)
+    {
+        const struct room *room = LIST_ENTRY(item, struct room, link);
+        for (unsigned i = 0; overlaps(room, address, size) && i < room->count; i++) {
+            for (size_t k = 0; room->cells[i].users && k < CELL; k++) {
+                uint64_t offset = address_of(room, i) + k - address;
+                if (offset < size)
+                    buffer[offset] = room->cells[i].bytes[k];
+            }
+        }
     }
 }
 
@@ -157,7 +202,7 @@ void displace_note_write(rein_process *process, uint64_t address, size_t size)
     LIST_FOR_EACH(item, &process->breakpoints.rooms)
     {
         struct room *room = LIST_ENTRY(item, struct room, link);
-        room->closed |= address < room->start + size_of(room) && room->start < address + size;
+        room->closed |= overlaps(room, address, size);
     }
 }
 
@@ -256,18 +301,18 @@ static bool is_in_sequence(rein_thread *thread)
     uint64_t word = 0;
     if (!thread->sequence_word)
         thread->sequence_word = os->sequence_word(thread->id);
-    return thread->sequence_word && (os->read_own(thread->id, thread->sequence_word, &word, sizeof word) || word);
+    if (!thread->sequence_word)
+        return !os->tells_sequences(thread->id);
+    return os->read_own(thread->id, thread->sequence_word, &word, sizeof word) || word;
 }
 
 bool displace_is_possible(rein_thread *thread, rein_breakpoint *breakpoint)
 {
-    const struct os_backend *os = thread->process->os;
     struct arch_registers registers;
     if (breakpoint->step_over || thread->state != REIN_STATE_RUNNING || watch_steps(thread) || thread->held ||
         thread->sent_in_vain >= SENT_IN_VAIN_MAX || thread->out_of_group_stop ||
         thread_get_registers(thread, &registers) || arch_pc(&registers) != breakpoint->pc ||
-        !registers.arch->displace || registers.arch->uses_step_flag(&registers) ||
-        os->call_is_made_again(&registers, NULL) == 1)
+        !registers.arch->displace || !registers.arch->can_be_sent(&registers))
         return false;
     return emulate_bring_up_to_date(thread, breakpoint, registers.arch) && !breakpoint->cannot_move &&
            !is_in_sequence(thread) && has_copy(thread, breakpoint);
@@ -285,6 +330,7 @@ bool displace(rein_thread *thread, rein_breakpoint *breakpoint)
     thread->room = room;
     thread->cell = breakpoint->cell;
     thread->home = breakpoint->pc;
+    thread->sent_to = address_of(room, breakpoint->cell);
     thread->copied = breakpoint->copied;
     atomic_fetch_add_explicit(&breakpoint->displaced, 1, memory_order_relaxed);
     return true;
@@ -304,42 +350,49 @@ static bool is_fault(const rein_thread *thread, const struct os_event *event)
            thread->process->os->fault_signals >> (event->signal.number - 1) & 1;
 }
 
-static void correct_fault(rein_thread *thread, struct os_event *event, uint64_t at)
+/* What the signal tells of the copy's place it tells of the original's. Also of one that waited behind an earlier stop. */
+static void correct_fault(rein_thread *thread, struct os_event *event)
 {
-    uint64_t offset = event->signal.address - at;
-    if (offset >= thread->copied)
+    const struct os_backend *os = thread->process->os;
+    uint64_t offset = event->signal.address - thread->sent_to;
+    if (!thread->sent_to || offset >= thread->copied)
         return;
     event->signal.address = thread->home + offset;
-    thread_check(thread, thread->process->os->set_signal(thread->id, &event->signal),
-                 "cannot have the address of its fault set");
+    int result = os->set_signal(thread->id, &event->signal);
+    if (!result)
+        result = os->get_signal(thread->id, &event->signal);
+    thread_check(thread, result, "cannot have the address of its fault set");
 }
 
 void displace_come_home(rein_thread *thread, struct os_event *event)
 {
     struct room *room = thread->room;
     struct arch_registers registers;
+    bool fault = is_fault(thread, event);
+    if (fault)
+        correct_fault(thread, event);
     if (!room)
         return;
-    uint64_t at = address_of(room, thread->cell), home = thread->home;
+    int result = thread_get_registers(thread, &registers);
+    if (result && result != -ESRCH)
+        return; /* it is tried again, before it is let go */
     rein_breakpoint *breakpoint = room->cells[thread->cell].owner;
     unsigned char in_vain = thread->sent_in_vain;
     displace_leave(thread);
     thread->sent_in_vain = 0;
-    if (thread_get_registers(thread, &registers))
-        return; /* it is dying */
-    uint64_t pc = arch_pc(&registers);
+    if (result)
+        return;
+    uint64_t pc = arch_pc(&registers), at = thread->sent_to, home = thread->home;
     if (pc != at && pc != at + thread->copied)
         return;
     registers.arch->move_pc(&registers, pc - at + home);
     thread_keep_registers(thread, &registers);
-    if (is_fault(thread, event)) { /* it has executed it, and hits the breakpoint when it tries again */
-        correct_fault(thread, event, at);
-    } else if (pc == at) {
-        breakpoint_note_shown(thread, home, arch_sp(&registers));
-        thread->sent_in_vain = in_vain + 1;
-        if (breakpoint)
-            atomic_fetch_sub_explicit(&breakpoint->displaced, 1, memory_order_relaxed);
-    }
+    if (fault || pc != at) /* it has executed it; after a fault it hits the breakpoint when it tries again */
+        return;
+    breakpoint_note_shown(thread, home, arch_sp(&registers));
+    thread->sent_in_vain = in_vain + 1;
+    if (breakpoint)
+        atomic_fetch_sub_explicit(&breakpoint->displaced, 1, memory_order_relaxed);
 }
 
 void displace_clean(rein_process *process)
@@ -351,11 +404,6 @@ void displace_clean(rein_process *process)
         if (thread->kernel == KERNEL_STOPPED) /* it could not be resumed */
             displace_come_home(thread, NULL);
     }
-    LIST_FOR_EACH(item, &process->breakpoints.rooms)
-    {
-        struct room *room = LIST_ENTRY(item, struct room, link);
-        room->closed = room->closed || has_users(room);
-    }
     if (way)
-        displace_clean_copy(process, &process->memory, way->id);
+        clean_rooms(process, &process->memory, way->id, true);
 }

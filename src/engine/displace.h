@@ -32,6 +32,7 @@ void displace_forget_rooms(rein_process *process);
 void displace_free(rein_process *process);
 /* Bytes that have been read, or were written. */
 void displace_hide(const rein_process *process, uint64_t address, unsigned char *buffer, size_t size);
+void displace_show(const rein_process *process, uint64_t address, unsigned char *buffer, size_t size); /* about to be */
 void displace_note_write(rein_process *process, uint64_t address, size_t size);
 
 #endif

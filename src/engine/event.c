@@ -966,9 +966,10 @@ void event_handle(rein_monitor *monitor, const struct os_event *event)
         if (!thread)
             return;
     }
-    thread_forget_registers(thread);
+    if (!thread->unhandled)
+        thread_forget_registers(thread);
     struct os_event at_home;
-    if (thread->room) {
+    if (thread->room || (thread->sent_to && event->kind == OS_EVENT_SIGNAL)) {
         at_home = *event;
         displace_come_home(thread, &at_home);
         event = &at_home;

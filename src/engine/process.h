@@ -118,7 +118,7 @@ struct rein_thread {
         room; /* with the copy of an instruction where it has been sent to (.home: from); NULL: it has not; see displace.c */
     unsigned cell;
     unsigned char copied, sent_in_vain;
-    uint64_t home;
+    uint64_t home, sent_to; /* also afterwards: a fault of its may still be to come */
     uint64_t sequence_word; /* os->sequence_word, if that is known; else 0 */
     struct watched watched;
     bool

@@ -82,6 +82,8 @@ static int search_code(uint64_t start, uint64_t end, void *arg)
     while (end - start >= wanted) {
         size_t size = end - start < sizeof code ? (size_t)(end - start) : sizeof code;
         int64_t done = process->os->read(&process->memory, search->id, start, code, size);
+        if (done > 0)
+            displace_hide(process, start, code, (size_t)done);
         for (size_t i = 0; done >= 0 && i + wanted <= (size_t)done; i++) {
             if (!memcmp(code + i, arch->syscall, wanted) && !has_breakpoint(process, start + i)) {
                 process->call_pc = start + i;

@@ -215,6 +215,7 @@ struct os_backend {
     /* Where in memory the thread keeps the word that names the restartable sequence (rseq(2)) it is in, 0 in none. The
      * kernel clears that word when it sees the thread anywhere else. 0: it has no such word. */
     uint64_t (*sequence_word)(int id);
+    bool (*tells_sequences)(int id); /* does the kernel tell that? */
     /* All executable memory, where the instruction of a system call is likely first. Any thread. */
     int (*for_each_code)(int id, os_memory_callback callback, void *arg);
     /* A descriptor of the host's for what that one of the thread's is open on. */

@@ -9,8 +9,9 @@
 #include <link.h>
 #include <sys/user.h>
 
-enum { STACK = 4096, CODE = 4096, BEFORE = 2048, GENERATED = 20000, TEXT_MAX = 60000 };
+enum { AROUND = 1 << 20, STACK = 4096, CODE = 4096, BEFORE = 2048, GENERATED = 20000, TEXT_MAX = 60000 };
 
+static void *around;
 static unsigned char *code, *stack, *copy; /* the child's, shared; copy is ours */
 static int child;
 static const struct arch *arch;
@@ -38,7 +39,10 @@ static int setup(void **state)
     skip_under_valgrind();
     seed = given ? strtoull(given, NULL, 0) : 88172645463325252u;
     code = shared_memory(CODE);
-    stack = shared_memory(STACK);
+    around = mmap(NULL, AROUND, PROT_NONE, MAP_SHARED | MAP_ANONYMOUS, -1, 0); /* nothing else is near the stack */
+    assert_true(around != MAP_FAILED);
+    stack = (unsigned char *)around + AROUND / 2;
+    assert_int_equal(mprotect(stack, STACK, PROT_READ | PROT_WRITE), 0);
     copy = malloc(STACK);
     assert_non_null(copy);
     assert_int_equal(mprotect(code, CODE, PROT_READ | PROT_WRITE | PROT_EXEC), 0);
@@ -54,7 +58,7 @@ static int teardown(void **state)
     (void)state;
     kill_child(child);
     munmap(code, CODE);
-    munmap(stack, STACK);
+    munmap(around, AROUND);
     free(copy);
     return 0;
 }
@@ -254,7 +258,10 @@ static enum outcome compare_moved(const unsigned char *bytes, size_t size, size_
     assert_true(done || pc == to);
     if (done) {
         step_once(&moved); /* the jump */
-        assert_true(arch_pc(&moved.registers) == home);
+        if (arch_pc(&moved.registers) != home) {
+            show(bytes, length, &before.registers, &in_place.registers, &moved.registers);
+            fail_msg("behind the jump back it is not where it should be");
+        }
     } else {
         uint64_t flags = arch->get(&in_place.registers, arch->pc_index + 1); /* RF, which setting the pc clears */
         arch->set(&moved.registers, arch->pc_index, home);

@@ -58,6 +58,7 @@ const struct os_backend os_backend = {
     .blocked_signals = linux_blocked_signals,
     .call_can_repeat = linux_call_can_repeat,
     .sequence_word = linux_sequence_word,
+    .tells_sequences = linux_tells_sequences,
     .for_each_code = linux_for_each_code,
     .take_descriptor = linux_take_descriptor,
     .set_watches = linux_set_watches,

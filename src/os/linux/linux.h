@@ -27,6 +27,7 @@ int linux_trap_is_pending(int id);
 int linux_fault_is_pending(int id);
 int linux_get_signal(int id, struct rein_signal *signal);
 uint64_t linux_sequence_word(int id);
+bool linux_tells_sequences(int id);
 
 /* A set of registers by the number that the kernel has for it (elf.h): how many bytes it has given, or -errno. */
 int linux_get_note(int id, unsigned note, void *bytes, size_t size);

@@ -299,6 +299,13 @@ uint64_t linux_sequence_word(int id)
     return size == (long)sizeof found && found.address ? found.address + RSEQ_SEQUENCE : 0;
 }
 
+bool linux_tells_sequences(int id)
+{
+    struct rseq_configuration found;
+
+    return syscall(SYS_ptrace, GET_RSEQ_CONFIGURATION, id, sizeof found, &found) == (long)sizeof found;
+}
+
 int linux_peek(int id, uint64_t address, long *word)
 {
     errno = 0; /* the word is the result, and may be -1 */

@@ -326,6 +326,12 @@ static uint64_t sequence_word(int id)
     return 0;
 }
 
+static bool tells_sequences(int id)
+{
+    (void)id;
+    return false;
+}
+
 static int for_each_code(int id, os_memory_callback callback, void *arg)
 {
     (void)id, (void)callback, (void)arg;
@@ -619,6 +625,7 @@ const struct os_backend os_backend = {
     .blocked_signals = blocked_signals,
     .call_can_repeat = call_can_repeat,
     .sequence_word = sequence_word,
+    .tells_sequences = tells_sequences,
     .for_each_code = for_each_code,
     .is_fixed_code = is_fixed_code,
     .find_room = find_room,
