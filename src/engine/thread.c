@@ -115,8 +115,9 @@ bool thread_change(rein_thread *thread, enum transition transition)
         thread_make_ready(thread);
         break;
     case ACTION_HALT:
+        if (!list_empty(&thread->ready)) /* else it has just stopped */
+            thread_check(thread, thread_give_registers(thread), "cannot have its registers set");
         list_remove(&thread->ready);
-        thread_check(thread, thread_give_registers(thread), "cannot have its registers set");
         break;
     case ACTION_END:
     case ACTION_NONE:
