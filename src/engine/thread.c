@@ -155,7 +155,8 @@ void thread_set_kernel(rein_thread *thread, enum kernel_state kernel)
     thread->kernel = kernel;
     if (kernel != KERNEL_RUNS)
         thread->in_vfork = thread->stuck = false;
-    thread->registers_known = thread->registers_kept;
+    if (kernel != KERNEL_STOPPED)
+        thread->registers_known = thread->registers_kept;
     if (kernel == KERNEL_STOPPED)
         thread->interrupted = thread->interrupt_refused = thread->doubtful = thread->fresh = thread->takes_turn = false;
     account(thread, +1);

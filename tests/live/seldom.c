@@ -725,7 +725,7 @@ static void P5_calls_for_a_hit(void **state)
 {
     (void)state;
 #if defined(__x86_64__) || defined(__i386__)
-    enum { TIMES = 500, BESIDES = 300 }; /* moved has signals, too; twice TIMES is more */
+    enum { TIMES = 500, BESIDES = 300 }; /* moved has signals, too */
     static const struct {
         const char *program, *where;
         unsigned read, written;
