@@ -848,12 +848,31 @@ static long make_semtimedop(bool limited)
 #endif
 }
 
+/* What other processes have had the kernel gives back a while after their ends. (alarm() ends who waits in vain.) */
+static bool is_short_for_now(void)
+{
+    bool is_short = errno == EAGAIN || errno == ENOMEM;
+
+    sleep_ms(5);
+    return is_short;
+}
+
+static int set_up_uring(struct io_uring_params *parameters)
+{
+    int fd;
+
+    while ((fd = (int)syscall(SYS_io_uring_setup, 2, parameters)) < 0 && is_short_for_now())
+        ;
+    return fd;
+}
+
 static long make_io_getevents(bool limited)
 {
     aio_context_t context = 0;
     struct io_event event;
 
-    syscall(SYS_io_setup, 1, &context);
+    while (syscall(SYS_io_setup, 1, &context) != 0 && is_short_for_now())
+        ;
     return syscall(SYS_io_getevents, context, 1, 1, &event, limited ? &a_minute : NULL);
 }
 
@@ -865,7 +884,7 @@ static long make_io_uring(bool limited)
         uint32_t size, pad;
         uint64_t limit;
     } argument = {0, sizeof(uint64_t), 0, limited ? (uintptr_t)&a_minute : 0};
-    int fd = (int)syscall(SYS_io_uring_setup, 2, &parameters);
+    int fd = set_up_uring(&parameters);
 
     return syscall(SYS_io_uring_enter, fd, 0, 1, 1 | 8, &argument, sizeof argument);
 }
@@ -873,7 +892,7 @@ static long make_io_uring(bool limited)
 static long make_io_uring_plain(bool limited)
 {
     struct io_uring_params parameters = {0};
-    int fd = (int)syscall(SYS_io_uring_setup, 2, &parameters);
+    int fd = set_up_uring(&parameters);
 
     (void)limited;
     return syscall(SYS_io_uring_enter, fd, 0, 1, 1, NULL, 0);
@@ -924,7 +943,9 @@ static bool blocks(void *arg)
 static void wait_until_asleep(int pid)
 {
     enum os_thread_status status = OS_THREAD_RUNS;
-    wait_until(linux_thread_status(pid, pid, &status) == 0 && status == OS_THREAD_SLEEPS);
+    wait_until(shared->go || (linux_thread_status(pid, pid, &status) == 0 && status == OS_THREAD_SLEEPS));
+    if (shared->go)
+        fail_msg("the call came back: %ld, %s", shared->result, strerror((int)shared->error));
     sleep_ms(2); /* for one that would come back at once */
 }
 
@@ -975,8 +996,6 @@ static void a_stop_does_not_show(void **state)
                 fail_msg("%s is not made again", calls[i].name);
             resume(pid, OS_RESUME_RUN, 0);
             wait_until_asleep(pid);
-            if (shared->go)
-                fail_msg("%s came back: %ld, %s", calls[i].name, shared->result, strerror((int)shared->error));
         }
         /* nor does a signal that the program ignores, as SIGWINCH is by default */
         kill(pid, SIGWINCH);
