@@ -878,12 +878,13 @@ static long make_io_getevents(bool limited)
 
 static long make_io_uring(bool limited)
 {
+    static const int64_t minute[2] = {60, 0}; /* of 64 bits for every program */
     struct io_uring_params parameters = {0};
     struct {
         uint64_t mask;
         uint32_t size, pad;
         uint64_t limit;
-    } argument = {0, sizeof(uint64_t), 0, limited ? (uintptr_t)&a_minute : 0};
+    } argument = {0, sizeof(uint64_t), 0, limited ? (uintptr_t)minute : 0};
     int fd = set_up_uring(&parameters);
 
     return syscall(SYS_io_uring_enter, fd, 0, 1, 1 | 8, &argument, sizeof argument);
