@@ -802,12 +802,13 @@ static long make_epoll_pwait(bool limited)
 }
 
 static const struct timespec a_minute = {60, 0};
+static const int64_t a_minute_64[2] = {60, 0}; /* what newer calls take, of 64 bits for every program */
 
 static long make_epoll_pwait2(bool limited)
 {
     struct epoll_event event;
 
-    return syscall(SYS_epoll_pwait2, epoll_create1(0), &event, 1, limited ? &a_minute : NULL, NULL, 0);
+    return syscall(SYS_epoll_pwait2, epoll_create1(0), &event, 1, limited ? a_minute_64 : NULL, NULL, 0);
 }
 
 static long make_sigtimedwait(bool limited)
@@ -842,8 +843,6 @@ static long make_semtimedop(bool limited)
 #ifdef SYS_semtimedop
     return syscall(SYS_semtimedop, set, &take, 1, limited ? &a_minute : NULL);
 #else
-    static const int64_t a_minute_64[2] = {60, 0};
-
     return syscall(SYS_semtimedop_time64, set, &take, 1, limited ? a_minute_64 : NULL);
 #endif
 }
@@ -878,13 +877,12 @@ static long make_io_getevents(bool limited)
 
 static long make_io_uring(bool limited)
 {
-    static const int64_t minute[2] = {60, 0}; /* of 64 bits for every program */
     struct io_uring_params parameters = {0};
     struct {
         uint64_t mask;
         uint32_t size, pad;
         uint64_t limit;
-    } argument = {0, sizeof(uint64_t), 0, limited ? (uintptr_t)minute : 0};
+    } argument = {0, sizeof(uint64_t), 0, limited ? (uintptr_t)a_minute_64 : 0};
     int fd = set_up_uring(&parameters);
 
     return syscall(SYS_io_uring_enter, fd, 0, 1, 1 | 8, &argument, sizeof argument);
