@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include <Zydis/Zydis.h>
+#include "arch/x86_decode.h"
 
 #define INT_SYSCALL 0x80u /* the old way into the kernel, open to 64-bit programs too */
 
@@ -51,14 +51,16 @@ void x86_write(struct arch_block *block, const struct arch_register *what, const
 
 /* ---- Instructions ---- */
 
-static bool decode(enum x86_mode mode, const unsigned char *code, size_t size, ZydisDecodedInstruction *instruction)
+bool x86_decode(enum x86_mode mode, const unsigned char *code, size_t size, ZydisDecodedInstruction *instruction,
+                ZydisDecodedOperand *operands)
 {
     ZydisDecoder decoder;
     bool wide = mode == X86_MODE_64;
-    return ZYAN_SUCCESS(ZydisDecoderInit(&decoder,
-                                         wide ? ZYDIS_MACHINE_MODE_LONG_64 : ZYDIS_MACHINE_MODE_LONG_COMPAT_32,
-                                         wide ? ZYDIS_STACK_WIDTH_64 : ZYDIS_STACK_WIDTH_32)) &&
-           ZYAN_SUCCESS(ZydisDecoderDecodeInstruction(&decoder, NULL, code, size, instruction));
+    if (!ZYAN_SUCCESS(ZydisDecoderInit(&decoder, wide ? ZYDIS_MACHINE_MODE_LONG_64 : ZYDIS_MACHINE_MODE_LONG_COMPAT_32,
+                                       wide ? ZYDIS_STACK_WIDTH_64 : ZYDIS_STACK_WIDTH_32)))
+        return false;
+    return ZYAN_SUCCESS(operands ? ZydisDecoderDecodeFull(&decoder, code, size, instruction, operands)
+                                 : ZydisDecoderDecodeInstruction(&decoder, NULL, code, size, instruction));
 }
 
 static enum arch_instruction classify_decoded(const ZydisDecodedInstruction *instruction)
@@ -102,7 +104,7 @@ static bool delays_trap(const ZydisDecodedInstruction *instruction)
 enum arch_instruction x86_classify(enum x86_mode mode, const unsigned char *code, size_t size, size_t *length)
 {
     ZydisDecodedInstruction instruction;
-    if (!decode(mode, code, size, &instruction)) {
+    if (!x86_decode(mode, code, size, &instruction, NULL)) {
         if (length)
             *length = 0;
         return ARCH_INSTRUCTION_UNKNOWN;
@@ -114,7 +116,7 @@ enum arch_instruction x86_classify(enum x86_mode mode, const unsigned char *code
 
     /* A step of it executes two, so what counts is the second. A second mov to ss holds nothing back. */
     ZydisDecodedInstruction second;
-    if (!decode(mode, code + instruction.length, size - instruction.length, &second))
+    if (!x86_decode(mode, code + instruction.length, size - instruction.length, &second, NULL))
         return ARCH_INSTRUCTION_PLAIN;
     return classify_decoded(&second);
 }

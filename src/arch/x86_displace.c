@@ -6,11 +6,9 @@
  * address seen: calls into the kernel and traps; the x87's instructions, of which the processor keeps the address for who saves
  * its state; SGX's, which come back there; transactions, which would have the jump back in them; popf, which can have a trap come behind the next instruction;
  * and moves to ss, which hold traps back for one. */
-#include "arch/x86.h"
-
 #include <string.h>
 
-#include <Zydis/Zydis.h>
+#include "arch/x86_decode.h"
 
 enum { JUMP_SIZE = 5, JUMP_NEAR = 0xe9 };
 
@@ -96,13 +94,10 @@ static bool correct(const ZydisDecodedInstruction *instruction, const ZydisDecod
 size_t x86_displace(enum x86_mode mode, const unsigned char *code, size_t size, uint64_t from, uint64_t to,
                     unsigned char copy[ARCH_DISPLACED_MAX], size_t *copied)
 {
-    ZydisDecoder decoder;
     ZydisDecodedInstruction instruction;
     ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
     bool wide = mode == X86_MODE_64;
-    if (!ZYAN_SUCCESS(ZydisDecoderInit(&decoder, wide ? ZYDIS_MACHINE_MODE_LONG_64 : ZYDIS_MACHINE_MODE_LONG_COMPAT_32,
-                                       wide ? ZYDIS_STACK_WIDTH_64 : ZYDIS_STACK_WIDTH_32)) ||
-        !ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder, code, size, &instruction, operands)))
+    if (!x86_decode(mode, code, size, &instruction, operands))
         return 0;
     size_t length = instruction.length;
     int64_t moved = (int64_t)(to - from), back = -(moved + JUMP_SIZE);

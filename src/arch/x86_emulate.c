@@ -16,11 +16,9 @@
  * (A stack under a protection key that denies its thread access is read and written here all the same.)
  *
  * Zydis decodes, once for a breakpoint; the plan is what is left to do at each hit. */
-#include "arch/x86.h"
-
 #include <string.h>
 
-#include <Zydis/Zydis.h>
+#include "arch/x86_decode.h"
 
 enum operation {
     MOVE, /* from its from_width, extended by zeros */
@@ -250,7 +248,6 @@ static bool take_operands(const ZydisDecodedInstruction *instruction, const Zydi
     switch (plan->operation) {
     case NOTHING:
     case LEAVE:
-        return true;
     case SPREAD_SIGN:
         return true;
     case ADDRESS:
@@ -332,15 +329,11 @@ static enum arch_plan_kind kind_of(const struct plan *plan)
 
 enum arch_plan_kind x86_prepare(enum x86_mode mode, const unsigned char *code, size_t size, struct arch_plan *result)
 {
-    ZydisDecoder decoder;
     ZydisDecodedInstruction instruction;
     ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
     struct plan plan = {.base = NO_REGISTER, .index = NO_REGISTER};
     bool wide = mode == X86_MODE_64;
-    if (!ZYAN_SUCCESS(ZydisDecoderInit(&decoder, wide ? ZYDIS_MACHINE_MODE_LONG_64 : ZYDIS_MACHINE_MODE_LONG_COMPAT_32,
-                                       wide ? ZYDIS_STACK_WIDTH_64 : ZYDIS_STACK_WIDTH_32)) ||
-        !ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder, code, size, &instruction, operands)) ||
-        !take_operation(instruction.mnemonic, &plan))
+    if (!x86_decode(mode, code, size, &instruction, operands) || !take_operation(instruction.mnemonic, &plan))
         return ARCH_PLAN_NONE;
     plan.length = instruction.length;
     if (!take_operands(&instruction, operands, &plan) || is_odd(&instruction, &plan, wide ? 8 : 4))

@@ -9,7 +9,8 @@
  * instruction is executed. Should it come to the trap again before - because a signal handler ran first - it is let past
  * in silence. A thread that was stopped for another reason just before the trap has not hit it and will, when it continues.
  *
- * GETTING PAST ONE. Most instructions are executed in the thread's place, see emulate.c. For those that are not, the classic way:
+ * GETTING PAST ONE. Most instructions are executed in the thread's place (emulate.c), or by the thread in a copy (displace.c). For
+ * those that are not, the classic way:
  *
  * PASS_NONE ── somebody must pass ──▶ PASS_HOLDING ── nobody else runs code ──▶ PASS_STEPPING ── all stepped ──▶
  * PASS_NONE

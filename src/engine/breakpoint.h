@@ -60,7 +60,6 @@ rein_breakpoint *breakpoint_find(rein_process *process, uint64_t pc);
  * for else it is the program's own. NULL: the trap is the program's. */
 rein_breakpoint *breakpoint_of_trap(rein_thread *thread, uint64_t pc, uint64_t *address);
 
-int breakpoint_put_in(rein_process *process, rein_breakpoint *breakpoint, struct error *error);
 int breakpoints_put_in(rein_process *process, struct error *error);
 /* 0, or -errno: of some the memory cannot be reached now, and they are still in. */
 int breakpoints_take_out(rein_process *process);
