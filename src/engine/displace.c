@@ -23,7 +23,7 @@
 
 #include "engine/process.h"
 
-enum { CELL = ARCH_DISPLACED_MAX, CELLS_MAX = 128, SENT_IN_VAIN_MAX = 3 };
+enum { CELL = ARCH_DISPLACED_MAX, CELLS_MAX = 128, SENT_IN_VAIN_MAX = 3, CLEAN_TRIES = 3 };
 
 struct cell {
     rein_breakpoint *owner; /* NULL: it is free, or will be */
@@ -110,9 +110,17 @@ static void clean_cell(const rein_process *process, struct os_memory *memory, in
     const unsigned char *expected = room->cells[number].bytes;
     unsigned char bytes[CELL];
     uint64_t at = address_of(room, number);
-    if (memcmp(expected, zeros, CELL) != 0 && process->os->read(memory, id, at, bytes, CELL) == CELL &&
-        !memcmp(bytes, expected, CELL))
-        process->os->write(memory, id, at, zeros, CELL);
+    bool clean = !memcmp(expected, zeros, CELL);
+    /* Descriptors or memory that are short now may not be so a moment later. */
+    for (int tries = 0; !clean && tries < CLEAN_TRIES; tries++) {
+        int64_t done = process->os->read(memory, id, at, bytes, CELL);
+        clean = done >= 0 && (done < CELL || memcmp(bytes, expected, CELL) != 0);
+        if (done == CELL && !clean)
+            clean = process->os->write(memory, id, at, zeros, CELL) == CELL;
+    }
+    if (!clean)
+        LOG(&process->monitor->log, REIN_LOG_WARNING, "Process %d: the copy of an instruction stays at 0x%llx", id,
+            (unsigned long long)at);
 }
 
 static void clean_rooms(const rein_process *process, struct os_memory *memory, int id, bool shared)
