@@ -381,15 +381,12 @@ void displace_come_home(rein_thread *thread, struct os_event *event)
         correct_fault(thread, event);
     if (!room)
         return;
-    int result = thread_get_registers(thread, &registers);
-    if (result && result != -ESRCH)
-        return; /* it is tried again, before it is let go */
+    if (thread_get_registers(thread, &registers))
+        return; /* it is tried again, before it is let go; and if it is gone, that will be told */
     rein_breakpoint *breakpoint = room->cells[thread->cell].owner;
     unsigned char in_vain = thread->sent_in_vain;
     displace_leave(thread);
     thread->sent_in_vain = 0;
-    if (result)
-        return;
     uint64_t pc = arch_pc(&registers), at = thread->sent_to, home = thread->home;
     if (pc != at && pc != at + thread->copied)
         return;

@@ -122,7 +122,7 @@ static bool fails(enum which which)
     if (which != fault.which || !fault.nth || (fault.lasts ? call < fault.nth : call != fault.nth))
         return false;
     if (getenv("REIN_LOG"))
-        dprintf(1, "call %d fails\n", call);
+        dprintf(1, "%s, call %d fails with %d\n", names[fault.which], call, fault.error);
     atomic_store(&fired, true);
     if (fault.error != KILLED)
         return true;

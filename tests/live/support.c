@@ -599,6 +599,34 @@ const char *has_said(struct fixture *fixture, const char *beginning)
     return find_said(fixture, beginning);
 }
 
+/* For who reads why it hangs: where each thread of it and of its children is, and in which system call. */
+static void show_threads(int pid)
+{
+    char list[256] = "", children[64];
+    snprintf(children, sizeof children, "/proc/%d/task/%d/children", pid, pid);
+    int children_fd = open(children, O_RDONLY | O_CLOEXEC);
+    if (children_fd >= 0 && read(children_fd, list, sizeof list - 1) > 0) {
+        for (char *at = list, *end; strtol(at, &end, 10) > 0; at = end)
+            show_threads((int)strtol(at, NULL, 10));
+    }
+    close(children_fd);
+
+    int ids[16];
+    size_t count = proc_threads(pid, ids, sizeof ids / sizeof *ids);
+    for (size_t i = 0; i < count && i < sizeof ids / sizeof *ids; i++) {
+        static const char *const files[] = {"stat", "syscall", "wchan", "status"};
+        for (size_t k = 0; k < sizeof files / sizeof *files; k++) {
+            char path[64], text[2048] = "";
+            snprintf(path, sizeof path, "/proc/%d/task/%d/%s", pid, ids[i], files[k]);
+            int fd = open(path, O_RDONLY | O_CLOEXEC);
+            if (fd < 0 || read(fd, text, sizeof text - 1) < 0)
+                snprintf(text, sizeof text, "cannot be read: %s", strerror(errno));
+            close(fd);
+            print_message("%s: %s\n", path, text);
+        }
+    }
+}
+
 const char *expect_said(struct fixture *fixture, const char *beginning)
 {
     for (double limit = now() + LIMIT_S;;) {
@@ -607,6 +635,7 @@ const char *expect_said(struct fixture *fixture, const char *beginning)
             return rest;
         give_turn();
         if (!read_some(fixture, monitor_kind() == REIN_MONITOR_LENT ? now() + 0.001 : limit) || now() > limit) {
+            show_threads(fixture->pid);
             fail_msg("%s (%d) has not said \"%s\" but:\n%s", fixture->name, fixture->pid, beginning, fixture->said);
         }
     }
