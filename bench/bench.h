@@ -21,12 +21,12 @@ unsigned threads_max(void);
 #define check(condition) ((condition) ? (void)0 : check_failed(#condition, __FILE__, __LINE__))
 _Noreturn void check_failed(const char *what, const char *file, int line);
 
-/* Does it once and returns how long that took, in microseconds. */
+/* Does it once and returns how long that took, in microseconds; less than 0: it has not ended in time. */
 typedef double (*measure)(void *arg);
 /* Takes turns with the two, for `rounds` rounds (a third of that with --quick), and prints a line: what was done, the
  * floor's median, whose way the other one is, its median, and the ratio: median and extremes of the ratios in one
- * round. */
-void compare(const char *what, const char *who, int rounds, measure floor, measure other, void *arg);
+ * round. false: it has not ended in time, and the line says so; a program that is traced may be stuck for ever. */
+bool compare(const char *what, const char *who, int rounds, measure floor, measure other, void *arg);
 /* A line in place of one, for what cannot be measured here. */
 void skip(const char *what, const char *who, const char *why);
 /* The path of a program that was built beside the bench; a static string. */
@@ -47,7 +47,7 @@ struct target *target_start(unsigned idle);
 void target_end(struct target *target);
 /* Has it begin to do something `count` times; does not wait. */
 void target_ask(struct target *target, enum target_work work, uint32_t count);
-/* Waits until it has done that: microseconds for each. */
+/* Waits until it has done that: microseconds for each; less than 0: it has not done it for a minute. */
 double target_done(struct target *target);
 /* Both: for who traces it from another thread. */
 double target_do(struct target *target, enum target_work work, uint32_t count);

@@ -1,5 +1,5 @@
-/* bench [--quick] [--one-cpu] [PART...]: what rein costs, as ratios to the least that a tracer can do. See
- * doc/benchmarks.md. */
+/* bench [--quick] [--json] [--one-cpu|--all-cpus] [PART...]: what rein and its peers cost, as ratios to the least that a
+ * tracer can do. See doc/performance.md. */
 #include "bench.h"
 
 #include <errno.h>
@@ -14,15 +14,18 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 extern char **environ;
 
-enum { ROUNDS_MAX = 100 };
+enum { ROUNDS_MAX = 100, LIMIT_S = 60 };
 
-static bool quick;
+static bool quick, json;
+static cpu_set_t all_cpus;
+static const char *placement;
 
 _Noreturn void check_failed(const char *what, const char *file, int line)
 {
@@ -56,14 +59,27 @@ static double median(double *values, int count)
     return count % 2 ? values[count / 2] : (values[count / 2 - 1] + values[count / 2]) / 2;
 }
 
-void compare(const char *what, const char *who, int rounds, measure floor, measure other, void *arg)
+static void print_line(const char *what, const char *who, const char *why)
+{
+    if (json)
+        printf("{\"cpus\": \"%s\", \"what\": \"%s\", \"who\": \"%s\", \"skipped\": \"%s\"}\n", placement, what, who, why);
+    else
+        printf("%-56s %11s  %-12s %s\n", what, "-", who, why);
+    fflush(stdout);
+}
+
+void skip(const char *what, const char *who, const char *why)
+{
+    print_line(what, who, why);
+}
+
+bool compare(const char *what, const char *who, int rounds, measure floor, measure other, void *arg)
 {
     double floors[ROUNDS_MAX], others[ROUNDS_MAX], ratios[ROUNDS_MAX];
     rounds = !quick ? rounds : rounds < 9 ? 3 : rounds / 3;
     check(rounds <= ROUNDS_MAX);
-    floor(arg); /* once to warm up */
-    other(arg);
-    for (int i = 0; i < rounds; i++) {
+    bool ended = floor(arg) >= 0 && other(arg) >= 0; /* once to warm up */
+    for (int i = 0; ended && i < rounds; i++) {
         /* Who goes first changes, so that neither always finds the caches as the other left them. */
         if (i % 2)
             others[i] = other(arg);
@@ -71,16 +87,23 @@ void compare(const char *what, const char *who, int rounds, measure floor, measu
         if (i % 2 == 0)
             others[i] = other(arg);
         ratios[i] = others[i] / floors[i];
+        ended = floors[i] >= 0 && others[i] >= 0;
+    }
+    if (!ended) {
+        print_line(what, who, "has not ended in time");
+        return false;
     }
     double ratio = median(ratios, rounds); /* sorts */
-    printf("%-48s %11.2f  %-9s %11.2f %8.2f  (%.2f..%.2f)\n", what, median(floors, rounds), who, median(others, rounds),
-           ratio, ratios[0], ratios[rounds - 1]);
+    double floor_us = median(floors, rounds), us = median(others, rounds);
+    if (json)
+        printf("{\"cpus\": \"%s\", \"what\": \"%s\", \"who\": \"%s\", \"floor_us\": %.3f, \"us\": %.3f, \"ratio\": %.3f, "
+               "\"least\": %.3f, \"most\": %.3f, \"rounds\": %d}\n",
+               placement, what, who, floor_us, us, ratio, ratios[0], ratios[rounds - 1], rounds);
+    else
+        printf("%-56s %11.2f  %-12s %11.2f %8.2f  (%.2f..%.2f)\n", what, floor_us, who, us, ratio, ratios[0],
+               ratios[rounds - 1]);
     fflush(stdout);
-}
-
-void skip(const char *what, const char *who, const char *why)
-{
-    printf("%-48s %11s  %-9s %s\n", what, "-", who, why);
+    return true;
 }
 
 const char *beside(const char *name)
@@ -122,12 +145,6 @@ void wait_for_end(pid_t pid)
 }
 
 /* ---- The traced program ---- */
-
-static void futex_wait(_Atomic uint32_t *word, uint32_t while_it_is)
-{
-    while (atomic_load(word) == while_it_is)
-        syscall(SYS_futex, word, FUTEX_WAIT, while_it_is, NULL, NULL, 0);
-}
 
 struct target *target_start(unsigned idle)
 {
@@ -177,7 +194,13 @@ void target_ask(struct target *target, enum target_work work, uint32_t count)
 
 double target_done(struct target *target)
 {
-    futex_wait(&target->page->done, atomic_load(&target->page->asked) - 1);
+    uint32_t works = atomic_load(&target->page->asked);
+    struct timespec second = {1, 0};
+    for (double limit = now_us() + LIMIT_S * 1e6; atomic_load(&target->page->done) != works;) {
+        if (now_us() > limit)
+            return -1;
+        syscall(SYS_futex, &target->page->done, FUTEX_WAIT, works - 1, &second, NULL, 0);
+    }
     return target->page->us;
 }
 
@@ -201,28 +224,82 @@ static const struct {
 
 static int usage(void)
 {
-    fprintf(stderr, "usage: bench [--quick] [--one-cpu] "
-                    "[hits|events|cycles|crowds|requests|memory|starts|peers|calls|syscalls|steps]...\n");
+    fprintf(stderr, "usage: bench [--quick] [--json] [--one-cpu|--all-cpus] [PART...]; the parts:");
+    for (size_t part = 0; part < sizeof parts / sizeof *parts; part++)
+        fprintf(stderr, " %s", parts[part].name);
+    fprintf(stderr, "\n");
     return 2;
 }
 
-/* All that is started from here on stays there too. */
-static void stay_on_this_cpu(void)
+/* All that is started from here on is placed so, too. */
+static void place(bool on_one_cpu)
 {
-    cpu_set_t set;
-    CPU_ZERO(&set);
-    CPU_SET((size_t)sched_getcpu(), &set);
+    cpu_set_t set = all_cpus;
+    if (on_one_cpu) {
+        check(sched_setaffinity(0, sizeof all_cpus, &all_cpus) == 0);
+        CPU_ZERO(&set);
+        CPU_SET((size_t)sched_getcpu(), &set);
+    }
     check(sched_setaffinity(0, sizeof set, &set) == 0);
+    placement = on_one_cpu ? "one" : "all";
+}
+
+/* The line of /proc/cpuinfo that names the processor. */
+static const char *processor(void)
+{
+    static char line[256];
+    FILE *file = fopen("/proc/cpuinfo", "re");
+    while (file && fgets(line, sizeof line, file)) {
+        char *name = strstr(line, ": ");
+        if (strncmp(line, "model name", 10) == 0 && name) {
+            line[strcspn(line, "\n")] = 0;
+            fclose(file);
+            return name + 2;
+        }
+    }
+    if (file)
+        fclose(file);
+    return "unknown processor";
+}
+
+static void describe_machine(void)
+{
+    struct utsname kernel;
+    check(uname(&kernel) == 0);
+    printf(json ? "{\"rein\": \"%s\", \"processor\": \"%s\", \"cpus\": %d, \"kernel\": \"%s %s\"}\n"
+                : "rein %s; %s, %d CPUs; %s %s\n",
+           rein_version(), processor(), CPU_COUNT(&all_cpus), kernel.sysname, kernel.release);
+}
+
+static void run_parts(char **names, int count)
+{
+    if (!json) {
+        printf("\n%s\n", strcmp(placement, "one") == 0 ? "ON ONE CPU" : "AS SCHEDULED, ON ALL CPUS");
+        printf("%-56s %11s  %-12s %11s %8s  %s\n", "what", "floor us", "who", "us", "ratio", "(min..max)");
+    }
+    for (size_t part = 0; part < sizeof parts / sizeof *parts; part++) {
+        bool chosen = count == 0;
+        for (int i = 0; i < count; i++)
+            chosen |= strcmp(names[i], parts[part].name) == 0;
+        if (chosen)
+            parts[part].run();
+    }
 }
 
 int main(int argc, char **argv)
 {
     int first = 1;
+    bool one = true, all = true;
+    check(sched_getaffinity(0, sizeof all_cpus, &all_cpus) == 0);
     for (; argc > first && argv[first][0] == '-'; first++) {
         if (strcmp(argv[first], "--quick") == 0)
             quick = true;
+        else if (strcmp(argv[first], "--json") == 0)
+            json = true;
         else if (strcmp(argv[first], "--one-cpu") == 0)
-            stay_on_this_cpu();
+            all = false;
+        else if (strcmp(argv[first], "--all-cpus") == 0)
+            one = false;
         else
             return usage();
     }
@@ -233,13 +310,12 @@ int main(int argc, char **argv)
         if (!known)
             return usage();
     }
-    printf("%-48s %11s  %-9s %11s %8s  %s\n", "what", "floor us", "who", "us", "ratio", "(min..max)");
-    for (size_t part = 0; part < sizeof parts / sizeof *parts; part++) {
-        bool chosen = argc == first;
-        for (int i = first; i < argc; i++)
-            chosen |= strcmp(argv[i], parts[part].name) == 0;
-        if (chosen)
-            parts[part].run();
+    describe_machine();
+    for (int on_one = 0; on_one < 2; on_one++) {
+        if (on_one ? !one : !all)
+            continue;
+        place(on_one);
+        run_parts(argv + first, argc - first);
     }
     return 0;
 }

@@ -381,7 +381,7 @@ void displace_come_home(rein_thread *thread, struct os_event *event)
         correct_fault(thread, event);
     if (!room)
         return;
-    if (thread_get_registers(thread, &registers))
+    if (thread_need_registers(thread, &registers))
         return; /* it is tried again, before it is let go; and if it is gone, that will be told */
     rein_breakpoint *breakpoint = room->cells[thread->cell].owner;
     unsigned char in_vain = thread->sent_in_vain;

@@ -391,7 +391,7 @@ bool function_call_returns(rein_thread *thread, const struct os_event *event)
     struct arch_registers registers;
     struct function_call *function = thread->calls;
     if (event->signal.code <= 0 || !(os->fault_signals & SIGNAL_BIT(event->signal.number)) ||
-        thread_get_registers(thread, &registers))
+        thread_need_registers(thread, &registers))
         return false;
     while (function && !has_returned(function, &registers))
         function = function->outer;

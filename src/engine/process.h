@@ -316,6 +316,8 @@ void thread_run(rein_thread *thread);
 /* The general registers of a stopped thread. The kernel is asked once for them, and told once: what is kept goes to it when the
  * thread is resumed or let go, or its event has been seen to. */
 int thread_get_registers(rein_thread *thread, struct arch_registers *registers);
+/* For where the program comes to harm without them: what fails once need not fail again. */
+int thread_need_registers(rein_thread *thread, struct arch_registers *registers);
 int thread_set_registers(rein_thread *thread, const struct arch_registers *registers);
 void thread_keep_registers(rein_thread *thread, const struct arch_registers *registers);
 int thread_give_registers(rein_thread *thread);    /* what is kept, to the kernel: 0 or -errno */

@@ -268,6 +268,15 @@ int thread_get_registers(rein_thread *thread, struct arch_registers *registers)
     return result;
 }
 
+int thread_need_registers(rein_thread *thread, struct arch_registers *registers)
+{
+    enum { TRIES = 3 };
+    int result = -EAGAIN;
+    for (int tries = 0; result && tries < TRIES; tries++)
+        result = thread_get_registers(thread, registers);
+    return result;
+}
+
 /* What it is told, the kernel does not always keep as it is: bits that a program may not set, for one. */
 int thread_set_registers(rein_thread *thread, const struct arch_registers *registers)
 {
