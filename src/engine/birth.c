@@ -206,6 +206,9 @@ static void note_birth(rein_monitor *monitor, int id, enum birth_kind what, rein
 {
     struct birth *birth = calloc(1, sizeof *birth);
     if (!birth) {
+        /* The monitor ends now, perhaps before the child's first stop. */
+        if (what == BIRTH_EXPECTED && !monitor->os->same_memory(id, parent->id))
+            breakpoints_clean_copy(process, id, process->image);
         monitor_fail(monitor, REIN_NO_MEMORY, 0, "no memory for the birth of process %d", id);
         return;
     }
