@@ -2,8 +2,8 @@
  *
  * This header is the manual. It is grouped by task: errors, the monitor, taking hold of a process and letting
  * it go, causes and events, policy and callbacks, running and stopping, threads, registers (two sections), memory,
- * calls made in a tracee, breakpoints, watchpoints. The terms are those of ptrace(2) and gdb: a *tracee* is a thread
- * that is traced; it is *stopped* when the kernel holds it in a ptrace-stop; *all-stop* means that one thread's stop
+ * calls made in a tracee, bytecode, breakpoints, watchpoints. The terms are those of ptrace(2) and gdb: a *tracee* is a
+ * thread that is traced; it is *stopped* when the kernel holds it in a ptrace-stop; *all-stop* means that one thread's stop
  * stops the whole process.
  *
  * THE MODEL. A rein_monitor makes all ptrace calls. A rein_process is a process that the monitor holds; it has
@@ -57,6 +57,7 @@ typedef struct rein_thread rein_thread;
 typedef struct rein_breakpoint rein_breakpoint;
 typedef struct rein_watchpoint rein_watchpoint;
 typedef struct rein_registers rein_registers;
+typedef struct rein_bytecode rein_bytecode;
 
 /* ---- Errors ---------------------------------------------------------------------------------------------------
  * One table makes the enumeration, the names and the general texts, so that they cannot drift apart:
@@ -93,7 +94,8 @@ typedef struct rein_registers rein_registers;
     X(NO_SLOT, -40, "too few debug registers")                                                                         \
     X(NO_WATCHPOINT, -41, "no such watchpoint")                                                                        \
     X(NEVER_FIRES, -42, "accepted by the kernel, but never fires on this machine")                                     \
-    X(CALL_STOPPED, -43, "the thread has stopped in the function that it calls")
+    X(CALL_STOPPED, -43, "the thread has stopped in the function that it calls")                                       \
+    X(NOT_EVALUATED, -44, "the bytecode could not be evaluated")
 
 enum rein_error {
     REIN_OK = 0,
@@ -311,7 +313,9 @@ REIN_API int rein_process_exit(rein_process *process, struct rein_exit *how);
 /* ---- Causes: why a thread is stopped, and events --------------------------------------------------------------- */
 enum rein_cause_kind {
     REIN_CAUSE_STOPPED = 0,   /* "stopped": by request, or because another thread stopped the process */
-    REIN_CAUSE_BREAKPOINT,    /* "breakpoint at 0x401136": .pc; the thread's pc is the breakpoint's address */
+    REIN_CAUSE_BREAKPOINT,    /* "breakpoint at 0x401136": .pc; the thread's pc is the breakpoint's address. "breakpoint
+                                 at 0x401136: its condition could not be evaluated: memory at 0x10 cannot be read":
+                                 .trouble, .trouble_address; see "Breakpoints" */
     REIN_CAUSE_WATCHPOINT,    /* "write watchpoint at 0x404040: 0x5 -> 0x6": .watchpoint, .pc, .value_known, .old_value,
                                  .value. The pc is behind the instruction, or at it if it is to be executed */
     REIN_CAUSE_SIGNAL,        /* "SIGINT": .signal; it is delivered when the thread continues, see
@@ -377,6 +381,8 @@ struct rein_cause {
     int child;
     int former_id;
     rein_word pc;
+    const char *trouble; /* of a breakpoint's condition, as in struct rein_evaluation; NULL: none */
+    rein_word trouble_address;
     struct rein_exit exit;
     rein_thread *new_thread;     /* counted: see rein_cause_clear */
     rein_process *new_process;   /* likewise; NULL: it is not followed */
@@ -468,8 +474,9 @@ enum rein_follow {
     REIN_FOLLOW_BOTH,
 };
 enum {
-    REIN_FOLLOW_BREAKPOINTS = 1 << 0, /* a copy gets breakpoints where the parent has them, with the same callbacks, and
-                                         counts of its own; without it, none */
+    REIN_FOLLOW_BREAKPOINTS = 1 << 0, /* a copy gets breakpoints where the parent has them, with the same callbacks and
+                                         conditions, as many hits still to be ignored, and counts of its own; without
+                                         it, none */
 };
 /* For processes that are made from now on. */
 REIN_API int rein_process_set_follow(rein_process *process, enum rein_follow follow, unsigned flags);
@@ -884,6 +891,64 @@ REIN_API int rein_thread_call_abandon(rein_thread *thread, int timeout_ms);
  * process has no such descriptor (EBADF), the host has too many. */
 REIN_API int rein_process_take_descriptor(rein_process *process, int descriptor, int *taken);
 
+/* ---- Bytecode --------------------------------------------------------------------------------------------------
+ * What is to be computed of a stopped thread, on the monitor: the condition of a breakpoint above all. It is the bytecode of
+ * gdb's agent expressions, which an appendix of gdb's manual defines ("The GDB Agent Expression Mechanism"): a stack of
+ * 64-bit integers, operands with the highest byte first, memory in the tracee's byte order. In rein:
+ *   - `reg` takes rein's index of a register, as rein_registers_index gives it. Of those behind the first
+ *     rein_registers_count, these can be read that have 8 bytes at most.
+ *   - `getv` takes one of enum rein_variable; others are up to the callback in struct rein_evaluation.
+ *   - There is no floating point. Integers wrap; a shift by 64 or more leaves nothing (or only the sign); the smallest number
+ *     divided by -1 is itself.
+ *   - Addresses in a 32-bit program have 32 bits: what is above is dropped.
+ *   - Breakpoints are not visible in memory, as ever. Memory and registers are read once: what is read twice is the same.
+ *   - `trace`, `trace_quick`, `trace16`, `tracenz`, `tracev` and `printf` call the callbacks for them, if there are
+ *     any. printf's function and stream are not looked at.
+ * It may be what a stranger has sent: it is checked when it is made, and no bytecode can do more than look, and take a moment. */
+
+/* Makes it from size bytes of code, which are copied. It never changes, and may be used any number of times, by any number of
+ * threads and breakpoints. The caller gets a reference. REIN_INVALID_ARGUMENT: the message says what is wrong, at which byte: an
+ * unknown instruction, or floating point; one that is cut off; a jump to where none begins; a way behind the end without
+ * `end`; too few values on the stack, more than 256, or not always equally many at the same place; or more than
+ * 65536 bytes. REIN_NO_MEMORY. */
+REIN_API int rein_bytecode_create(const void *code, size_t size, rein_bytecode **bytecode);
+REIN_API rein_bytecode *rein_bytecode_ref(rein_bytecode *bytecode);
+REIN_API void rein_bytecode_unref(rein_bytecode *bytecode);
+
+/* What `getv` can ask for. */
+enum rein_variable {
+    REIN_VARIABLE_THREAD_ID = 1,
+    REIN_VARIABLE_PROCESS_ID = 2,
+    REIN_VARIABLE_HITS = 3, /* of the breakpoint whose condition it is, this one included; else .hits */
+};
+enum rein_variable_use { REIN_VARIABLE_GET = 0, REIN_VARIABLE_SET, REIN_VARIABLE_TRACE };
+
+struct rein_evaluation {
+    size_t size;
+    /* Set these. The callbacks may be NULL; they are called on the monitor, in the middle of the evaluation. */
+    uint64_t hits;
+    void *arg;
+    /* getv and setv of other variables, and tracev of all: gets, sets, or takes note of *value. false: there is none. */
+    bool (*variable)(void *arg, enum rein_variable_use use, unsigned number, rein_word *value);
+    /* Memory is to be recorded; tracenz has looked for the end of the string, and counts it. It need not be readable. */
+    void (*trace)(void *arg, rein_word address, rein_word size);
+    /* The format is as in C source, with the escapes as they are there; values come in the order of its conversions. */
+    void (*print)(void *arg, const char *format, const rein_word *values, size_t count);
+    /* The result: what is on top of the stack at the end; nothing, if that is empty. */
+    bool has_value;
+    rein_word value;
+    /* NULL, or why there is none: "division by zero", "memory cannot be read" (at trouble_address), "there is no register with
+     * that number", "a register is wider than a word", "it takes too many steps" (100,000) ... A static string. */
+    const char *trouble;
+    rein_word trouble_address;
+};
+#define REIN_EVALUATION_INIT                                                                                           \
+    {                                                                                                                  \
+        .size = sizeof(struct rein_evaluation)                                                                         \
+    }
+/* Evaluates it for a stopped thread, which may be one in a callback. REIN_NOT_EVALUATED: see .trouble. REIN_BAD_STATE. */
+REIN_API int rein_thread_evaluate(rein_thread *thread, rein_bytecode *bytecode, struct rein_evaluation *evaluation);
+
 /* ---- Breakpoints -----------------------------------------------------------------------------------------------
  * A breakpoint belongs to the process: every thread that comes to its address hits it, and so does a vfork child while it
  * shares the memory. Breakpoints are in memory only while something runs. hits counts exactly the executions
@@ -899,28 +964,38 @@ REIN_API int rein_process_take_descriptor(rein_process *process, int descriptor,
  * calls; code in memory of no file, if it is not simple) the thread executes in a single-step, for which the breakpoint is taken out
  * and all other threads of the process are held; that takes two stops more, and two for each other thread. What
  * the program sees is the same, and who stops on the way is shown where it would be without. rein_breakpoint_info tells
- * which it is. */
+ * which it is.
+ *
+ * A CONDITION is bytecode that is evaluated at each hit, on the monitor. If its value is 0, the hit is counted and the
+ * thread goes on: nothing is called, no event is told, no other thread is touched. The same is done with the first hits
+ * with a true condition, as many as are to be ignored. A step onto a breakpoint that ends so is a step like any other.
+ * If the condition cannot be evaluated (it divides by zero, the memory that it looks at cannot be read), that is an
+ * event for the process's callback and policy, which is told by the cause's .trouble; the breakpoint's own callback,
+ * which is for hits that are wanted, is not called. */
 enum {
     REIN_BREAKPOINT_WHILE_RUNNING = 1 << 0, /* may be added though threads run; without it, that is REIN_BAD_STATE */
 };
-/* Called on the monitor at each hit, before the process's callback (which is called only if this one answers
- * REIN_VERDICT_POLICY). The pc is at the breakpoint. */
+/* Called on the monitor at each hit (with a true condition, and not ignored), before the process's callback (which is called
+ * only if this one answers REIN_VERDICT_POLICY). The pc is at the breakpoint. */
 typedef enum rein_verdict (*rein_breakpoint_callback)(rein_thread *thread, rein_breakpoint *breakpoint, void *arg);
 struct rein_breakpoint_options {
     size_t size;
     unsigned flags;
     rein_breakpoint_callback callback;
     void *arg;
+    rein_bytecode *condition; /* NULL: none; else the breakpoint takes a reference of its own */
+    uint64_t ignore;          /* so many hits with a true condition are ignored first */
 };
 #define REIN_BREAKPOINT_OPTIONS_INIT                                                                                   \
     {                                                                                                                  \
-        sizeof(struct rein_breakpoint_options), 0, NULL, NULL                                                          \
+        sizeof(struct rein_breakpoint_options), 0, NULL, NULL, NULL, 0                                                 \
     }
 
 /* Adds a breakpoint at pc. breakpoint may be NULL; else it is a counted handle. REIN_BREAKPOINT_EXISTS, REIN_BAD_STATE
  * (a thread runs; or one has not stopped since an attach whose time limit has passed: stop the process first, for that
- * thread may be making one that would die of the breakpoint), REIN_BAD_ADDRESS (pc is not in accessible memory). A
- * thread that stands at pc, stopped, is taken to have been shown it: it goes past when it continues. */
+ * thread may be making one that would die of the breakpoint), REIN_BAD_ADDRESS (pc is not in accessible memory),
+ * REIN_INVALID_ARGUMENT (also for a condition that can end without a value). A thread that stands at pc, stopped, is
+ * taken to have been shown it: it goes past when it continues. */
 REIN_API int rein_process_add_breakpoint(rein_process *process, rein_word pc,
                                          const struct rein_breakpoint_options *options, rein_breakpoint **breakpoint);
 /* Removes the breakpoint at pc. A thread that sits on it, or has hit it and was not reported yet, goes on as if it had
@@ -937,6 +1012,12 @@ REIN_API rein_word rein_breakpoint_pc(const rein_breakpoint *breakpoint);
 /* How often it was hit; may be asked at any time, also after it was removed. */
 REIN_API uint64_t rein_breakpoint_hits(const rein_breakpoint *breakpoint);
 
+/* Another condition, NULL for none (the breakpoint takes a reference), and how many hits are to be ignored from now on.
+ * From any thread, at any time, also while hits come: the next one goes by it. REIN_INVALID_ARGUMENT: the condition can
+ * end without a value. */
+REIN_API int rein_breakpoint_set_condition(rein_breakpoint *breakpoint, rein_bytecode *condition);
+REIN_API int rein_breakpoint_set_ignore(rein_breakpoint *breakpoint, uint64_t count);
+
 /* How threads get past a breakpoint. */
 enum rein_breakpoint_way {
     REIN_BREAKPOINT_STEPPED,   /* the thread executes the instruction in a single-step, while all others are held */
@@ -951,6 +1032,9 @@ struct rein_breakpoint_info {
     const char *why;              /* in words; a constant */
     /* How often threads were got past it so. Steps by the caller's request are in none. */
     uint64_t emulated, displaced, stepped;
+    uint64_t matched; /* hits with a true condition; all, if there is none */
+    uint64_t ignored; /* of these, those that were ignored */
+    uint64_t errors;  /* hits at which the condition could not be evaluated */
 };
 #define REIN_BREAKPOINT_INFO_INIT                                                                                      \
     {                                                                                                                  \

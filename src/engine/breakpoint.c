@@ -74,6 +74,7 @@ void rein_breakpoint_unref(rein_breakpoint *breakpoint)
 {
     while (breakpoint && atomic_fetch_sub_explicit(&breakpoint->references, 1, memory_order_acq_rel) == 1) {
         rein_breakpoint *older = breakpoint->older;
+        condition_free(&breakpoint->condition);
         free(breakpoint);
         breakpoint = older;
     }
@@ -312,7 +313,7 @@ void breakpoints_inherit(rein_process *process, const rein_process *parent)
     struct table *table = &process->breakpoints.table;
     TABLE_FOR_EACH(slot, &parent->breakpoints.table)
     {
-        const rein_breakpoint *of_parent = slot->value;
+        rein_breakpoint *of_parent = slot->value;
         rein_breakpoint *breakpoint = calloc(1, sizeof *breakpoint);
         if (!breakpoint || table_set(table, of_parent->pc, breakpoint)) {
             free(breakpoint);
@@ -324,6 +325,7 @@ void breakpoints_inherit(rein_process *process, const rein_process *parent)
         breakpoint->pc = of_parent->pc;
         breakpoint->callback = of_parent->callback;
         breakpoint->arg = of_parent->arg;
+        condition_inherit(&breakpoint->condition, &of_parent->condition);
         breakpoint->image = process->image;
         breakpoint->step_over = process->monitor->steps_over;
     }
@@ -431,12 +433,13 @@ void breakpoint_note_shown(rein_thread *thread, uint64_t pc, uint64_t sp)
     thread->skip_sp = sp;
 }
 
-void breakpoint_count(rein_thread *thread, rein_breakpoint *breakpoint, uint64_t sp)
+bool breakpoint_count(rein_thread *thread, rein_breakpoint *breakpoint, uint64_t sp, struct rein_cause *cause)
 {
     uint64_t hits = atomic_fetch_add_explicit(&breakpoint->hits, 1, memory_order_relaxed) + 1;
     LOG(&thread->process->monitor->log, REIN_LOG_TRACE, "Thread %d: hit %llu of the breakpoint at 0x%llx", thread->id,
         (unsigned long long)hits, (unsigned long long)breakpoint->pc);
     breakpoint_note_shown(thread, breakpoint->pc, sp);
+    return condition_lets_through(thread, breakpoint, cause);
 }
 
 /* The breakpoint at the thread's pc, if the caller has been shown it there: it is to be passed, not hit. */
@@ -482,7 +485,8 @@ static void count_stepped(rein_thread *thread, const struct arch_registers *regi
     thread->look_for_added = true;
     if (!breakpoint || shown_breakpoint(thread, registers) || breakpoint_was_shown(thread, breakpoint->pc, sp))
         return;
-    breakpoint_count(thread, breakpoint, sp);
+    struct rein_cause untold = {.kind = REIN_CAUSE_BREAKPOINT};
+    breakpoint_count(thread, breakpoint, sp, &untold);
 }
 
 static enum arch_instruction prepare_step(rein_thread *thread, const struct arch_registers *registers)
@@ -945,6 +949,7 @@ static int add(struct request *request)
         breakpoint->callback = options->callback;
         breakpoint->arg = options->arg;
     }
+    condition_init(&breakpoint->condition, options ? options->condition : NULL, options ? options->ignore : 0);
     if (process->fully_stopped)
         process->breakpoints.all_in = false;
     else
@@ -974,6 +979,9 @@ int rein_process_add_breakpoint(rein_process *process, rein_word pc, const struc
     if (options && (options->size != sizeof *options || (options->flags & ~(unsigned)REIN_BREAKPOINT_WHILE_RUNNING)))
         return error_fail(REIN_INVALID_ARGUMENT, "rein_process_add_breakpoint: options are not initialised with "
                                                  "REIN_BREAKPOINT_OPTIONS_INIT, or have unknown flags");
+    int result = options ? condition_check(options->condition) : 0;
+    if (result)
+        return result;
     struct request request = {.run = run_add,
                               .process = process,
                               .address = process_address(process, pc),
@@ -1099,6 +1107,9 @@ int rein_breakpoint_info(const rein_breakpoint *breakpoint, struct rein_breakpoi
         .emulated = atomic_load_explicit(&breakpoint->emulated, memory_order_relaxed),
         .displaced = atomic_load_explicit(&breakpoint->displaced, memory_order_relaxed),
         .stepped = atomic_load_explicit(&breakpoint->stepped, memory_order_relaxed),
+        .matched = atomic_load_explicit(&breakpoint->condition.matched, memory_order_relaxed),
+        .ignored = atomic_load_explicit(&breakpoint->condition.ignored, memory_order_relaxed),
+        .errors = atomic_load_explicit(&breakpoint->condition.errors, memory_order_relaxed),
     };
     if (breakpoint->step_over) {
         info->way = REIN_BREAKPOINT_STEPPED;

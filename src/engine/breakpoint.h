@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "arch/arch.h"
+#include "engine/condition.h"
 #include "engine/displace.h"
 #include "engine/error.h"
 #include "engine/list.h"
@@ -19,6 +20,7 @@ struct rein_breakpoint {
     _Atomic uint64_t hits;
     rein_breakpoint_callback callback;
     void *arg;
+    struct condition condition;
     bool in;                /* in memory now */
     bool ever_in;           /* original is known */
     uint64_t added;         /* the clock then */
@@ -99,8 +101,9 @@ void breakpoint_pass_stopped(rein_thread *thread, bool arrived);
 void breakpoint_forget_shown(rein_thread *thread, int signal);
 /* The thread stands at the breakpoint there, and is to be passed, not to hit it. */
 void breakpoint_note_shown(rein_thread *thread, uint64_t pc, uint64_t sp);
-/* The thread, with that stack pointer, is about to execute the instruction there: a hit. */
-void breakpoint_count(rein_thread *thread, rein_breakpoint *breakpoint, uint64_t sp);
+/* The thread, with that stack pointer, is about to execute the instruction there: a hit. Is it to be told? The cause gets the
+ * trouble with the condition. */
+bool breakpoint_count(rein_thread *thread, rein_breakpoint *breakpoint, uint64_t sp, struct rein_cause *cause);
 /* Is this trap one that the thread has been shown, come to again? It is to be passed then. */
 bool breakpoint_was_shown(rein_thread *thread, uint64_t pc, uint64_t sp);
 /* Steps a thread over its instruction for the caller; no breakpoint is in memory at its pc. */

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "engine/bytecode.h"
 #include "engine/process.h"
 
 const char *rein_cause_name(enum rein_cause_kind kind)
@@ -34,6 +35,16 @@ const char *rein_watch_kind_name(enum rein_watch_kind kind)
     return (unsigned)kind < sizeof names / sizeof *names ? names[kind] : NULL;
 }
 
+static int breakpoint_text(const struct rein_cause *cause, char *text, size_t size)
+{
+    char trouble[128];
+    unsigned long long pc = cause->pc;
+    if (!cause->trouble)
+        return snprintf(text, size, "breakpoint at 0x%llx", pc);
+    bytecode_trouble_text(cause->trouble, cause->trouble_address, trouble, sizeof trouble);
+    return snprintf(text, size, "breakpoint at 0x%llx: its condition could not be evaluated: %s", pc, trouble);
+}
+
 static int watchpoint_text(const struct rein_cause *cause, char *text, size_t size)
 {
     if (!cause->watchpoint)
@@ -52,7 +63,7 @@ int rein_cause_text(const struct rein_cause *cause, char *text, size_t size)
         return error_fail(REIN_INVALID_ARGUMENT, "rein_cause_text: cause or text is NULL");
     switch (cause->kind) {
     case REIN_CAUSE_BREAKPOINT:
-        return snprintf(text, size, "breakpoint at 0x%llx", (unsigned long long)cause->pc);
+        return breakpoint_text(cause, text, size);
     case REIN_CAUSE_WATCHPOINT:
         return watchpoint_text(cause, text, size);
     case REIN_CAUSE_SIGNAL:

@@ -51,7 +51,7 @@ static enum decision decide(rein_thread *thread, const struct rein_cause *cause,
     process->sequence++;
     enum rein_verdict verdict = REIN_VERDICT_POLICY;
     if (!process->monitor->host_died) {
-        if (breakpoint && breakpoint->callback)
+        if (breakpoint && breakpoint->callback && !cause->trouble)
             verdict = breakpoint->callback(thread, breakpoint, breakpoint->arg);
         else if (cause->watchpoint && cause->watchpoint->callback)
             verdict = cause->watchpoint->callback(thread, cause, cause->watchpoint->arg);
@@ -206,13 +206,16 @@ static void handle_signal(rein_thread *thread, const struct os_event *event)
     show_hits(thread, TRANSITION_SIGNAL, &hits);
 }
 
-static void handle_hit(rein_thread *thread, rein_breakpoint *breakpoint, uint64_t sp)
+/* false: it is not to be told, for the sake of the condition, and nothing has been done but to count it. */
+static bool handle_hit(rein_thread *thread, rein_breakpoint *breakpoint, uint64_t sp)
 {
     struct rein_cause cause = {.kind = REIN_CAUSE_BREAKPOINT, .pc = breakpoint->pc};
-    breakpoint_count(thread, breakpoint, sp);
+    if (!breakpoint_count(thread, breakpoint, sp, &cause))
+        return false;
     rein_breakpoint_ref(breakpoint); /* a callback may remove it */
     show(thread, TRANSITION_BREAKPOINT, &cause, breakpoint);
     rein_breakpoint_unref(breakpoint);
+    return true;
 }
 
 /* It runs code that this library was not built for, and is let go; one that was just being started is not to run at all. */
@@ -269,10 +272,8 @@ static void handle_trap(rein_thread *thread, const struct os_event *event)
     uint64_t sp = arch_sp(&registers);
     bool removed = breakpoint_find(process, address) != breakpoint;
     bool shown = breakpoint_was_shown(thread, address, sp);
-    if (removed || shown || is_quiet(thread))
+    if (removed || shown || is_quiet(thread) || !handle_hit(thread, breakpoint, sp))
         event_stop_plain(thread);
-    else
-        handle_hit(thread, breakpoint, sp);
 }
 
 /* executed: the instruction is done, and the thread is at the next. */
@@ -284,10 +285,8 @@ static void end_step(rein_thread *thread, const struct os_event *event, const st
     if (executed)
         thread->skip = false;
     /* Stepped onto one: that is a hit, and it will be passed; unless a handler has returned to it (rt_sigreturn). */
-    if (breakpoint && !is_quiet(thread) && !breakpoint_was_shown(thread, pc, sp)) {
-        handle_hit(thread, breakpoint, sp);
+    if (breakpoint && !is_quiet(thread) && !breakpoint_was_shown(thread, pc, sp) && handle_hit(thread, breakpoint, sp))
         return;
-    }
     struct rein_cause cause = {.kind = REIN_CAUSE_STEP, .signal = event->signal};
     show(thread, TRANSITION_STEP_DONE, &cause, NULL);
 }

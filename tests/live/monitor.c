@@ -143,8 +143,9 @@ static void *work(void *arg)
         case 7:
             result = rein_process_add_breakpoint(
                 worker->process, worker->pc,
-                &(struct rein_breakpoint_options){sizeof(struct rein_breakpoint_options), REIN_BREAKPOINT_WHILE_RUNNING,
-                                                  go_on, NULL},
+                &(struct rein_breakpoint_options){.size = sizeof(struct rein_breakpoint_options),
+                                                  .flags = REIN_BREAKPOINT_WHILE_RUNNING,
+                                                  .callback = go_on},
                 NULL);
             break;
         case 8:
