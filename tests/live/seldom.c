@@ -687,7 +687,7 @@ static void M7_P2_void_stop_at_a_breakpoint(void **state)
 
 #if defined(__x86_64__) || defined(__i386__) /* elsewhere every breakpoint is stepped over */
 static struct {
-    unsigned get_registers, set_registers, resume, read_own, write_own, others;
+    unsigned get_registers, set_registers, resume, read, read_own, write_own, others;
 } asked; /* nothing is changed in it but by the monitor, while a program runs */
 
 #define COUNTED(name, counter, parameters, arguments)                                                                  \
@@ -709,7 +709,7 @@ COUNTED(find_room, others, (int id, uint64_t address, uint64_t *start, uint64_t 
 
 static int64_t count_read(struct os_memory *memory, int id, uint64_t address, void *buffer, size_t size)
 {
-    asked.others++;
+    asked.read++;
     return os_backend.read(memory, id, address, buffer, size);
 }
 
@@ -719,9 +719,25 @@ static int64_t count_write(struct os_memory *memory, int id, uint64_t address, c
     return os_backend.write(memory, id, address, data, size);
 }
 
+/* reg sp; ref64; reg sp; ref64; sub: false, after it has looked at a register twice and at the same memory twice. */
+static rein_bytecode *look_at_stack(rein_process *process)
+{
+    rein_registers *registers;
+    rein_thread *thread;
+    rein_bytecode *made;
+    assert_ok(rein_process_thread(process, rein_process_id(process), &thread));
+    assert_ok(rein_thread_registers(thread, &registers));
+    rein_thread_unref(thread);
+    unsigned char sp = (unsigned char)rein_registers_sp_index(registers);
+    rein_registers_free(registers);
+    const unsigned char code[] = {0x26, 0, sp, 0x1a, 0x26, 0, sp, 0x1a, 0x03, 0x27};
+    assert_ok(rein_bytecode_create(code, sizeof code, &made));
+    return made;
+}
+
 /* P5: beside what the stop itself takes (its signal, the wait, its siginfo), a hit takes the registers once, sets them once, and
  * continues the thread; one more where the stack is written, or where it has to be seen that no restartable sequence is
- * under way. No other thread is touched: there are two. */
+ * under way. A condition that looks at memory takes one more for that. No other thread is touched: there are two. */
 static void P5_calls_for_a_hit(void **state)
 {
     (void)state;
@@ -729,7 +745,12 @@ static void P5_calls_for_a_hit(void **state)
     static const struct {
         const char *program, *where;
         unsigned read, written;
-    } cases[] = {{"step_targets", "step_1", 0, 0}, {"step_targets", "step_2", 0, 1}, {"moved", "moved_0", 1, 0}};
+        bool has_condition;
+    } cases[] = {{"step_targets", "step_1", 0, 0, false},
+                 {"step_targets", "step_2", 0, 1, false},
+                 {"moved", "moved_0", 1, 0, false},
+                 {"step_targets", "step_1", 0, 0, true},
+                 {"step_targets", "step_2", 0, 1, true}};
     struct os_backend os = os_backend;
     os.get_registers = count_get_registers;
     os.set_registers = count_set_registers;
@@ -752,7 +773,9 @@ static void P5_calls_for_a_hit(void **state)
         struct rein_breakpoint_options options = REIN_BREAKPOINT_OPTIONS_INIT;
         rein_breakpoint *breakpoint;
         options.callback = go_on;
+        options.condition = cases[i].has_condition ? look_at_stack(process) : NULL;
         assert_ok(rein_process_add_breakpoint(process, address_of(fixture, cases[i].where), &options, &breakpoint));
+        rein_bytecode_unref(options.condition);
         set_policy(process, REIN_IGNORE);
         memset(&asked, 0, sizeof asked);
         assert_ok(rein_process_continue(process));
@@ -764,6 +787,7 @@ static void P5_calls_for_a_hit(void **state)
         assert_true(asked.set_registers < hits + BESIDES);
         assert_true(asked.read_own < hits * cases[i].read + BESIDES);
         assert_true(asked.write_own < hits * cases[i].written + BESIDES);
+        assert_true(asked.read < hits * cases[i].has_condition + BESIDES);
         assert_true(asked.others < BESIDES);
         rein_breakpoint_unref(breakpoint);
         rein_process_unref(process);
