@@ -26,10 +26,11 @@ mkfifo in
 
 check() {
     local twice sum crash
+    rm -f said # of the last one
     ./called <in >said &
     pid=$!
     exec 3>in
-    until_true 30 grep -q crash said
+    until_true 30 grep -sq crash said
     read -r _ twice _ sum _ crash <said
     ends 0 "$call" "$pid" "$twice" -21
     has out '^integer -42,'
