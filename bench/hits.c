@@ -94,23 +94,44 @@ static enum rein_verdict go_on_hit(rein_thread *thread, rein_breakpoint *breakpo
     return REIN_VERDICT_GO_ON;
 }
 
+/* reg 0; const8 42; equal: false. And the same of what the stack pointer points to. */
+static const unsigned char by_register[] = {0x26, 0, 0, 0x22, 42, 0x13, 0x27},
+                           by_memory[] = {0x26, 0, 7, 0x1a, 0x22, 42, 0x13, 0x27};
+
+static void set_condition(rein_breakpoint *breakpoint, const unsigned char *code, size_t size)
+{
+    rein_bytecode *condition;
+    check(rein_bytecode_create(code, size, &condition) == 0);
+    check(rein_breakpoint_set_condition(breakpoint, condition) == 0);
+    rein_bytecode_unref(condition);
+}
+
 void bench_hits(void)
 {
     struct rein_breakpoint_options options = REIN_BREAKPOINT_OPTIONS_INIT;
+    rein_breakpoint *breakpoint;
     options.callback = go_on_hit;
 
     struct pair alone = pair_start(0, 500);
-    check(rein_process_add_breakpoint(alone.process, alone.reined->page->hot, &options, NULL) == 0);
+    check(rein_process_add_breakpoint(alone.process, alone.reined->page->hot, &options, &breakpoint) == 0);
     alone.original = floor_put_breakpoint(alone.plain->pid, alone.plain->page->hot);
     pair_run(&alone);
     compare("breakpoint hit, 1 thread / own int3", "rein", 21, plain_traps, rein_hits, &alone);
     compare("  the same / stepped over by hand", "rein", 21, plain_hits, rein_hits, &alone);
+    set_condition(breakpoint, by_register, sizeof by_register);
+    compare("false condition, 1 thread / own int3", "rein", 21, plain_traps, rein_hits, &alone);
+    set_condition(breakpoint, by_memory, sizeof by_memory);
+    compare("  the same, of memory", "rein", 21, plain_traps, rein_hits, &alone);
+    rein_breakpoint_unref(breakpoint);
     pair_end(&alone);
 
     struct pair crowded = pair_start(100, 40);
-    check(rein_process_add_breakpoint(crowded.process, crowded.reined->page->hot, &options, NULL) == 0);
+    check(rein_process_add_breakpoint(crowded.process, crowded.reined->page->hot, &options, &breakpoint) == 0);
     pair_run(&crowded);
     compare("breakpoint hit, 100 idle threads / own int3", "rein", 21, plain_traps, rein_hits, &crowded);
+    set_condition(breakpoint, by_register, sizeof by_register);
+    compare("false condition, 100 idle threads / own int3", "rein", 21, plain_traps, rein_hits, &crowded);
+    rein_breakpoint_unref(breakpoint);
     pair_end(&crowded);
 }
 

@@ -892,25 +892,28 @@ REIN_API int rein_thread_call_abandon(rein_thread *thread, int timeout_ms);
 REIN_API int rein_process_take_descriptor(rein_process *process, int descriptor, int *taken);
 
 /* ---- Bytecode --------------------------------------------------------------------------------------------------
- * What is to be computed of a stopped thread, on the monitor: the condition of a breakpoint above all. It is the bytecode of
- * gdb's agent expressions, which an appendix of gdb's manual defines ("The GDB Agent Expression Mechanism"): a stack of
- * 64-bit integers, operands with the highest byte first, memory in the tracee's byte order. In rein:
+ * What is to be computed of a stopped thread, on the monitor: the condition of a breakpoint above all. It is the
+ * bytecode of gdb's agent expressions, which an appendix of gdb's manual defines ("The GDB Agent Expression
+ * Mechanism"): a stack of 64-bit integers, operands with the highest byte first, memory in the tracee's byte order. In
+ * rein:
  *   - `reg` takes rein's index of a register, as rein_registers_index gives it. Of those behind the first
  *     rein_registers_count, these can be read that have 8 bytes at most.
  *   - `getv` takes one of enum rein_variable; others are up to the callback in struct rein_evaluation.
- *   - There is no floating point. Integers wrap; a shift by 64 or more leaves nothing (or only the sign); the smallest number
- *     divided by -1 is itself.
+ *   - There is no floating point. Integers wrap; a shift by 64 or more leaves nothing (or only the sign); the smallest
+ *     number divided by -1 is itself.
  *   - Addresses in a 32-bit program have 32 bits: what is above is dropped.
- *   - Breakpoints are not visible in memory, as ever. Memory and registers are read once: what is read twice is the same.
+ *   - Breakpoints are not visible in memory, as ever. Memory and registers are read once: what is looked at twice is
+ *     the same (of memory, as long as it is in the last 512 bytes that were looked at).
  *   - `trace`, `trace_quick`, `trace16`, `tracenz`, `tracev` and `printf` call the callbacks for them, if there are
  *     any. printf's function and stream are not looked at.
- * It may be what a stranger has sent: it is checked when it is made, and no bytecode can do more than look, and take a moment. */
+ * It may be what a stranger has sent: it is checked when it is made, and no bytecode can do more than look, and take a
+ * moment. */
 
-/* Makes it from size bytes of code, which are copied. It never changes, and may be used any number of times, by any number of
- * threads and breakpoints. The caller gets a reference. REIN_INVALID_ARGUMENT: the message says what is wrong, at which byte: an
- * unknown instruction, or floating point; one that is cut off; a jump to where none begins; a way behind the end without
- * `end`; too few values on the stack, more than 256, or not always equally many at the same place; or more than
- * 65536 bytes. REIN_NO_MEMORY. */
+/* Makes it from size bytes of code, which are copied. It never changes, and may be used any number of times, by any
+ * number of threads and breakpoints. The caller gets a reference. REIN_INVALID_ARGUMENT: the message says what is
+ * wrong, at which byte: an unknown instruction, or floating point; one that is cut off; a jump to where none begins; a
+ * way behind the end without `end`; too few values on the stack, more than 256, or not always equally many at the same
+ * place; or more than 65536 bytes. REIN_NO_MEMORY. */
 REIN_API int rein_bytecode_create(const void *code, size_t size, rein_bytecode **bytecode);
 REIN_API rein_bytecode *rein_bytecode_ref(rein_bytecode *bytecode);
 REIN_API void rein_bytecode_unref(rein_bytecode *bytecode);
@@ -937,8 +940,9 @@ struct rein_evaluation {
     /* The result: what is on top of the stack at the end; nothing, if that is empty. */
     bool has_value;
     rein_word value;
-    /* NULL, or why there is none: "division by zero", "memory cannot be read" (at trouble_address), "there is no register with
-     * that number", "a register is wider than a word", "it takes too many steps" (100,000) ... A static string. */
+    /* NULL, or why there is none: "division by zero", "memory cannot be read" (at trouble_address), "there is no
+     * register with that number", "a register is wider than a word", "it takes too many steps" (100,000) ... A static
+     * string. */
     const char *trouble;
     rein_word trouble_address;
 };

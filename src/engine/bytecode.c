@@ -1,6 +1,7 @@
 /* Bytecode of gdb's agent expressions: checked when it is made, executed at a hit.
  *
- * It may come from a network, so nothing in it is trusted, and the check is what makes the execution safe and simple. After it
+ * It may come from a network, so nothing in it is trusted, and the check is what makes the execution safe and simple.
+ * After it
  *   - every instruction is one that there is, with all its operands, and jumps go to instructions only;
  *   - no way through the code leaves it other than by `end`;
  *   - at each instruction the stack has one and the same depth, by whatever way it is come to. So the depth is known when the
@@ -141,8 +142,8 @@ static const struct operation operations[] = {
     [OP_PRINTF] = {"printf", 3, 2, -2, false},
 };
 
-/* An instruction with its operand; of printf: the count of its values in the highest of three bytes, and the length of the string
- * behind them in the others. */
+/* An instruction with its operand; of printf: the count of its values in the highest of three bytes, and the length of
+ * the string behind them in the others. */
 struct instruction {
     enum opcode opcode;
     const struct operation *operation; /* NULL: there is none with that number */

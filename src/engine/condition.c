@@ -4,9 +4,10 @@
  * The registers are asked for once in a stop, by whoever wants them first (thread_get_registers). Memory is read once in an
  * evaluation, in small aligned blocks, which are in one page: all of such a block can be read, or nothing.
  *
- * A CONDITION MAY BE CHANGED at any time, by any thread of the host, while the monitor executes it. No lock will do for that:
- * the host may be killed with it in hand, and the monitor must live on. So the new one is left in `next`, whoever takes
- * something out of there owns it, and the one in `bytecode` is the monitor's own, who looks at each hit whether there is another. */
+ * A CONDITION MAY BE CHANGED at any time, by any thread of the host, while the monitor executes it. No lock will do for
+ * that: the host may be killed with it in hand, and the monitor must live on. So the new one is left in `next`, whoever
+ * takes something out of there owns it, and the one in `bytecode` is the monitor's own, which looks at each hit whether
+ * there is another. */
 #include "engine/condition.h"
 
 #include <stdlib.h>
@@ -121,12 +122,15 @@ static const char *get_register(void *arg, unsigned number, uint64_t *value)
 static bool get_own_variable(const struct view *view, unsigned number, uint64_t *value)
 {
     const rein_thread *thread = view->thread;
+    int process_id = thread->process->id, parent;
     switch (number) {
     case REIN_VARIABLE_THREAD_ID:
         *value = (uint64_t)thread->id;
         return true;
-    case REIN_VARIABLE_PROCESS_ID: /* a guest is a process of its own, with one thread */
-        *value = (uint64_t)(thread->guest ? thread->id : thread->process->id);
+    case REIN_VARIABLE_PROCESS_ID:
+        if (thread->guest) /* of a process of its own */
+            thread->process->os->process_of(thread->id, &process_id, &parent);
+        *value = (uint64_t)process_id;
         return true;
     case REIN_VARIABLE_HITS:
         *value = view->evaluation->hits;

@@ -310,6 +310,22 @@ static enum rein_verdict go_past(rein_thread *thread, rein_breakpoint *breakpoin
     return REIN_VERDICT_GO_ON;
 }
 
+/* Of those there are for a whole life, some have a condition: every fourth hit. */
+static rein_bytecode *every_fourth;
+
+static bool has_condition(int which)
+{
+    return which % 3 == 1;
+}
+
+static void make_condition(void)
+{
+    /* getv hits; const8 4; rem_unsigned; log_not; end */
+    static const unsigned char code[] = {0x2c, 0, REIN_VARIABLE_HITS, 0x22, 4, 0x08, 0x0e, 0x27};
+    if (rein_bytecode_create(code, sizeof code, &every_fourth) != 0)
+        complain("no condition: %s", rein_error_message());
+}
+
 /* Breakpoints for an image that has not executed anything yet. On the monitor. */
 static void add_whole_life(rein_process *process, struct target *target)
 {
@@ -320,6 +336,8 @@ static void add_whole_life(rein_process *process, struct target *target)
         struct rein_breakpoint_options options = REIN_BREAKPOINT_OPTIONS_INIT;
         options.flags = REIN_BREAKPOINT_WHILE_RUNNING;
         options.callback = i % 2 ? go_past : NULL;
+        options.condition = has_condition(i) ? every_fourth : NULL;
+        options.ignore = (uint64_t)i;
         int result = rein_process_add_breakpoint(process, hots[i], &options, &target->whole[image].at[i]);
         if (result != 0 && result != REIN_EXITED && result != REIN_DETACHED && result != REIN_BAD_ADDRESS)
             complain("adding a breakpoint to the new image of %d: %s", target->pid, rein_error_message());
@@ -640,7 +658,12 @@ static void compare_counts(struct target *target)
         atomic_fetch_add(&compared_images, 1);
         for (int k = 0; k < STRESS_EXACT; k++) {
             uint64_t hits = rein_breakpoint_hits(target->whole[i].at[k]), calls = atomic_load(&image->called[k]);
+            struct rein_breakpoint_info info = REIN_BREAKPOINT_INFO_INIT;
             atomic_fetch_add(&compared_hits, hits);
+            if (rein_breakpoint_info(target->whole[i].at[k], &info) != 0 || info.errors ||
+                info.matched != (has_condition(k) ? hits / 4 : hits))
+                complain("hot%d was hit %" PRIu64 " times, and its condition was true %" PRIu64 " times", k + 1, hits,
+                         info.matched);
             if (hits == calls || (hits > calls && atomic_load(&target->life->lax)))
                 continue;
             char text[200];
@@ -1786,6 +1809,7 @@ int main(int argc, char **argv)
     printf("random_ops --seed %" PRIu64 " --seconds %g --workers %u\n", seed, seconds, worker_count);
     fflush(stdout);
 
+    make_condition();
     lives_fd = memfd_create("lives", 0);
     if (lives_fd < 0 || ftruncate(lives_fd, sizeof(struct stress_life) * LIVES))
         return perror("memfd"), 2;
