@@ -42,8 +42,9 @@ struct target {
     pid_t pid;
     struct target_page *page;
 };
-/* With so many idle threads, beside the one that works. */
+/* With so many idle threads, beside the one that works; and so many hitters. */
 struct target *target_start(unsigned idle);
+struct target *target_start_with(unsigned idle, unsigned hitters);
 void target_end(struct target *target);
 /* Has it begin to do something `count` times; does not wait. */
 void target_ask(struct target *target, enum target_work work, uint32_t count);
@@ -79,6 +80,7 @@ void floor_serve_stopping_all(const struct crowd *crowd, pid_t id, uint32_t coun
 /* ---- The parts ---- */
 
 void bench_hits(void);
+void bench_many(void);
 void bench_events(void);
 void bench_cycles(void);
 void bench_crowds(void);

@@ -1,4 +1,4 @@
-/* bench [--quick] [--json] [--one-cpu|--all-cpus] [PART...]: what rein and its peers cost, as ratios to the least that a
+/* bench [--quick|--once] [--json] [--one-cpu|--all-cpus] [PART...]: what rein and its peers cost, as ratios to the least that a
  * tracer can do. See doc/performance.md. */
 #include "bench.h"
 
@@ -23,7 +23,7 @@ extern char **environ;
 
 enum { ROUNDS_MAX = 100, LIMIT_S = 60 };
 
-static bool quick, json;
+static bool quick, once, json; /* once: each work one time, small, to see that it works */
 static cpu_set_t all_cpus;
 static const char *placement;
 
@@ -37,7 +37,7 @@ _Noreturn void check_failed(const char *what, const char *file, int line)
 
 unsigned threads_max(void)
 {
-    return quick ? 1000 : 10000;
+    return once ? 100 : quick ? 1000 : 10000;
 }
 
 double now_us(void)
@@ -76,9 +76,9 @@ void skip(const char *what, const char *who, const char *why)
 bool compare(const char *what, const char *who, int rounds, measure floor, measure other, void *arg)
 {
     double floors[ROUNDS_MAX], others[ROUNDS_MAX], ratios[ROUNDS_MAX];
-    rounds = !quick ? rounds : rounds < 9 ? 3 : rounds / 3;
+    rounds = once ? 1 : !quick ? rounds : rounds < 9 ? 3 : rounds / 3;
     check(rounds <= ROUNDS_MAX);
-    bool ended = floor(arg) >= 0 && other(arg) >= 0; /* once to warm up */
+    bool ended = once || (floor(arg) >= 0 && other(arg) >= 0); /* to warm up */
     for (int i = 0; ended && i < rounds; i++) {
         /* Who goes first changes, so that neither always finds the caches as the other left them. */
         if (i % 2)
@@ -148,15 +148,21 @@ void wait_for_end(pid_t pid)
 
 struct target *target_start(unsigned idle)
 {
+    return target_start_with(idle, 0);
+}
+
+struct target *target_start_with(unsigned idle, unsigned hitters)
+{
     struct target *target = calloc(1, sizeof *target);
     int fd = memfd_create("bench", MFD_CLOEXEC);
     check(target && fd >= 0 && ftruncate(fd, sizeof *target->page) == 0);
     target->page = mmap(NULL, sizeof *target->page, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     check(target->page != MAP_FAILED);
 
-    char number[16];
-    snprintf(number, sizeof number, "%u", idle);
-    char *const argv[] = {(char *)"target", number, NULL};
+    char idle_text[16], hitters_text[16];
+    snprintf(idle_text, sizeof idle_text, "%u", idle);
+    snprintf(hitters_text, sizeof hitters_text, "%u", hitters);
+    char *const argv[] = {(char *)"target", idle_text, hitters_text, NULL};
     posix_spawn_file_actions_t actions;
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_adddup2(&actions, fd, TARGET_FD);
@@ -216,7 +222,7 @@ static const struct {
     const char *name;
     void (*run)(void);
 } parts[] = {
-    {"hits", bench_hits},     {"events", bench_events},     {"cycles", bench_cycles},
+    {"hits", bench_hits}, {"many", bench_many},     {"events", bench_events},     {"cycles", bench_cycles},
     {"crowds", bench_crowds}, {"requests", bench_requests}, {"memory", bench_memory},
     {"starts", bench_starts}, {"peers", bench_peers},       {"calls", bench_calls},
     {"syscalls", bench_syscalls}, {"steps", bench_steps},
@@ -224,7 +230,7 @@ static const struct {
 
 static int usage(void)
 {
-    fprintf(stderr, "usage: bench [--quick] [--json] [--one-cpu|--all-cpus] [PART...]; the parts:");
+    fprintf(stderr, "usage: bench [--quick|--once] [--json] [--one-cpu|--all-cpus] [PART...]; the parts:");
     for (size_t part = 0; part < sizeof parts / sizeof *parts; part++)
         fprintf(stderr, " %s", parts[part].name);
     fprintf(stderr, "\n");
@@ -294,6 +300,8 @@ int main(int argc, char **argv)
     for (; argc > first && argv[first][0] == '-'; first++) {
         if (strcmp(argv[first], "--quick") == 0)
             quick = true;
+        else if (strcmp(argv[first], "--once") == 0)
+            once = true;
         else if (strcmp(argv[first], "--json") == 0)
             json = true;
         else if (strcmp(argv[first], "--one-cpu") == 0)

@@ -1,5 +1,5 @@
-/* The program that the bench traces: target THREADS. It has that many idle threads, and one that does what the page
- * (target.h) tells it, over and over. That one is not the leader, if there are others: a tracer that is the parent too
+/* The program that the bench traces: target THREADS HITTERS. It has that many idle threads, that many hitters, and one that
+ * does what the page (target.h) tells it, over and over. That one is not the leader, if there are others: a tracer that is the parent too
  * finds the leader sooner than other threads. It ends with the bench. */
 #define _GNU_SOURCE
 #include "target.h"
@@ -25,6 +25,18 @@ __asm__("hot:\n\t"
         "mov %rsp, %rbp\n\t"
         "pop %rbp\n\t"
         "ret\n");
+
+_Static_assert(TARGET_FUNCTIONS == 1000 && TARGET_DISTANCE == 16, "as below");
+void functions(void);
+__asm__(".balign 16\n\t"
+        "functions:\n\t"
+        ".rept 1000\n\t"
+        "push %rbp\n\t"
+        "mov %rsp, %rbp\n\t"
+        "pop %rbp\n\t"
+        "ret\n\t"
+        ".balign 16\n\t"
+        ".endr\n");
 
 static void nothing(int number)
 {
@@ -52,9 +64,40 @@ static double now_us(void)
     return (double)now.tv_sec * 1e6 + (double)now.tv_nsec / 1e3;
 }
 
-static void work_once(void)
+/* Hitters wait for their next round, and tell that they have done it. */
+static uint32_t hitters;
+static _Atomic uint32_t crowd_round, crowd_left;
+
+static void *hit(void *arg)
+{
+    (void)arg;
+    for (uint32_t round = 0;; round++) {
+        futex_wait(&crowd_round, round);
+        for (uint32_t i = 0; i < page->count; i++)
+            hot();
+        if (atomic_fetch_sub(&crowd_left, 1) == 1)
+            syscall(SYS_futex, &crowd_left, FUTEX_WAKE, 1, NULL, NULL, 0);
+    }
+    return NULL;
+}
+
+static void hit_at_once(void)
+{
+    atomic_store(&crowd_left, hitters);
+    atomic_fetch_add(&crowd_round, 1);
+    syscall(SYS_futex, &crowd_round, FUTEX_WAKE, hitters, NULL, NULL, 0);
+    for (uint32_t left; (left = atomic_load(&crowd_left)) != 0;)
+        futex_wait(&crowd_left, left);
+}
+
+static void work_once(uint32_t which)
 {
     switch (page->work) {
+    case WORK_CROWD: /* see work() */
+        break;
+    case WORK_FUNCTIONS:
+        ((void (*)(void))(page->functions + which % TARGET_FUNCTIONS * TARGET_DISTANCE))();
+        break;
     case WORK_HITS:
         hot();
         break;
@@ -85,9 +128,14 @@ _Noreturn static void *work(void *arg)
     for (uint32_t works = 0;; works++) {
         futex_wait(&page->asked, works);
         double begin = now_us();
+        uint32_t times = page->count;
+        if (page->work == WORK_CROWD) {
+            hit_at_once();
+            times *= hitters;
+        }
         for (uint32_t i = 0; i < page->count; i++)
-            work_once();
-        page->us = (now_us() - begin) / page->count;
+            work_once(i);
+        page->us = (now_us() - begin) / times;
         atomic_store(&page->done, works + 1);
         syscall(SYS_futex, &page->done, FUTEX_WAKE, 1, NULL, NULL, 0);
     }
@@ -102,6 +150,7 @@ static int start(const pthread_attr_t *attributes, void *(*function)(void *), vo
 int main(int argc, char **argv)
 {
     uint32_t idlers = argc > 1 ? (uint32_t)atoi(argv[1]) : 0;
+    hitters = argc > 2 ? (uint32_t)atoi(argv[2]) : 0;
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     page = mmap(NULL, sizeof *page, PROT_READ | PROT_WRITE, MAP_SHARED, TARGET_FD, 0);
     char *block = malloc(TARGET_BLOCK);
@@ -110,13 +159,18 @@ int main(int argc, char **argv)
     memset(block, 1, TARGET_BLOCK);
     page->block = (uintptr_t)block;
     page->hot = (uintptr_t)hot;
+    page->functions = (uintptr_t)functions;
     signal(SIGUSR1, nothing);
-    if (!idlers)
-        work(&idlers);
-
     pthread_attr_t attributes;
     pthread_attr_init(&attributes);
     pthread_attr_setstacksize(&attributes, 64 << 10);
+    for (uint32_t made = 0; made < hitters; made++) {
+        if (start(&attributes, hit, NULL))
+            return 1;
+    }
+    if (!idlers)
+        work(&idlers);
+
     int error = start(&attributes, work, &idlers);
     for (uint32_t made = 1; !error && made < idlers; made++)
         error = start(&attributes, idle, NULL);

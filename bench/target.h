@@ -15,6 +15,8 @@ enum target_work {
     WORK_CALLS,   /* asks for its parent's id, by a system call */
     WORK_SIGNALS, /* sends itself a signal, with a handler that does nothing */
     WORK_STEPS,   /* executes TARGET_STEPS instructions, about */
+    WORK_CROWD,   /* all its hitters call hot() at once, each so often */
+    WORK_FUNCTIONS, /* calls the next of TARGET_FUNCTIONS functions */
 };
 
 struct target_page {
@@ -22,6 +24,7 @@ struct target_page {
     int32_t worker;           /* the id of the one that is not */
     _Atomic uint32_t ready;   /* futex */
     uint64_t hot, block;      /* addresses: the function, and a MiB to be read */
+    uint64_t functions;       /* the first of TARGET_FUNCTIONS, each TARGET_DISTANCE behind the other */
 
     enum target_work work;
     uint32_t count;
@@ -29,6 +32,6 @@ struct target_page {
     double us;                    /* for each of the last work's count */
 };
 
-enum { TARGET_BLOCK = 1 << 20, TARGET_STEPS = 2000 };
+enum { TARGET_BLOCK = 1 << 20, TARGET_STEPS = 2000, TARGET_FUNCTIONS = 1000, TARGET_DISTANCE = 16 };
 
 #endif

@@ -1092,7 +1092,7 @@ REIN_API int rein_breakpoint_info(const rein_breakpoint *breakpoint, struct rein
  * run, and the bytes are compared after each instruction and each system call. It works on every machine, takes no register,
  * and watches from 1 to 4096 bytes at any address; up to 16 such watchpoints in a process. It is VERY SLOW: an instruction
  * takes some ten to fifty microseconds, about twice what its single-step alone costs, so that a program that does nothing but
- * compute runs a hundred thousand times slower, or more (doc/benchmarks.md). Of the threads that are watched only one
+ * compute runs a hundred thousand times slower, or more (doc/performance.md). Of the threads that are watched only one
  * executes instructions at any time, in turns of some steps. A thread that is in a system call keeps nobody.
  *   A hit is a change of the bytes that is seen: writing what was there is none. So the kind must be REIN_WATCH_WRITE. The
  * hit is told of the thread that has made the step, or the call, behind which the change is seen, with the pc behind that.
