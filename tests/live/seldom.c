@@ -514,6 +514,11 @@ static void P8_limit_before_all_are_found(void **state)
     own = create_with(&hiding_backend);
     assert_ok(rein_attach(own, fixture->pid, &limited, &process));
     assert_int_equal(thread_count(process), 1);
+    rein_thread *leader = NULL;
+    assert_ok(rein_process_thread(process, fixture->pid, &leader));
+    for (double limit = now() + LIMIT_S; !rein_state_is_stopped(state_of(leader)); sleep_ms(1))
+        assert_true(now() < limit); /* it may come later than the limit */
+    rein_thread_unref(leader);
     rein_word hot = address_of(fixture, "hot");
     assert_error_says(rein_process_add_breakpoint(process, hot, NULL, NULL), REIN_BAD_STATE, "stop it first");
     assert_error(rein_process_stop(process, 20), REIN_TIMEOUT);
