@@ -18,6 +18,7 @@ struct watch;
 enum record_kind {
     RECORD_CAUSE,     /* an event, of the kind in .cause */
     RECORD_LIBRARIES, /* the list of libraries has changed */
+    RECORD_LIMITS,    /* all hits that were asked for have been told */
 };
 
 struct record {
@@ -33,6 +34,7 @@ struct record {
     bool value_known;
     rein_word old_value, new_value;
     rein_word pc;     /* breakpoint, watchpoint, signal */
+    size_t depth;     /* breakpoint: how much of the stack is to be told, of a thread that is held */
     const char *arch; /* of the new program; a static string */
     int other;        /* the new thread, the child, the former id */
     int inner;        /* the child's id in its own namespace; 0: the same */

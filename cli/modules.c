@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "cli.h"
@@ -25,6 +26,7 @@ struct module_file {
     unsigned major, minor;
     bool looked; /* symbols was tried */
     struct symbols *symbols;
+    void *image; /* what they are of, if that had to be copied; else NULL */
 };
 
 /* ---- Scanning ---- */
@@ -45,6 +47,8 @@ static bool parse_mapping(char *line, struct mapping *mapping)
         return false;
     mapping->executable = permissions[2] == 'x';
     mapping->path = line + used;
+    if (strcmp(mapping->path, "[vdso]") == 0)
+        mapping->inode = mapping->start >> 32 == 0 ? 4 : 8; /* it is no file, and there are two of them */
     return true;
 }
 
@@ -93,13 +97,29 @@ static void add_group(struct modules *modules, struct group *group)
     modules->items[modules->count++] = module;
 }
 
+static void add_code(struct modules *modules, const struct mapping *mapping)
+{
+    struct code_range *last = modules->code_count == 0 ? NULL : &modules->code[modules->code_count - 1];
+    if (last != NULL && last->end == mapping->start) {
+        last->end = mapping->end;
+        return;
+    }
+    modules->code = cli_grow(modules->code, modules->code_count, sizeof *modules->code);
+    modules->code[modules->code_count++] = (struct code_range){mapping->start, mapping->end};
+}
+
 static void scan_lines(struct modules *modules, char *text)
 {
     struct group group = {0};
+    modules->code_count = 0;
     char *rest = text, *line;
     while ((line = strsep(&rest, "\n")) != NULL) {
         struct mapping mapping;
-        if (!parse_mapping(line, &mapping) || (mapping.path[0] != '/' && strcmp(mapping.path, "[vdso]") != 0))
+        if (!parse_mapping(line, &mapping))
+            continue;
+        if (mapping.executable)
+            add_code(modules, &mapping);
+        if (mapping.path[0] != '/' && strcmp(mapping.path, "[vdso]") != 0)
             continue;
         if (group.first.path == NULL || mapping.offset == 0 || mapping.inode != group.first.inode ||
             strcmp(mapping.path, group.first.path) != 0) {
@@ -213,6 +233,7 @@ void modules_free(struct modules *modules)
 {
     forget(modules, true);
     free(modules->items);
+    free(modules->code);
     *modules = (struct modules){0};
 }
 
@@ -222,6 +243,7 @@ void module_files_free(struct module_files *files)
         struct module_file *file = files->newest;
         files->newest = file->next;
         symbols_close(file->symbols);
+        free(file->image);
         free(file->path);
         free(file);
     }
@@ -233,6 +255,19 @@ struct module *modules_at(const struct modules *modules, uint64_t address)
         if (address >= modules->items[i]->start && address < modules->items[i]->end && !modules->items[i]->is_gone)
             return modules->items[i];
     return NULL;
+}
+
+bool modules_is_executable(const struct modules *modules, uint64_t address)
+{
+    size_t low = 0, high = modules->code_count; /* the first that ends behind address */
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (modules->code[middle].end <= address)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < modules->code_count && address >= modules->code[low].start;
 }
 
 struct module *modules_program(const struct modules *modules)
@@ -290,14 +325,27 @@ static int open_file(const struct modules *modules, const struct module *module)
     return fd;
 }
 
-/* All processes of a kernel and a word size have the same vdso: ours can be read at leisure. */
-static struct symbols *open_vdso(const struct module *module)
+static bool is_32_bit(uint64_t address)
+{
+    return address >> 32 == 0;
+}
+
+/* All processes of a kernel and a word size have the same vdso: ours can be read at leisure, and one of the other size is
+ * copied from the process. */
+static struct symbols *open_vdso(const struct modules *modules, struct module *module)
 {
     const void *image = (const void *)getauxval(AT_SYSINFO_EHDR); /* NOLINT(performance-no-int-to-ptr) */
-    bool is_32_bit = module->start >> 32 == 0;
-    if (image == NULL || is_32_bit != (sizeof image == 4))
+    size_t size = (size_t)(module->end - module->start);
+    if (image != NULL && is_32_bit(module->start) == (sizeof image == 4))
+        return symbols_open_image(image, size);
+    struct iovec here = {cli_alloc(size, 1), size};
+    struct iovec there = {(void *)(uintptr_t)module->start, size}; /* NOLINT(performance-no-int-to-ptr) */
+    if (module->start > UINTPTR_MAX || process_vm_readv(modules->task, &here, 1, &there, 1, 0) != (ssize_t)size) {
+        free(here.iov_base);
         return NULL;
-    return symbols_open_image(image, (size_t)(module->end - module->start));
+    }
+    module->file->image = here.iov_base;
+    return symbols_open_image(module->file->image, size);
 }
 
 struct symbols *module_symbols(struct modules *modules, struct module *module)
@@ -306,7 +354,7 @@ struct symbols *module_symbols(struct modules *modules, struct module *module)
     if (!file->looked) {
         file->looked = true;
         if (strcmp(module->path, "[vdso]") == 0) {
-            file->symbols = open_vdso(module);
+            file->symbols = open_vdso(modules, module);
         } else {
             int fd = open_file(modules, module);
             if (fd >= 0)
@@ -343,16 +391,22 @@ void modules_describe(struct modules *modules, uint64_t address, struct describe
     described->has_line = symbols_line(symbols, own, &described->line);
 }
 
-char *modules_describe_text(struct modules *modules, uint64_t address)
+void modules_describe_caller(struct modules *modules, uint64_t address, struct described *described)
 {
-    struct described is;
-    modules_describe(modules, address, &is);
-    if (is.path == NULL)
+    modules_describe(modules, address - 1, described);
+    if (described->path != NULL)
+        described->offset++;
+}
+
+char *described_text(const struct described *is, uint64_t address)
+{
+    if (is->path == NULL)
         return cli_format("0x%" PRIx64, address);
-    const char *file = cli_basename(is.path), *in = is.in_program || is.symbol == NULL ? "" : file;
-    char *name = is.symbol == NULL ? cli_copy(file) : cli_format("%.*s", (int)is.symbol->name_length, is.symbol->name);
-    char *offset = is.symbol != NULL && is.offset == 0 ? cli_copy("") : cli_format("+0x%" PRIx64, is.offset);
-    char *line = is.has_line ? cli_format("%s:%d", cli_basename(is.line.file), is.line.line) : cli_copy("");
+    const char *file = cli_basename(is->path), *in = is->in_program || is->symbol == NULL ? "" : file;
+    char *name =
+        is->symbol == NULL ? cli_copy(file) : cli_format("%.*s", (int)is->symbol->name_length, is->symbol->name);
+    char *offset = is->symbol != NULL && is->offset == 0 ? cli_copy("") : cli_format("+0x%" PRIx64, is->offset);
+    char *line = is->has_line ? cli_format("%s:%d", cli_basename(is->line.file), is->line.line) : cli_copy("");
     bool any = *in != '\0' || *line != '\0', both = *in != '\0' && *line != '\0';
     char *text =
         cli_format("%s%s%s%s%s%s%s", name, offset, any ? " (" : "", in, both ? ", " : "", line, any ? ")" : "");
@@ -360,4 +414,11 @@ char *modules_describe_text(struct modules *modules, uint64_t address)
     free(offset);
     free(line);
     return text;
+}
+
+char *modules_describe_text(struct modules *modules, uint64_t address)
+{
+    struct described is;
+    modules_describe(modules, address, &is);
+    return described_text(&is, address);
 }

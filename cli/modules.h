@@ -25,12 +25,18 @@ struct module {
     bool seen;
 };
 
+struct code_range {
+    uint64_t start, end;
+};
+
 struct modules {
     int pid;
     int task; /* the thread by which its memory is looked at: a leader that has left has none */
     struct module **items;
     size_t count;
     struct module_files *files;
+    struct code_range *code; /* all that is executable, of files or not, by address */
+    size_t code_count;
     /* From the auxiliary vector, 0: not there. */
     uint64_t entry, interpreter;
 };
@@ -44,6 +50,8 @@ void module_files_free(struct module_files *files);
 
 /* What an address is in; NULL: nothing that was mapped from a file with code. */
 struct module *modules_at(const struct modules *modules, uint64_t address);
+/* Was there code, of a file or made at run time, when it was looked last? */
+bool modules_is_executable(const struct modules *modules, uint64_t address);
 /* The main program; NULL if it is not known. */
 struct module *modules_program(const struct modules *modules);
 
@@ -62,7 +70,10 @@ struct described {
     struct source_line line;
 };
 void modules_describe(struct modules *modules, uint64_t address, struct described *described);
+/* The same of an address behind a call, which may be another function's already: what is told is where the call is. */
+void modules_describe_caller(struct modules *modules, uint64_t address, struct described *described);
 /* "work_take+0x1f (libwork.so, work.c:17)"; the file's name is left out if it is the program's. To be freed. */
+char *described_text(const struct described *described, uint64_t address);
 char *modules_describe_text(struct modules *modules, uint64_t address);
 
 #endif

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "cli.h"
+#include "stack.h"
 
 /* A reader may be slow, or stuck: rein must still hear signals then. */
 static ssize_t write_out(void *cookie, const char *data, size_t size)
@@ -296,7 +297,8 @@ static void line(struct output *output, int tid, const char *format, ...)
     va_end(arguments);
 }
 
-static void event_json(struct output *output, const struct record *record, const char *program)
+static void event_json(struct output *output, const struct record *record, const struct stack *stack,
+                       const char *program)
 {
     json_t *object = begin_json(output, rein_cause_name(record->cause), &record->time, record->tid);
     switch (record->cause) {
@@ -337,6 +339,8 @@ static void event_json(struct output *output, const struct record *record, const
     default:
         break;
     }
+    if (stack != NULL)
+        stack_set_json(object, output->modules, stack);
     end_json(output, object);
 }
 
@@ -399,16 +403,18 @@ static void add_up(struct output *output, const struct record *record)
         output->signal_counts[record->number]++;
 }
 
-void output_record(struct output *output, const struct record *record, bool shown)
+void output_record(struct output *output, const struct record *record, const struct stack *stack, bool shown)
 {
     const char *program = record->program;
     add_up(output, record);
     if (!shown)
         return;
     if (output->json)
-        event_json(output, record, program);
+        event_json(output, record, stack, program);
     else
         event_text(output, record, program);
+    if (stack != NULL && !output->json && !output->failed)
+        stack_print(output->file, output->modules, stack);
 }
 
 static void call_json(struct output *output, const struct call *call)

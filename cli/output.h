@@ -14,6 +14,8 @@
 #include "sites.h"
 #include "watches.h"
 
+struct stack;
+
 struct output {
     FILE *file; /* collects; what it lets go is written to fd */
     int fd;
@@ -46,8 +48,8 @@ void output_flush(struct output *output);
 
 void output_started(struct output *output, const char *program);
 void output_attached(struct output *output, size_t threads);
-/* Counts it, and writes it if it is to be shown. */
-void output_record(struct output *output, const struct record *record, bool shown);
+/* Counts it, and writes it if it is to be shown. stack may be NULL. */
+void output_record(struct output *output, const struct record *record, const struct stack *stack, bool shown);
 void output_call(struct output *output, const struct call *call);
 /* A site was found late, that is, while the program runs. */
 void output_location(struct output *output, const struct site *site);

@@ -13,13 +13,13 @@
 #include "cli.h"
 #include "linker.h"
 
-bool sites_add(struct sites *sites, const char *text, const char **why)
+bool sites_add(struct sites *sites, const char *text, struct rule *rule, const char **why)
 {
     struct location location;
     if (!location_parse(text, &location, why))
         return false;
     sites->wanted = cli_grow(sites->wanted, sites->wanted_count, sizeof *sites->wanted);
-    sites->wanted[sites->wanted_count++] = (struct wanted){.location = location};
+    sites->wanted[sites->wanted_count++] = (struct wanted){.location = location, .rule = rule};
     return true;
 }
 
@@ -27,6 +27,10 @@ static void free_site(struct site *site)
 {
     for (size_t i = 0; i < site->thread_room; i++)
         rein_thread_unref(site->threads[i].thread);
+    for (struct rule_link *link = atomic_load(&site->rules), *next; link != NULL; link = next) {
+        next = link->next;
+        free(link);
+    }
     rein_breakpoint_unref(site->breakpoint);
     free(site->threads);
     free(site->location);
@@ -55,7 +59,8 @@ void sites_want_the_same(struct sites *sites, const struct sites *others, bool i
     for (size_t i = 0; i < others->wanted_count; i++) {
         struct wanted *wanted = &sites->wanted[sites->wanted_count++];
         const char *why;
-        *wanted = (struct wanted){.warned = in_silence, .note_told = in_silence};
+        *wanted =
+            (struct wanted){.rule = others->wanted[i].rule, .warned = in_silence, .note_told = in_silence};
         location_parse(others->wanted[i].location.text, &wanted->location, &why);
     }
 }
@@ -111,6 +116,18 @@ static bool is_listed(const char *list, const char *text)
     return false;
 }
 
+static void add_rule(struct site *site, struct rule *rule)
+{
+    struct rule_link *first = atomic_load(&site->rules), *link = first;
+    while (link != NULL && link->rule != rule)
+        link = link->next;
+    if (link != NULL)
+        return;
+    link = cli_alloc(1, sizeof *link);
+    *link = (struct rule_link){rule, first};
+    atomic_store(&site->rules, link);
+}
+
 /* address is in the process; the site is known by path and own. */
 static void make_site(struct sites *sites, struct wanted *wanted, struct module *module, uint64_t address,
                       const char *path, uint64_t own)
@@ -135,6 +152,7 @@ static void make_site(struct sites *sites, struct wanted *wanted, struct module 
         free(site->location);
         site->location = both;
     }
+    add_rule(site, wanted->rule);
     bool appeared = site->path == NULL && site->module == NULL && module != NULL;
     site->module = module;
     site->address = address;
@@ -404,8 +422,29 @@ void sites_set(struct sites *sites, rein_process *process, rein_breakpoint_callb
             site->is_set = false;
         }
         site->is_stale = false;
-        if (!site->is_set && (site->module != NULL || site->path == NULL))
+        bool is_done = site_is_done(site);
+        if (site->is_over && !is_done) /* another location has come to the same place */
+            site->is_over = site->is_set = false;
+        if (!site->is_set && !is_done && (site->module != NULL || site->path == NULL))
             set_site(site, process, callback, other);
+    }
+}
+
+bool site_is_done(const struct site *site)
+{
+    for (struct rule_link *link = atomic_load(&site->rules); link != NULL; link = link->next)
+        if (!rule_is_done(link->rule))
+            return false;
+    return true;
+}
+
+void sites_take_out_done(struct sites *sites, rein_process *process, const struct site *kept)
+{
+    for (struct site *site = atomic_load(&sites->newest); site != NULL; site = site->next) {
+        if (site->is_over || site == kept || site->breakpoint == NULL || !site_is_done(site))
+            continue;
+        site->is_over = true;
+        rein_process_remove_breakpoint(process, site->address, REIN_BREAKPOINT_WHILE_RUNNING);
     }
 }
 

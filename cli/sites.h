@@ -13,6 +13,7 @@
 
 #include "location.h"
 #include "modules.h"
+#include "rules.h"
 
 struct thread_count {
     rein_thread *thread; /* counted */
@@ -34,6 +35,8 @@ struct site {
     int line;
     bool told;         /* that it was found was reported */
     struct site *next; /* see sites->newest */
+    struct rule_link *_Atomic rules; /* of the locations */
+    bool is_over;                    /* the monitor's: all of them are done, and there is no breakpoint any more */
 
     struct module *module; /* NULL: not mapped now, or an address outside of all files */
     uint64_t address;      /* in the process; the last one, if it is not mapped now */
@@ -49,6 +52,7 @@ struct site {
 
 struct wanted {
     struct location location;
+    struct rule *rule;
     size_t found; /* how many sites, in the present program */
     bool found_ever;
     bool warned;
@@ -71,8 +75,8 @@ struct sites {
     void *owner;
 };
 
-/* Adds a location; false if text is none: *why. */
-bool sites_add(struct sites *sites, const char *text, const char **why);
+/* Adds a location, with what is to be done there; false if text is none: *why. */
+bool sites_add(struct sites *sites, const char *text, struct rule *rule, const char **why);
 void sites_free(struct sites *sites);
 /* Wants what the other wants. in_silence: what is missing is not worth a word. */
 void sites_want_the_same(struct sites *sites, const struct sites *others, bool in_silence);
@@ -89,6 +93,12 @@ void sites_forget_program(struct sites *sites);
  * gone. callback gets the site as its argument. other, if not 0, is an address that has a breakpoint already. */
 void sites_set(struct sites *sites, rein_process *process, rein_breakpoint_callback callback, uint64_t other);
 struct site *sites_at(const struct sites *sites, uint64_t address);
+
+/* On the monitor: no rule of the site has anything to tell any more. */
+bool site_is_done(const struct site *site);
+/* On the monitor: takes the breakpoints out that have nothing to tell any more, but for the one that the site kept has in
+ * common with others (NULL: none). */
+void sites_take_out_done(struct sites *sites, rein_process *process, const struct site *kept);
 
 uint64_t site_hits(const struct site *site);
 /* On the monitor: counts a hit of this thread. */

@@ -75,6 +75,8 @@ void symbols_close(struct symbols *symbols)
         return;
     if (symbols->dwfl != NULL)
         dwfl_end(symbols->dwfl);
+    if (symbols->cfi != NULL)
+        dwarf_cfi_end(symbols->cfi);
     elf_end(symbols->elf);
     if (symbols->fd >= 0)
         close(symbols->fd);

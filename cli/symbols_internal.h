@@ -1,4 +1,4 @@
-/* What symbols.c and lines.c share, and nobody else sees. */
+/* What symbols.c, lines.c and unwind.c share, and nobody else sees. */
 #ifndef REIN_CLI_SYMBOLS_INTERNAL_H
 #define REIN_CLI_SYMBOLS_INTERNAL_H
 
@@ -32,6 +32,9 @@ struct symbols {
     Dwfl_Module *module;
     bool module_failed;
     uint64_t dwfl_bias; /* an address of libdwfl's minus one of the file's */
+
+    bool cfi_loaded;
+    Dwarf_CFI *cfi; /* .eh_frame; NULL: there is none */
 
     bool dwarf_loaded;
     Dwarf *dwarf;

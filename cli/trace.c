@@ -10,6 +10,7 @@
 #include <rein/seccomp.h>
 
 #include "cli.h"
+#include "stack.h"
 #include "tracer.h"
 
 static const char help[] =
@@ -24,6 +25,10 @@ static const char help[] =
     "                          SOURCE:LINE           where the line's first statement begins\n"
     "                          0xADDRESS             in the process\n"
     "                          FILE:0xADDRESS        the file's own address, as objdump shows it\n"
+    "      --stack[=N]       with each hit the call stack, at most N frames (64)\n"
+    "      --ignore N        the first N hits are not told\n"
+    "      --limit N         N hits are told, then the breakpoint is taken out\n"
+    "                          these three are for the -b that they stand behind\n"
     "  -w, --watch EXPR[:SIZE]\n"
     "                        tell who writes to a variable, and what; may be repeated. EXPR is SYMBOL[+OFFSET],\n"
     "                          FILE:SYMBOL[+OFFSET], 0xADDRESS or FILE:0xADDRESS; SIZE is in bytes\n"
@@ -46,7 +51,7 @@ static const char help[] =
     "\n"
     "Ends with COMMAND's exit status, or by the signal that ended it. See rein-trace(1).\n";
 
-enum { OPTION_NO_ASLR = 256, OPTION_SECCOMP, OPTION_SOFTWARE_WATCH };
+enum { OPTION_NO_ASLR = 256, OPTION_SECCOMP, OPTION_SOFTWARE_WATCH, OPTION_STACK, OPTION_IGNORE, OPTION_LIMIT };
 
 static const char calls_prefix[] = "syscall=";
 
@@ -63,6 +68,9 @@ static const struct option long_options[] = {
     {"no-aslr", no_argument, NULL, OPTION_NO_ASLR},
     {"seccomp", no_argument, NULL, OPTION_SECCOMP},
     {"software-watch", no_argument, NULL, OPTION_SOFTWARE_WATCH},
+    {"stack", optional_argument, NULL, OPTION_STACK},
+    {"ignore", required_argument, NULL, OPTION_IGNORE},
+    {"limit", required_argument, NULL, OPTION_LIMIT},
     {"help", no_argument, NULL, 'h'},
     {NULL, 0, NULL, 0},
 };
@@ -72,7 +80,8 @@ struct options {
     char **command;
     const char *output;
     bool no_aslr, seccomp;
-    int follow; /* how often it was given */
+    int follow;        /* how often it was given */
+    unsigned asked_for; /* events, by -e */
 };
 
 #define KIND(name) (1u << REIN_CAUSE_##name)
@@ -113,13 +122,29 @@ static bool parse_events(const char *list, unsigned *kinds, char **wrong)
 
 enum { HELP_GIVEN = 1000 }; /* not 0, and no exit status */
 
+/* Those that belong to the -b in front. */
+static int parse_rule_option(struct tracer *tracer, int option)
+{
+    const char *name = option == OPTION_STACK ? "--stack" : option == OPTION_IGNORE ? "--ignore" : "--limit";
+    struct rule *rule = rules_last(&tracer->rules);
+    if (rule == NULL)
+        return cli_usage("trace", "%s is for the -b that it stands behind, and there is none in front", name);
+    if (option == OPTION_STACK && (rule->depth = stack_depth(optarg)) == 0)
+        return cli_usage("trace", "--stack=%s: that is no number of frames", optarg);
+    if (option == OPTION_IGNORE && !rules_parse_count(optarg, &rule->ignore))
+        return cli_usage("trace", "--ignore %s: that is no number of hits", optarg);
+    if (option == OPTION_LIMIT && (!rules_parse_count(optarg, &rule->limit) || rule->limit == 0))
+        return cli_usage("trace", "--limit %s: that is no number of hits from 1 on", optarg);
+    return 0;
+}
+
 static int parse_option(struct tracer *tracer, struct options *options, int option)
 {
     const char *why;
     char *wrong;
     switch (option) {
     case 'b':
-        if (!sites_add(&tracer->sites, optarg, &why))
+        if (!sites_add(&tracer->sites, optarg, rules_add(&tracer->rules), &why))
             return cli_usage("trace", "-b %s: %s", optarg, why);
         break;
     case 'w':
@@ -145,7 +170,12 @@ static int parse_option(struct tracer *tracer, struct options *options, int opti
             free(wrong);
             return status;
         }
+        options->asked_for = tracer->shown;
         break;
+    case OPTION_STACK:
+    case OPTION_IGNORE:
+    case OPTION_LIMIT:
+        return parse_rule_option(tracer, option);
     case 'f':
         tracer->follows = true;
         options->follow++;
@@ -191,6 +221,8 @@ static int parse_options(struct tracer *tracer, struct options *options, int arg
     const char *text, *why;
     if (!watches_check(&tracer->watches, &text, &why))
         return cli_usage("trace", "-w %s: %s", text, why);
+    tracer->ends_at_limits = options->pid != 0 && tracer->watches.count == 0 && !tracer->calls.wanted &&
+                             (options->asked_for & ~KIND(BREAKPOINT)) == 0;
     if (tracer->watches.software && tracer->watches.count == 0)
         return cli_usage("trace", "--software-watch is for what -w watches");
     options->command = optind < argc ? argv + optind : NULL;

@@ -3,6 +3,10 @@
  * the journal. A thread is held until the main thread has come to its record only if
  *   - it is the run-time linker's, and libraries have come: their breakpoints must be there before they run,
  *   - it has executed another program, for the same reason,
+ *   - its stack is to be told. It is unwound by the main thread, which has the symbols and may wait for files; the monitor, on
+ *     which all threads depend, must not wait, and may not share them without locks. A copy of registers and memory to unwind
+ *     from would let the thread go on earlier, but has an end, beyond which a stack may go on (a handler's stack of its own,
+ *     large frames), and stacks are to be right,
  *   - the main thread is far behind (the reader of its output is slow). */
 #include "tracer.h"
 
@@ -12,6 +16,7 @@
 #include <string.h>
 
 #include "cli.h"
+#include "stack.h"
 
 enum { FAR_BEHIND = 4096 };
 
@@ -73,6 +78,7 @@ void tracer_free(struct tracer *tracer)
     }
     sites_free(&tracer->sites);
     watches_free(&tracer->watches);
+    rules_free(&tracer->rules);
     module_files_free(&tracer->files);
 }
 
@@ -93,7 +99,7 @@ static struct record begin_record(struct tracee *tracee, rein_thread *thread, en
 static enum rein_verdict note(struct record *record, rein_thread *thread, bool hold)
 {
     struct tracer *tracer = record->tracee->tracer;
-    bool urgent = hold || record->kind == RECORD_LIBRARIES || record->cause == REIN_CAUSE_EXEC ||
+    bool urgent = hold || record->kind != RECORD_CAUSE || record->cause == REIN_CAUSE_EXEC ||
                   record->cause == REIN_CAUSE_GROUP_STOP || record->cause == REIN_CAUSE_PROCESS_EXIT;
     if (hold)
         record->held = rein_thread_ref(thread);
@@ -110,17 +116,46 @@ static bool is_far_behind(const struct tracer *tracer)
     return atomic_load_explicit(&tracer->journal.waiting, memory_order_relaxed) > FAR_BEHIND;
 }
 
+/* A hit: is it to be told, and with how much of the stack? */
+static bool ask_rules(struct tracee *tracee, struct site *site, size_t *depth, bool *last)
+{
+    struct rules *rules = &tracee->tracer->rules;
+    size_t done = rules->done;
+    bool told = false;
+    for (struct rule_link *link = atomic_load(&site->rules); link != NULL; link = link->next) {
+        bool was_done = rule_is_done(link->rule);
+        told |= rule_hit(link->rule, depth);
+        rules->done += !was_done && rule_is_done(link->rule);
+    }
+    *last = rules->done > done && rules->done == rules->count;
+    if (tracee->rules_done != rules->done) { /* by this hit, or by another process's */
+        tracee->rules_done = rules->done;
+        sites_take_out_done(&tracee->sites, tracee->process, tracee->linker_site);
+    }
+    return told;
+}
+
 static enum rein_verdict note_hit(struct tracee *tracee, struct site *site, rein_thread *thread)
 {
-    const struct tracer *tracer = tracee->tracer;
+    struct tracer *tracer = tracee->tracer;
+    enum rein_verdict verdict = REIN_VERDICT_GO_ON;
+    size_t depth = 0;
+    bool last;
     if (tracer->output.by_thread)
         site_count_thread(site, thread);
-    if (tracer->count || !(tracer->shown & (1u << REIN_CAUSE_BREAKPOINT)))
-        return REIN_VERDICT_GO_ON;
-    struct record record = begin_record(tracee, thread, REIN_CAUSE_BREAKPOINT);
-    record.site = site;
-    record.pc = site->address;
-    return note(&record, thread, is_far_behind(tracer));
+    if (ask_rules(tracee, site, &depth, &last) && !tracer->count && (tracer->shown & (1u << REIN_CAUSE_BREAKPOINT))) {
+        struct record record = begin_record(tracee, thread, REIN_CAUSE_BREAKPOINT);
+        record.site = site;
+        record.pc = site->address;
+        record.depth = depth;
+        verdict = note(&record, thread, depth > 0 || is_far_behind(tracer));
+    }
+    if (last) {
+        struct record record = begin_record(tracee, thread, REIN_CAUSE_BREAKPOINT);
+        record.kind = RECORD_LIMITS;
+        note(&record, thread, false);
+    }
+    return verdict;
 }
 
 static enum rein_verdict on_hit(rein_thread *thread, rein_breakpoint *breakpoint, void *arg)
@@ -524,7 +559,7 @@ static void program_executed(struct tracee *tracee, const struct record *record)
     watches_forget_program(&tracee->watches);
     tracee->starting = true;
     bool seen = modules_scan(&tracee->modules);
-    output_record(tracee->output, record, tracee->tracer->shown & (1u << record->cause));
+    output_record(tracee->output, record, NULL, tracee->tracer->shown & (1u << record->cause));
     if (seen)
         update(tracee, false);
 }
@@ -609,6 +644,15 @@ static void process_exited(struct tracee *tracee, const struct record *record)
     free_tracee(tracee);
 }
 
+static void tell_with_stack(struct tracee *tracee, const struct record *record)
+{
+    struct stack stack = {.end = STACK_LOST, .why = "the thread could not be held"};
+    if (record->held != NULL)
+        stack_read(&tracee->modules, record->held, record->depth, &stack);
+    output_record(tracee->output, record, &stack, true);
+    stack_clear(&stack);
+}
+
 static void take_event(struct tracee *tracee, const struct record *record)
 {
     struct tracer *tracer = tracee->tracer;
@@ -629,7 +673,10 @@ static void take_event(struct tracee *tracee, const struct record *record)
         know_place(tracee, record->pc);
     if (record->cause == REIN_CAUSE_THREAD_EXIT)
         tell_last_call(tracee, record->tid);
-    output_record(tracee->output, record, shown);
+    if (record->depth > 0 && shown)
+        tell_with_stack(tracee, record);
+    else
+        output_record(tracee->output, record, NULL, shown);
     if (record->child != NULL)
         process_made(record->child, record);
     if (record->cause == REIN_CAUSE_GROUP_STOP && tracer->jobs.has_program && tracee == tracer->first) {
@@ -641,10 +688,11 @@ static void take_event(struct tracee *tracee, const struct record *record)
 void tracer_take(struct tracer *tracer, const struct record *record)
 {
     struct tracee *tracee = record->tracee;
-    (void)tracer;
     select_output(tracee);
     if (record->kind == RECORD_LIBRARIES)
         libraries_changed(tracee);
+    else if (record->kind == RECORD_LIMITS)
+        tracer->told_to_end |= tracer->ends_at_limits;
     else
         take_event(tracee, record); /* it may be gone then */
     free(record->program);

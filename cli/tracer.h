@@ -38,6 +38,7 @@ struct tracee {
     struct linker linker;
     struct site *linker_site; /* the user has a breakpoint where the linker's is */
     rein_breakpoint *linker_breakpoint;
+    size_t rules_done; /* when its sites were looked through last */
     _Atomic unsigned program_number; /* how many programs it has executed */
 };
 
@@ -46,7 +47,9 @@ struct tracer {
     bool count;              /* no line for a hit */
     bool follows;            /* what the process makes is traced, too */
     const char *files_named; /* each process writes to a file of that name, with its id behind it; NULL: all to one */
+    bool ends_at_limits;     /* when no rule has anything to tell any more, all is let go */
     unsigned shown;          /* bits by rein_cause_kind */
+    struct rules rules;
     rein_monitor *monitor;
     struct journal journal;
     struct jobs jobs;
