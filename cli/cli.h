@@ -18,6 +18,7 @@ enum {
 
 int cli_trace(int argc, char **argv);
 int cli_threads(int argc, char **argv);
+int cli_stack(int argc, char **argv);
 int cli_regs(int argc, char **argv);
 int cli_notes(int argc, char **argv);
 

@@ -14,7 +14,8 @@
 static const char help[] =
     "usage: rein trace [OPTION...] [--] COMMAND [ARG...]\n"
     "       rein trace [OPTION...] -p PID\n"
-    "       rein threads [--json] PID\n"
+    "       rein threads [--json] [--stack] PID\n"
+    "       rein stack PID\n"
     "       rein regs [OPTION...] PID [NAME...]\n"
     "       rein notes [--check] [N...]\n"
     "       rein --help | --version\n"
@@ -23,6 +24,7 @@ static const char help[] =
     "\n"
     "  trace    follow a program, or a process that runs: breakpoint hits, threads, signals, exec, exit\n"
     "  threads  list the threads of a process, and where each of them is\n"
+    "  stack    the same, with the call stack of each\n"
     "  regs     show the registers of a thread\n"
     "  notes    what is known of ptrace and threads; --check: does it hold on this kernel?\n"
     "\n"
@@ -32,10 +34,7 @@ static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
 } commands[] = {
-    {"trace", cli_trace},
-    {"threads", cli_threads},
-    {"regs", cli_regs},
-    {"notes", cli_notes},
+    {"trace", cli_trace}, {"threads", cli_threads}, {"stack", cli_stack}, {"regs", cli_regs}, {"notes", cli_notes},
 };
 
 void cli_error(const char *format, ...)

@@ -59,8 +59,7 @@ void sites_want_the_same(struct sites *sites, const struct sites *others, bool i
     for (size_t i = 0; i < others->wanted_count; i++) {
         struct wanted *wanted = &sites->wanted[sites->wanted_count++];
         const char *why;
-        *wanted =
-            (struct wanted){.rule = others->wanted[i].rule, .warned = in_silence, .note_told = in_silence};
+        *wanted = (struct wanted){.rule = others->wanted[i].rule, .warned = in_silence, .note_told = in_silence};
         location_parse(others->wanted[i].location.text, &wanted->location, &why);
     }
 }

@@ -33,8 +33,8 @@ struct site {
     uint64_t offset;  /* from the symbol */
     char *source;     /* may be NULL */
     int line;
-    bool told;         /* that it was found was reported */
-    struct site *next; /* see sites->newest */
+    bool told;                       /* that it was found was reported */
+    struct site *next;               /* see sites->newest */
     struct rule_link *_Atomic rules; /* of the locations */
     bool is_over;                    /* the monitor's: all of them are done, and there is no breakpoint any more */
 

@@ -49,7 +49,7 @@ void stack_read(struct modules *modules, rein_thread *thread, size_t depth, stru
         return;
     if (unwind_registers_from(&registers, snapshot)) {
         struct window window = {.thread = thread};
-        struct unwind_memory memory = {read_window, &window};
+        struct unwind_memory memory = {.read = read_window, .arg = &window};
         unwind(modules, &registers, &memory, depth, stack);
     }
     rein_registers_free(snapshot);
@@ -73,7 +73,7 @@ void stack_print(FILE *file, struct modules *modules, const struct stack *stack)
         describe(modules, frame, &is);
         char *text = described_text(&is, frame->pc);
         if (frame->guessed && !stack->frames[i - 1].guessed)
-            fprintf(file, "    guessed from here: %s for 0x%" PRIx64 "\n", stack->guess, stack->frames[i - 1].pc);
+            fprintf(file, "    guessed from here: %s (0x%" PRIx64 ")\n", stack->guess, stack->frames[i - 1].pc);
         fprintf(file, "    #%-2zu 0x%016" PRIx64 "  %s\n", i, frame->pc, is.path == NULL ? "?" : text);
         free(text);
     }

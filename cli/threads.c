@@ -1,5 +1,8 @@
-/* `rein threads`: what the threads of a process are doing. The process is stopped for as long as it takes to read
- * registers; files are opened, and addresses looked up, when it runs again. */
+/* `rein threads` and `rein stack`: what the threads of a process are doing. The process is stopped for as long as it takes to
+ * read registers and, for stacks, to copy what is in use of them; files are opened, stacks unwound and addresses looked up
+ * when it runs again. All threads are stopped once, together, so that what is shown was so at one time. A stack that leads out of
+ * what was copied - a signal handler's, to the one that it has interrupted - is read on in the memory of the process as it runs:
+ * what comes from there is called guessed. */
 #include <dirent.h>
 #include <errno.h>
 #include <getopt.h>
@@ -8,21 +11,26 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/uio.h>
+#include <time.h>
 
 #include <rein/rein.h>
 
 #include "cli.h"
 #include "modules.h"
 #include "output.h"
+#include "stack.h"
 
 static const char help[] =
-    "usage: rein threads [--json] PID\n"
+    "usage: rein threads [--json] [--stack[=N]] PID\n"
+    "       rein stack ... PID, which is rein threads --stack\n"
     "\n"
     "Lists the threads of a process: id, name, state, and where each of them is. They are stopped only while their\n"
     "registers are read.\n"
     "\n"
-    "  -j, --json  one JSON object a line\n"
-    "  -h, --help  this text\n"
+    "  -j, --json       one JSON object a line\n"
+    "  -s, --stack[=N]  with the call stack of each, at most N frames (64)\n"
+    "  -h, --help       this text\n"
     "\n"
     "See rein-threads(1).\n";
 
@@ -32,6 +40,7 @@ struct thread {
     char state; /* as in /proc/PID/stat, before the process was stopped; 0: it came later */
     bool has_pc;
     rein_word pc;
+    struct copy *copy; /* NULL: none */
 };
 
 struct list {
@@ -92,18 +101,47 @@ static void look(struct list *list, int pid)
         qsort(list->items, list->count, sizeof *list->items, by_id);
 }
 
+/* What a stack is unwound from. */
+struct copy {
+    struct unwind_registers registers;
+    uint64_t start; /* of the memory: the stack pointer */
+    size_t size;
+    unsigned char bytes[];
+};
+
 struct reading { /* of a stopped thread */
     int id;
     bool has_pc;
     rein_word pc;
+    struct copy *copy;
 };
 
 struct visit {
     rein_process *process;
+    bool with_stacks;
     rein_thread **threads;
     struct reading *readings;
     size_t count;
 };
+
+/* What is in use of a thread's stack: behind it there is mostly memory that cannot be read. NULL: it cannot be had. */
+static struct copy *copy_stack(rein_process *process, const rein_registers *snapshot)
+{
+    enum { MOST = 1 << 18 };
+    static const unsigned char red_zone = 128; /* nothing is needed from there, but code may be told to look */
+    struct unwind_registers registers;
+    if (!unwind_registers_from(&registers, snapshot))
+        return NULL;
+    struct copy *copy = malloc(sizeof *copy + MOST), *fitting;
+    if (copy == NULL)
+        return NULL;
+    copy->registers = registers;
+    copy->start = registers.values[registers.sp] - red_zone;
+    copy->size = 0;
+    rein_process_read(process, copy->start, copy->bytes, MOST, &copy->size);
+    fitting = realloc(copy, sizeof *copy + copy->size);
+    return fitting == NULL ? copy : fitting;
+}
 
 /* On the monitor: all threads in one go. */
 static int read_registers(void *arg)
@@ -122,6 +160,8 @@ static int read_registers(void *arg)
         if (rein_thread_registers(visit->threads[i], &registers) != 0)
             continue; /* it could not be stopped, or is gone */
         reading->has_pc = rein_registers_pc(registers, &reading->pc) == 0;
+        if (visit->with_stacks)
+            reading->copy = copy_stack(visit->process, registers);
         rein_registers_free(registers);
     }
     return 0;
@@ -141,14 +181,23 @@ static void merge(struct list *list, const struct visit *visit)
         }
         thread->has_pc = reading->has_pc;
         thread->pc = reading->pc;
+        thread->copy = reading->copy;
     }
     if (list->count > 0)
         qsort(list->items, list->count, sizeof *list->items, by_id);
 }
 
-static int visit_process(struct list *list, int pid)
+static double now_ms(void)
 {
-    struct visit visit = {0};
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec * 1e3 + (double)now.tv_nsec / 1e6;
+}
+
+/* *stopped_ms: how long it was stopped, at most. */
+static int visit_process(struct list *list, int pid, bool with_stacks, double *stopped_ms)
+{
+    struct visit visit = {.with_stacks = with_stacks};
     struct rein_attach_options options = REIN_ATTACH_OPTIONS_INIT;
     rein_monitor *monitor;
     options.timeout_ms = 5000;
@@ -156,12 +205,14 @@ static int visit_process(struct list *list, int pid)
         cli_error("%s", rein_error_message());
         return STATUS_FAILED;
     }
+    double begin = now_ms();
     int result = rein_attach(monitor, pid, &options, &visit.process);
     if (result == 0)
         result = rein_monitor_call(monitor, read_registers, &visit);
     char *message = result == 0 ? NULL : cli_copy(rein_error_message());
     if (visit.process != NULL)
         rein_process_detach(visit.process, 0);
+    *stopped_ms = now_ms() - begin;
     merge(list, &visit);
     free(visit.readings);
     rein_thread_list_free(visit.threads, visit.count);
@@ -200,7 +251,36 @@ static const char *state_text(const struct thread *thread)
     }
 }
 
-static void print_json(struct modules *modules, const struct thread *thread)
+struct copied {
+    struct unwind_memory memory;
+    const struct copy *copy;
+    int pid;
+};
+
+static bool read_copy(void *arg, uint64_t address, void *data, size_t size)
+{
+    struct copied *copied = arg;
+    const struct copy *copy = copied->copy;
+    if (address >= copy->start && address - copy->start <= copy->size && copy->size - (address - copy->start) >= size) {
+        memcpy(data, copy->bytes + (address - copy->start), size);
+        return true;
+    }
+    copied->memory.doubt = "the memory was read while it ran";
+    struct iovec here = {data, size},
+                 there = {(void *)(uintptr_t)address, size}; /* NOLINT(performance-no-int-to-ptr) */
+    return address <= UINTPTR_MAX && process_vm_readv(copied->pid, &here, 1, &there, 1, 0) == (ssize_t)size;
+}
+
+static void unwind_copy(struct modules *modules, const struct thread *thread, size_t depth, struct stack *stack)
+{
+    struct copied copied = {{read_copy, &copied, NULL}, thread->copy, modules->task};
+    if (thread->copy == NULL)
+        *stack = (struct stack){.end = STACK_LOST, .why = "the thread could not be stopped"};
+    else
+        unwind(modules, &thread->copy->registers, &copied.memory, depth, stack);
+}
+
+static void print_json(struct modules *modules, const struct thread *thread, size_t depth, double stopped_ms)
 {
     json_t *object = json_object();
     json_object_set_new(object, "tid", json_integer(thread->id));
@@ -214,12 +294,19 @@ static void print_json(struct modules *modules, const struct thread *thread)
         modules_describe(modules, thread->pc, &place);
         output_set_place(object, &place);
     }
+    if (depth > 0) {
+        struct stack stack;
+        unwind_copy(modules, thread, depth, &stack);
+        stack_set_json(object, modules, &stack);
+        stack_clear(&stack);
+        json_object_set_new(object, "stopped_ms", json_real(stopped_ms));
+    }
     json_dumpf(object, stdout, JSON_COMPACT);
     putchar('\n');
     json_decref(object);
 }
 
-static void print(struct modules *modules, const struct list *list, bool json)
+static void print(struct modules *modules, const struct list *list, bool json, size_t depth, double stopped_ms)
 {
     int width = 15;
     if (!json)
@@ -227,39 +314,51 @@ static void print(struct modules *modules, const struct list *list, bool json)
     for (size_t i = 0; i < list->count; i++) {
         const struct thread *thread = &list->items[i];
         if (json) {
-            print_json(modules, thread);
+            print_json(modules, thread, depth, stopped_ms);
             continue;
         }
         char *where = thread->has_pc ? modules_describe_text(modules, thread->pc) : cli_copy("-");
         printf("%8d  %-*s  %-10s  %s\n", thread->id, width, thread->name, state_text(thread), where);
         free(where);
+        if (depth > 0) {
+            struct stack stack;
+            unwind_copy(modules, thread, depth, &stack);
+            stack_print(stdout, modules, &stack);
+            stack_clear(&stack);
+        }
     }
+    if (depth > 0 && !json)
+        printf("stopped for %.1f ms, at most\n", stopped_ms);
 }
 
-int cli_threads(int argc, char **argv)
+static int list_threads(int argc, char **argv, const char *command, size_t depth)
 {
-    static const struct option long_options[] = {
-        {"json", no_argument, NULL, 'j'}, {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
+    static const struct option long_options[] = {{"json", no_argument, NULL, 'j'},
+                                                 {"stack", optional_argument, NULL, 's'},
+                                                 {"help", no_argument, NULL, 'h'},
+                                                 {NULL, 0, NULL, 0}};
     static char name[] = "rein"; /* getopt's messages begin with it */
     bool json = false;
     int option;
     argv[0] = name;
-    while ((option = getopt_long(argc, argv, "jh", long_options, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, "js::h", long_options, NULL)) != -1) {
         if (option == 'h') {
             fputs(help, stdout);
             return fflush(stdout) == 0 ? STATUS_OK : STATUS_FAILED;
         }
-        if (option != 'j') {
-            fputs("Try `rein threads --help`.\n", stderr);
+        if (option == 's' && (depth = stack_depth(optarg)) == 0)
+            return cli_usage(command, "--stack=%s: that is no number of frames", optarg);
+        if (option == '?') {
+            fprintf(stderr, "Try `rein %s --help`.\n", command);
             return STATUS_USAGE;
         }
-        json = true;
+        json |= option == 'j';
     }
     if (optind + 1 != argc)
-        return cli_usage("threads", optind == argc ? "which process? Give its PID" : "one PID is enough");
+        return cli_usage(command, optind == argc ? "which process? Give its PID" : "one PID is enough");
     int pid = cli_parse_pid(argv[optind]);
     if (pid == 0)
-        return cli_usage("threads", "%s: that is no process id", argv[optind]);
+        return cli_usage(command, "%s: that is no process id", argv[optind]);
 
     struct list list = {0};
     struct module_files files = {0};
@@ -267,16 +366,29 @@ int cli_threads(int argc, char **argv)
     look(&list, pid);
     /* Before: the process may be gone after. Libraries that come in between are missed, which does little harm. */
     modules_scan(&modules);
-    int status = visit_process(&list, pid);
+    double stopped_ms;
+    int status = visit_process(&list, pid, depth > 0, &stopped_ms);
     if (status == STATUS_OK) {
-        print(&modules, &list, json);
+        print(&modules, &list, json, depth, stopped_ms);
         if (fflush(stdout) != 0) {
             cli_error("the output cannot be written: %s", strerror(errno));
             status = STATUS_FAILED;
         }
     }
+    for (size_t i = 0; i < list.count; i++)
+        free(list.items[i].copy);
     free(list.items);
     modules_free(&modules);
     module_files_free(&files);
     return status;
+}
+
+int cli_threads(int argc, char **argv)
+{
+    return list_threads(argc, argv, "threads", 0);
+}
+
+int cli_stack(int argc, char **argv)
+{
+    return list_threads(argc, argv, "stack", STACK_DEPTH);
 }

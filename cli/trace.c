@@ -80,7 +80,7 @@ struct options {
     char **command;
     const char *output;
     bool no_aslr, seccomp;
-    int follow;        /* how often it was given */
+    int follow;         /* how often it was given */
     unsigned asked_for; /* events, by -e */
 };
 

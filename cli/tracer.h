@@ -38,7 +38,7 @@ struct tracee {
     struct linker linker;
     struct site *linker_site; /* the user has a breakpoint where the linker's is */
     rein_breakpoint *linker_breakpoint;
-    size_t rules_done; /* when its sites were looked through last */
+    size_t rules_done;               /* when its sites were looked through last */
     _Atomic unsigned program_number; /* how many programs it has executed */
 };
 

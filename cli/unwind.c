@@ -26,7 +26,8 @@ bool unwind_registers_from(struct unwind_registers *registers, const rein_regist
         unsigned word;
     } archs[] = {{"amd64", "rbp", 8}, {"i386", "ebp", 4}, {"arm64", "x29", 8}};
     size_t kind = 0, kinds = sizeof archs / sizeof archs[0];
-    *registers = (struct unwind_registers){.arch = rein_registers_architecture(snapshot), .fp = -1, .sp = -1, .link = -1};
+    *registers =
+        (struct unwind_registers){.arch = rein_registers_architecture(snapshot), .fp = -1, .sp = -1, .link = -1};
     while (kind < kinds && strcmp(archs[kind].arch, registers->arch) != 0)
         kind++;
     if (kind == kinds || rein_registers_pc(snapshot, &registers->pc) != 0)
@@ -186,10 +187,10 @@ static bool binary(struct expression *expression, unsigned atom)
 static bool shuffle(struct expression *expression, const Dwarf_Op *op)
 {
     uint64_t *top = expression->stack + expression->depth, value;
-    size_t needed = op->atom == DW_OP_pick                            ? (size_t)op->number + 1
+    size_t needed = op->atom == DW_OP_pick                             ? (size_t)op->number + 1
                     : op->atom == DW_OP_over || op->atom == DW_OP_swap ? 2
-                    : op->atom == DW_OP_rot                           ? 3
-                                                                      : 1;
+                    : op->atom == DW_OP_rot                            ? 3
+                                                                       : 1;
     if (expression->depth < needed)
         return false;
     switch (op->atom) {
@@ -442,10 +443,9 @@ static bool is_at_start(struct unwinding *unwinding, uint64_t pc)
     modules_describe(unwinding->modules, pc, &is);
     if (is.symbol == NULL)
         return !is_code(unwinding, pc); /* it was called where nothing is */
-    return is.offset == 0 ||
-           (is.offset == ENDBR_SIZE &&
-            unwinding->memory->read(unwinding->memory->arg, pc - ENDBR_SIZE, code, sizeof code) &&
-            (memcmp(code, endbr[0], sizeof code) == 0 || memcmp(code, endbr[1], sizeof code) == 0));
+    return is.offset == 0 || (is.offset == ENDBR_SIZE &&
+                              unwinding->memory->read(unwinding->memory->arg, pc - ENDBR_SIZE, code, sizeof code) &&
+                              (memcmp(code, endbr[0], sizeof code) == 0 || memcmp(code, endbr[1], sizeof code) == 0));
 }
 
 static bool guess_by_return_address(struct unwinding *unwinding)
@@ -504,10 +504,14 @@ static enum step step_by_guess(struct unwinding *unwinding, bool is_first)
 
 /* ---- All of it ---- */
 
-static void add_frame(struct stack *stack, uint64_t pc, bool exact)
+static void add_frame(struct unwinding *unwinding, bool exact)
 {
+    struct stack *stack = unwinding->stack;
+    if (stack->guess == NULL)
+        stack->guess = unwinding->memory->doubt;
     stack->frames = cli_grow(stack->frames, stack->count, sizeof *stack->frames);
-    stack->frames[stack->count++] = (struct frame){.pc = pc, .exact = exact, .guessed = stack->guess != NULL};
+    stack->frames[stack->count++] =
+        (struct frame){.pc = unwinding->now.pc, .exact = exact, .guessed = stack->guess != NULL};
 }
 
 void unwind(struct modules *modules, const struct unwind_registers *registers, const struct unwind_memory *memory,
@@ -518,7 +522,7 @@ void unwind(struct modules *modules, const struct unwind_registers *registers, c
     bool signal = true;
     *stack = (struct stack){.end = STACK_LIMIT};
     while (step == STEP_DONE && stack->count < depth) {
-        add_frame(stack, unwinding.now.pc, signal);
+        add_frame(&unwinding, signal);
         struct frame *frame = &stack->frames[stack->count - 1];
         signal = false;
         step = step_by_information(&unwinding, frame, &signal);

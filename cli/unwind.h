@@ -16,6 +16,7 @@ enum { STACK_DEPTH = 64 }; /* if no other limit is asked for */
 struct unwind_memory {
     bool (*read)(void *arg, uint64_t address, void *data, size_t size);
     void *arg;
+    const char *doubt; /* read may set it: why what was read may be wrong */
 };
 
 /* A thread's registers by their numbers in DWARF. */
@@ -34,7 +35,7 @@ bool unwind_registers_from(struct unwind_registers *registers, const rein_regist
 struct frame {
     uint64_t pc;
     bool exact;   /* the thread is, or was interrupted, at pc; else pc is behind a call */
-    bool guessed; /* it, or one below it, was found without unwind information */
+    bool guessed; /* it, or one below it, was found without unwind information, or in memory that is in doubt */
 };
 
 enum stack_end {
