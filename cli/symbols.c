@@ -1,6 +1,7 @@
 /* Symbols of one ELF file: from its .symtab and .dynsym, and if it is stripped, from the separate debug file that its
- * build id or debug link names, or the small table that some distributions put into .gnu_debugdata. lines.c does the
- * source lines. */
+ * build id or debug link names, or the small table that some distributions put into .gnu_debugdata. A large file has
+ * hundreds of thousands, and mostly one or two are asked for: so the first are looked for in the file as it is, and the table of
+ * all, sorted, is only made when there are more to come. lines.c does the source lines. */
 #include "symbols.h"
 
 #include <fcntl.h>
@@ -150,18 +151,31 @@ Dwfl_Module *symbols_module(struct symbols *symbols)
     return symbols->module;
 }
 
-static void add(struct symbols *symbols, const GElf_Sym *symbol, const char *name, uint64_t address)
+/* ---- Reading symbols ---- */
+
+/* What is called for each symbol. */
+typedef void (*take_symbol)(struct symbols *symbols, const struct symbol *symbol, void *arg);
+
+struct reading {
+    struct symbols *symbols;
+    const char *name; /* only those whose name begins so; NULL: all */
+    size_t name_length;
+    take_symbol take;
+    void *arg;
+};
+
+static void give(const struct reading *reading, const GElf_Sym *symbol, const char *name, uint64_t address)
 {
     unsigned char type = GELF_ST_TYPE(symbol->st_info);
     if (name == NULL || *name == '\0' || *name == '$' || symbol->st_shndx == SHN_UNDEF || type == STT_SECTION ||
         type == STT_FILE || type == STT_TLS)
         return;
-    if (type == STT_NOTYPE && !symbols_is_code(symbols, address))
+    if (type == STT_NOTYPE && !symbols_is_code(reading->symbols, address))
         return;
-    if (symbol->st_shndx == SHN_ABS && !symbols_is_code(symbols, address)) /* a version's name, a constant */
+    /* a version's name, a constant */
+    if (symbol->st_shndx == SHN_ABS && !symbols_is_code(reading->symbols, address))
         return;
-    symbols->table = cli_grow(symbols->table, symbols->count, sizeof *symbols->table);
-    symbols->table[symbols->count++] = (struct symbol){
+    struct symbol found = {
         .name = name,
         .name_length = (unsigned)(strchrnul(name + 1, '@') - name),
         .type = type,
@@ -169,20 +183,73 @@ static void add(struct symbols *symbols, const GElf_Sym *symbol, const char *nam
         .address = address,
         .size = symbol->st_size,
     };
+    reading->take(reading->symbols, &found, reading->arg);
 }
 
-static void read_section(struct symbols *symbols, Elf_Scn *section, const GElf_Shdr *header)
+static void read_section(const struct reading *reading, Elf_Scn *section, const GElf_Shdr *header)
 {
     Elf_Data *data = elf_getdata(section, NULL);
-    if (data == NULL || header->sh_entsize == 0)
+    Elf_Data *strings = elf_getdata(elf_getscn(reading->symbols->elf, header->sh_link), NULL);
+    if (data == NULL || header->sh_entsize == 0 || strings == NULL || strings->d_size == 0 ||
+        ((const char *)strings->d_buf)[strings->d_size - 1] != '\0')
         return;
     size_t count = (size_t)(header->sh_size / header->sh_entsize);
     for (size_t i = 1; i < count; i++) {
         GElf_Sym symbol;
         if (gelf_getsym(data, (int)i, &symbol) == NULL)
             return;
-        add(symbols, &symbol, elf_strptr(symbols->elf, header->sh_link, symbol.st_name), symbol.st_value);
+        if (symbol.st_name >= strings->d_size)
+            continue;
+        const char *name = (const char *)strings->d_buf + symbol.st_name;
+        if (reading->name == NULL || strncmp(name, reading->name, reading->name_length) == 0)
+            give(reading, &symbol, name, symbol.st_value);
     }
+}
+
+static void read_own(const struct reading *reading)
+{
+    Elf_Scn *section = NULL;
+    GElf_Shdr header;
+    while ((section = elf_nextscn(reading->symbols->elf, section)) != NULL)
+        if (gelf_getshdr(section, &header) != NULL && (header.sh_type == SHT_SYMTAB || header.sh_type == SHT_DYNSYM))
+            read_section(reading, section, &header);
+}
+
+static bool has_symtab(struct symbols *symbols)
+{
+    Elf_Scn *section = NULL;
+    GElf_Shdr header;
+    while ((section = elf_nextscn(symbols->elf, section)) != NULL)
+        if (gelf_getshdr(section, &header) != NULL && header.sh_type == SHT_SYMTAB)
+            return true;
+    return false;
+}
+
+static void read_debug(const struct reading *reading)
+{
+    struct symbols *symbols = reading->symbols;
+    Dwfl_Module *module = symbols_module(symbols);
+    int count = module == NULL ? -1 : dwfl_module_getsymtab(module);
+    for (int i = 1; i < count; i++) {
+        GElf_Sym symbol;
+        GElf_Addr address;
+        GElf_Word section;
+        Elf *elf;
+        const char *name = dwfl_module_getsym_info(module, i, &symbol, &address, &section, &elf, NULL);
+        /* What came from the file itself has been read already. */
+        if (name != NULL && elf != dwfl_module_getelf(module, &(GElf_Addr){0}) &&
+            (reading->name == NULL || strncmp(name, reading->name, reading->name_length) == 0))
+            give(reading, &symbol, name, address - symbols->dwfl_bias);
+    }
+}
+
+/* ---- The table of all symbols ---- */
+
+static void add(struct symbols *symbols, const struct symbol *symbol, void *arg)
+{
+    (void)arg;
+    symbols->table = cli_grow(symbols->table, symbols->count, sizeof *symbols->table);
+    symbols->table[symbols->count++] = *symbol;
 }
 
 static int by_address(const void *a, const void *b)
@@ -205,47 +272,18 @@ static void make_searchable(struct symbols *symbols)
     }
 }
 
-static void read_own(struct symbols *symbols)
-{
-    Elf_Scn *section = NULL;
-    GElf_Shdr header;
-    while ((section = elf_nextscn(symbols->elf, section)) != NULL) {
-        if (gelf_getshdr(section, &header) == NULL)
-            continue;
-        if (header.sh_type == SHT_SYMTAB)
-            symbols->has_symtab = true;
-        if (header.sh_type == SHT_SYMTAB || header.sh_type == SHT_DYNSYM)
-            read_section(symbols, section, &header);
-    }
-}
-
-static void read_debug(struct symbols *symbols)
-{
-    Dwfl_Module *module = symbols_module(symbols);
-    int count = module == NULL ? -1 : dwfl_module_getsymtab(module);
-    for (int i = 1; i < count; i++) {
-        GElf_Sym symbol;
-        GElf_Addr address;
-        GElf_Word section;
-        Elf *elf;
-        const char *name = dwfl_module_getsym_info(module, i, &symbol, &address, &section, &elf, NULL);
-        /* What came from the file itself is in the table already. */
-        if (name != NULL && elf != dwfl_module_getelf(module, &(GElf_Addr){0}))
-            add(symbols, &symbol, name, address - symbols->dwfl_bias);
-    }
-}
-
 static void load(struct symbols *symbols, enum symbols_depth depth)
 {
+    struct reading reading = {.symbols = symbols, .take = add};
     bool more = false;
     if (!symbols->own_loaded) {
-        read_own(symbols);
+        read_own(&reading);
         symbols->own_loaded = more = true;
     }
     if (depth == SYMBOLS_DEBUG && !symbols->debug_loaded) {
         symbols->debug_loaded = true;
-        if (!symbols->has_symtab) {
-            read_debug(symbols);
+        if (!has_symtab(symbols)) {
+            read_debug(&reading);
             more = true;
         }
     }
@@ -253,24 +291,53 @@ static void load(struct symbols *symbols, enum symbols_depth depth)
         make_searchable(symbols);
 }
 
+/* ---- By name ---- */
+
+struct search {
+    const char *name;
+    size_t length;
+    struct symbol *matches; /* copies: a callback that asks more may have the table read anew */
+    size_t count;
+};
+
+static void take_match(struct symbols *symbols, const struct symbol *symbol, void *arg)
+{
+    struct search *search = arg;
+    (void)symbols;
+    if (symbol->name_length != search->length || memcmp(symbol->name, search->name, search->length) != 0)
+        return;
+    search->matches = cli_grow(search->matches, search->count, sizeof *search->matches);
+    search->matches[search->count++] = *symbol;
+}
+
+/* The first names are looked for in the file as it is. Whoever has many is better off with the table: it takes as
+ * long to make as some searches without. */
+static bool is_table_due(struct symbols *symbols, enum symbols_depth depth)
+{
+    return symbols->own_loaded && (depth == SYMBOLS_OWN || symbols->debug_loaded) ? true
+                                                                                  : symbols->searches++ >= SCANS_MAX;
+}
+
 void symbols_find(struct symbols *symbols, const char *name, enum symbols_depth depth,
                   void (*found)(const struct symbol *symbol, void *arg), void *arg)
 {
-    load(symbols, depth);
-    size_t length = strlen(name), count = 0;
-    struct symbol *matches = NULL; /* copies: a callback that asks more may have the table read anew */
-    for (size_t i = 0; i < symbols->count; i++) {
-        const struct symbol *symbol = &symbols->table[i];
-        if (symbol->name_length != length || memcmp(symbol->name, name, length) != 0)
-            continue;
-        if (count > 0 && matches[count - 1].address == symbol->address) /* in .symtab and in .dynsym */
-            continue;
-        matches = cli_grow(matches, count, sizeof *matches);
-        matches[count++] = *symbol;
+    struct search search = {.name = name, .length = strlen(name)};
+    if (is_table_due(symbols, depth)) {
+        load(symbols, depth);
+        for (size_t i = 0; i < symbols->count; i++)
+            take_match(symbols, &symbols->table[i], &search);
+    } else {
+        struct reading reading = {symbols, name, search.length, take_match, &search};
+        read_own(&reading);
+        if (depth == SYMBOLS_DEBUG && !has_symtab(symbols))
+            read_debug(&reading);
+        if (search.count > 0)
+            qsort(search.matches, search.count, sizeof *search.matches, by_address);
     }
-    for (size_t i = 0; i < count; i++)
-        found(&matches[i], arg);
-    free(matches);
+    for (size_t i = 0; i < search.count; i++)
+        if (i == 0 || search.matches[i - 1].address != search.matches[i].address) /* in .symtab and in .dynsym */
+            found(&search.matches[i], arg);
+    free(search.matches);
 }
 
 void symbols_each(struct symbols *symbols, enum symbols_depth depth,
@@ -300,9 +367,19 @@ static bool is_better(const struct symbol *symbol, const struct symbol *than)
     return rank(symbol) < rank(than);
 }
 
-const struct symbol *symbols_at(struct symbols *symbols, uint64_t address)
+static bool is_function(const struct symbol *symbol)
 {
-    load(symbols, SYMBOLS_DEBUG);
+    return symbol->type == STT_FUNC || symbol->type == STT_GNU_IFUNC || symbol->type == STT_NOTYPE;
+}
+
+/* One that is written in assembly, without a size, reaches up to the next symbol. */
+static bool is_label(const struct symbols *symbols, const struct symbol *symbol)
+{
+    return is_function(symbol) && symbol->size == 0 && symbols_is_code(symbols, symbol->address);
+}
+
+static const struct symbol *look_up(const struct symbols *symbols, uint64_t address)
+{
     size_t low = 0, high = symbols->count; /* the first symbol behind address */
     while (low < high) {
         size_t middle = low + (high - low) / 2;
@@ -316,18 +393,63 @@ const struct symbol *symbols_at(struct symbols *symbols, uint64_t address)
         const struct symbol *symbol = &symbols->table[i];
         if (best != NULL && symbol->address != best->address)
             break;
-        if (symbol->type != STT_FUNC && symbol->type != STT_GNU_IFUNC && symbol->type != STT_NOTYPE)
+        if (!is_function(symbol))
             continue;
         if (symbol->size > 0 && address - symbol->address < symbol->size) {
             if (is_better(symbol, best))
                 best = symbol;
-        } else if (symbol->size == 0 && i + 1 == low && symbols_is_code(symbols, symbol->address)) {
-            label = symbol; /* written in assembly, without a size: reaches up to the next symbol */
+        } else if (i + 1 == low && is_label(symbols, symbol)) {
+            label = symbol;
         }
         if (best == NULL && symbols->ends[i] <= address)
             break;
     }
     return best != NULL ? best : label;
+}
+
+/* The same without the table. */
+struct scan {
+    uint64_t address;
+    struct symbol best, last; /* name NULL: none yet */
+};
+
+static void take_near(struct symbols *symbols, const struct symbol *symbol, void *arg)
+{
+    struct scan *scan = arg;
+    (void)symbols;
+    if (symbol->address > scan->address)
+        return;
+    if (scan->last.name == NULL || is_better(symbol, &scan->last))
+        scan->last = *symbol;
+    if (is_function(symbol) && scan->address - symbol->address < symbol->size &&
+        is_better(symbol, scan->best.name == NULL ? NULL : &scan->best))
+        scan->best = *symbol;
+}
+
+static const struct symbol *scan_for(struct symbols *symbols, uint64_t address)
+{
+    struct scanned *scanned = symbols->scanned;
+    size_t i = 0;
+    while (i < symbols->scanned_count && scanned[i].address != address)
+        i++;
+    if (i == symbols->scanned_count) {
+        struct scan scan = {.address = address};
+        struct reading reading = {.symbols = symbols, .take = take_near, .arg = &scan};
+        read_own(&reading);
+        if (scan.best.name == NULL && scan.last.name != NULL && is_label(symbols, &scan.last))
+            scan.best = scan.last;
+        scanned[i] = (struct scanned){address, scan.best};
+        symbols->scanned_count++;
+    }
+    return scanned[i].symbol.name == NULL ? NULL : &scanned[i].symbol;
+}
+
+const struct symbol *symbols_at(struct symbols *symbols, uint64_t address)
+{
+    if (!symbols->own_loaded && symbols->scanned_count < SCANS_MAX && has_symtab(symbols))
+        return scan_for(symbols, address);
+    load(symbols, SYMBOLS_DEBUG);
+    return look_up(symbols, address);
 }
 
 /* Relocations by processor: what the dynamic linker fills a slot with. */

@@ -13,6 +13,13 @@ struct unit { /* a piece of a compilation unit's code */
     Dwarf_Off die;
 };
 
+enum { SCANS_MAX = 8 }; /* so often the file is read for one symbol; then all go into a table */
+
+struct scanned { /* an address that was looked up, and what was found: name NULL, nothing */
+    uint64_t address;
+    struct symbol symbol;
+};
+
 struct symbols {
     int fd; /* -1 for an image in memory */
     Elf *elf;
@@ -23,8 +30,11 @@ struct symbols {
     GElf_Phdr *segments; /* those that are loaded */
     size_t segment_count;
 
-    bool own_loaded, debug_loaded, has_symtab;
-    struct symbol *table; /* by address */
+    unsigned searches; /* by name, without the table */
+    struct scanned scanned[SCANS_MAX];
+    size_t scanned_count;
+    bool own_loaded, debug_loaded; /* in the table */
+    struct symbol *table;          /* by address */
     size_t count;
     uint64_t *ends; /* ends[i]: the furthest end of table[0] to table[i] */
 
