@@ -644,11 +644,26 @@ static void process_exited(struct tracee *tracee, const struct record *record)
     free_tracee(tracee);
 }
 
+/* Does the stack end where no code was when it was looked last? Then it may be new: made at run time, or a library. It is
+ * not looked for again if it was in vain. */
+static bool ends_in_new_code(struct tracee *tracee, const struct stack *stack)
+{
+    uint64_t pc = stack->count == 0 ? 0 : stack->frames[stack->count - 1].pc;
+    if (stack->end != STACK_LOST || pc == tracee->no_code || modules_is_executable(&tracee->modules, pc))
+        return false;
+    tracee->no_code = pc;
+    return modules_scan(&tracee->modules) && (update(tracee, false), modules_is_executable(&tracee->modules, pc));
+}
+
 static void tell_with_stack(struct tracee *tracee, const struct record *record)
 {
     struct stack stack = {.end = STACK_LOST, .why = "the thread could not be held"};
     if (record->held != NULL)
         stack_read(&tracee->modules, record->held, record->depth, &stack);
+    while (ends_in_new_code(tracee, &stack)) {
+        stack_clear(&stack);
+        stack_read(&tracee->modules, record->held, record->depth, &stack);
+    }
     output_record(tracee->output, record, &stack, true);
     stack_clear(&stack);
 }

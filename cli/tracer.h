@@ -33,6 +33,7 @@ struct tracee {
     bool starting;         /* the program's libraries are still to be loaded */
     bool ended;            /* its end has been written */
     time_t last_scan;
+    uint64_t no_code; /* where a stack has led to, and nothing was found */
 
     /* Changed on the monitor only. */
     struct linker linker;
