@@ -61,6 +61,22 @@ static bool load(struct symbols *symbols)
     return true;
 }
 
+bool symbols_has_lines(struct symbols *symbols)
+{
+    Elf_Scn *section = NULL;
+    GElf_Shdr header;
+    size_t names;
+    if (elf_getshdrstrndx(symbols->elf, &names) != 0)
+        return false;
+    while ((section = elf_nextscn(symbols->elf, section)) != NULL) {
+        const char *name =
+            gelf_getshdr(section, &header) == NULL ? NULL : elf_strptr(symbols->elf, names, header.sh_name);
+        if (name != NULL && (strcmp(name, ".debug_line") == 0 || strcmp(name, ".zdebug_line") == 0))
+            return true;
+    }
+    return false;
+}
+
 /* From the file's own addresses to those in the DWARF data, and back. */
 static uint64_t to_dwarf(const struct symbols *symbols, uint64_t address)
 {

@@ -238,8 +238,10 @@ static void look_in(struct look *look, bool deep)
         return;
     if (location->kind == LOCATION_SYMBOL)
         symbols_find(symbols, location->symbol, deep || program ? SYMBOLS_DEBUG : SYMBOLS_OWN, take_symbol, look);
-    else if (location->kind == LOCATION_LINE)
+    else if (location->kind == LOCATION_LINE && (deep || program || symbols_has_lines(symbols)))
         look_for_line(look, symbols, deep);
+    else if (location->kind == LOCATION_LINE)
+        return;
     else if (symbols_is_code(symbols, location->address))
         make_site_in(look->sites, look->wanted, look->module, location->address);
     else

@@ -53,6 +53,8 @@ void symbols_each(struct symbols *symbols, enum symbols_depth depth,
 /* The function that an address is in, looked for in everything there is; NULL if no symbol covers it. */
 const struct symbol *symbols_at(struct symbols *symbols, uint64_t address);
 
+/* Has the file source lines in itself, not in a separate debug file? */
+bool symbols_has_lines(struct symbols *symbols);
 /* The source line of the instruction at address. */
 bool symbols_line(struct symbols *symbols, uint64_t address, struct source_line *line);
 
