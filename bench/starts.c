@@ -1,6 +1,9 @@
-/* What it costs to run a program that does nothing, from start to end. The floor: vfork, exec and wait. */
+/* What it costs to run a program that does nothing, from start to end; and a large one with a breakpoint in it, by name, for which
+ * its symbols have to be read. The floor: vfork, exec and wait. */
 #include "bench.h"
 
+#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 static rein_monitor *monitor;
@@ -28,8 +31,8 @@ static double command_start(void *arg)
 static double strace_start(void *arg)
 {
     (void)arg;
-    char *const argv[] = {(char *)"strace", (char *)"-f",         (char *)"-o",        (char *)"/dev/null",
-                          (char *)"-e",     (char *)"trace=none", (char *)"/bin/true", NULL};
+    char *const argv[] = {(char *)"strace",     (char *)"-o",        (char *)"/dev/null", (char *)"-e",
+                          (char *)"trace=none", (char *)"/bin/true", NULL};
     return run(argv);
 }
 
@@ -39,6 +42,43 @@ static double gdb_start(void *arg)
     char *const argv[] = {(char *)"gdb",       (char *)"-nx", (char *)"-batch", (char *)"-ex", (char *)"run",
                           (char *)"/bin/true", NULL};
     return run(argv);
+}
+
+static double plain_large_start(void *arg)
+{
+    char *const argv[] = {arg, NULL};
+    return run(argv);
+}
+
+static double command_break(void *arg)
+{
+    char *command = (char *)(uintptr_t)beside("../rein");
+    char *const argv[] = {command, (char *)"trace", (char *)"-b", (char *)"wanted_function", arg, NULL};
+    return run(argv);
+}
+
+static double gdb_break(void *arg)
+{
+    char *const argv[] = {(char *)"gdb", (char *)"-nx", (char *)"-batch", (char *)"-ex", (char *)"break wanted_function",
+                          (char *)"-ex", (char *)"run", arg,              NULL};
+    return run(argv);
+}
+
+/* gdb ends at the hit, rein tells it and follows the program to its end. */
+static void starts_with_breakpoint(bool has_command)
+{
+    char *large = strdup(beside("large"));
+    check(large != NULL);
+    if (access(large, X_OK) != 0) {
+        skip("a breakpoint by name in a large C++ program", "rein trace", "needs a C++ compiler, and script/bench");
+    } else {
+        if (has_command)
+            compare("run a large C++ program with a breakpoint by name", "rein trace", 15, plain_large_start,
+                    command_break, large);
+        if (is_installed("gdb"))
+            compare("  the same", "gdb -batch", 5, plain_large_start, gdb_break, large);
+    }
+    free(large);
 }
 
 static double library_start(void *arg)
@@ -70,11 +110,12 @@ void bench_starts(void)
     else
         skip("  the same", "rein trace", "was not built");
     if (is_installed("strace"))
-        compare("  the same", "strace -f", 21, plain_start, strace_start, NULL);
+        compare("  the same", "strace", 21, plain_start, strace_start, NULL);
     else
-        skip("  the same", "strace -f", "is not installed");
+        skip("  the same", "strace", "is not installed");
     if (is_installed("gdb"))
         compare("  the same", "gdb -batch", 5, plain_start, gdb_start, NULL);
     else
         skip("  the same", "gdb -batch", "is not installed");
+    starts_with_breakpoint(access(beside("../rein"), X_OK) == 0);
 }

@@ -10,7 +10,7 @@ _rein_symbols() {
     for ((i = 2; i < COMP_CWORD; i++)); do
         word=${COMP_WORDS[i]}
         case $word in
-            -b | --break | -e | --events | -o | --output | -p | --pid | -w | --watch) ((i++)) ;;
+            -b | --break | -e | --events | --ignore | --limit | -o | --output | -p | --pid | -w | --watch) ((i++)) ;;
             -*) ;;
             *) program=$word && break ;;
         esac
@@ -28,13 +28,13 @@ _rein() {
     COMPREPLY=()
 
     if ((COMP_CWORD == 1)); then
-        mapfile -t COMPREPLY < <(compgen -W 'trace threads regs notes --help --version' -- "$word")
+        mapfile -t COMPREPLY < <(compgen -W 'trace threads stack regs notes --help --version' -- "$word")
         return
     fi
     case ${COMP_WORDS[1]} in
-        threads)
+        threads | stack)
             if [[ $word == -* ]]; then
-                mapfile -t COMPREPLY < <(compgen -W '--json --help' -- "$word")
+                mapfile -t COMPREPLY < <(compgen -W '--json --stack --help' -- "$word")
             else
                 _rein_pids "$word"
             fi
@@ -70,7 +70,7 @@ _rein() {
     # Behind COMMAND its own completion has the word.
     for ((i = 2; i < COMP_CWORD; i++)); do
         case ${COMP_WORDS[i]} in
-            -b | --break | -e | --events | -o | --output | -p | --pid | -w | --watch) ((i++)) ;;
+            -b | --break | -e | --events | --ignore | --limit | -o | --output | -p | --pid | -w | --watch) ((i++)) ;;
             --)
                 ((i++))
                 break
@@ -106,8 +106,8 @@ _rein() {
             ;;
         *)
             if [[ $word == -* ]]; then
-                mapfile -t COMPREPLY < <(compgen -W '--break --count --events --follow --help --json --no-aslr --seccomp --software-watch --output
-                    --pid --threads --watch' -- "$word")
+                mapfile -t COMPREPLY < <(compgen -W '--break --count --events --follow --help --ignore --json --limit --no-aslr --output
+                    --pid --seccomp --software-watch --stack --threads --watch' -- "$word")
             else
                 mapfile -t COMPREPLY < <(compgen -c -- "$word")
                 [[ $word != */* ]] || mapfile -t COMPREPLY < <(compgen -f -- "$word")

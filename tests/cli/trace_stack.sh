@@ -107,6 +107,7 @@ stack_of() {
     # The bottom of a stack is the C library's, which may be without symbols.
     names=$(sed -nE 's/^ +#[0-9]+ +0x[0-9a-f]+ +([^+ ]+).*/\1/p; s/^ +(guessed from here|lost here|more may follow):.*/\1/p' err |
         tr '\n' ',')
+    # shellcheck disable=SC2053 # it is a pattern
     [[ $names == $wanted ]] || {
         cat err
         fail "$names is not $wanted: $*"
