@@ -116,7 +116,7 @@ for command in '-b hot --limit 3' '-b hot --limit 3 --stack -b cold --ignore 4 -
     ends 0 "$REIN_BINARY" trace -p "$tracee" "${words[@]}"
     has err '^\[[0-9]+\] let go$' 1
     [ "$(hits err hot)" = 3 ] || fail "$(hits err hot): $command"
-    is_untraced "$tracee"
+    is_untraced "$tracee" || fail "it is still traced: $command"
 done
 # Not while there is something else to tell, which then comes: another location, a signal, calls.
 for other in '-e breakpoint -b cold:.*: cold' '-e breakpoint,signal:SIGURG' \
