@@ -122,6 +122,7 @@ done
 for other in '-e breakpoint -b cold:.*: cold' '-e breakpoint,signal:SIGURG' \
     '-e breakpoint -e syscall=clock_nanosleep:clock_nanosleep\('; do
     read -ra words <<<"${other%%:*}"
+    : >log # not the last one's
     "$REIN_BINARY" trace -p "$tracee" -o log -b hot --limit 3 "${words[@]}" &
     rein=$!
     comes_after() {
