@@ -174,10 +174,11 @@ fi
 tracee=$!
 trap 'kill -KILL "$tracee" 2>/dev/null; rm -rf "$scratch"' EXIT
 until_true 30 grep -qs ready ready || fail "the threads do not come up"
-in_handler() {
-    "$REIN_BINARY" stack "$tracee" >out 2>err && [ "$(grep -c ' waiting+' out)" = 1 ]
+all_asleep() {
+    "$REIN_BINARY" stack "$tracee" >out 2>err && [ "$(grep -c ' waiting+' out)" = 1 ] &&
+        [ "$(grep -c ' sleeper+' out)" = 3 ] && [ "$(grep -c ' sleeping ' out)" = 4 ]
 }
-until_true 30 in_handler || fail "$(cat out)"
+until_true 30 all_asleep || fail "$(cat out)"
 for command in 'stack' 'threads --stack' 'threads -s' 'stack --stack=64'; do
     read -ra words <<<"$command"
     ends 0 "$REIN_BINARY" "${words[@]}" "$tracee"
@@ -207,7 +208,7 @@ if [ "$REIN_CPU" = x86_64 ] && command -v i686-linux-gnu-gcc >/dev/null && build
     stacks
     ./deep wait >ready &
     tracee=$!
-    until_true 30 in_handler || fail "$(cat out)"
+    until_true 30 all_asleep || fail "$(cat out)"
     has out '^    #0 +0x[0-9a-f]+ +__kernel_vsyscall\+' 4
     has out '^    #[0-9]+ +0x[0-9a-f]+ +sleeper\+' 3
     kill -KILL "$tracee"
