@@ -35,6 +35,7 @@ struct rein_breakpoint {
     unsigned char code[ARCH_INSTRUCTION_MAX], code_size;
     bool code_is_fixed; /* the program cannot change it as long as .changes is .code_seen */
     uint64_t code_seen;
+    unsigned char branch_checks; /* enum arch_branch_checks; as long as the code is known */
     /* For displace.c: a copy of the instruction. */
     struct room *room; /* NULL: there is none */
     unsigned cell;

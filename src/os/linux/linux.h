@@ -131,6 +131,7 @@ void linux_explain_stuck(int pid, int id, char *text, size_t size);
 int linux_find_file_of(int id, uint64_t address, uint64_t *base, uint64_t *end);
 int linux_find_room(int id, uint64_t address, uint64_t *start, uint64_t *size);
 int linux_is_fixed_code(int id, uint64_t address);
+enum arch_branch_checks linux_branch_checks(int id, uint64_t address);
 int linux_for_each_code(int id, os_memory_callback callback, void *arg);
 int linux_caught_signals(int id, uint64_t *mask);
 int linux_blocked_signals(int pid, int id, uint64_t *mask);
