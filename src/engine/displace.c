@@ -150,7 +150,10 @@ void displace_forget_rooms(rein_process *process)
     LIST_FOR_EACH(item, &process->threads)
     LIST_ENTRY(item, rein_thread, link)->room = NULL;
     TABLE_FOR_EACH(slot, &process->breakpoints.table)
-    ((rein_breakpoint *)slot->value)->room = NULL;
+    {
+        rein_breakpoint *breakpoint = slot->value;
+        breakpoint->room = breakpoint->usual_room = NULL;
+    }
     displace_free(process);
 }
 
@@ -280,6 +283,16 @@ static bool fill(rein_thread *thread, rein_breakpoint *breakpoint, struct room *
     return true;
 }
 
+/* Others may have had its cell meanwhile: the room is as near. */
+static struct room *usual_room(rein_thread *thread, rein_breakpoint *breakpoint)
+{
+    uint64_t changes = thread->process->breakpoints.changes;
+    if (!breakpoint->usual_room || breakpoint->usual_room->closed || breakpoint->usual_seen != changes)
+        breakpoint->usual_room = room_for(thread, breakpoint->pc);
+    breakpoint->usual_seen = changes;
+    return breakpoint->usual_room;
+}
+
 /* The breakpoint has its copy in memory. */
 static bool has_copy(rein_thread *thread, rein_breakpoint *breakpoint)
 {
@@ -296,7 +309,7 @@ static bool has_copy(rein_thread *thread, rein_breakpoint *breakpoint)
             return true;
     }
     displace_forget(breakpoint);
-    room = room_for(thread, breakpoint->pc);
+    room = usual_room(thread, breakpoint);
     struct cell *cell = room ? find_cell(room) : NULL;
     if (room && !cell)
         return false; /* another time */

@@ -374,6 +374,54 @@ static void P5_P7_moved_and_let_go(void **state)
     kill(fixture->pid, SIGKILL);
 }
 
+/* Of all hits some, whom signals or another's step do not let go, may be stepped. */
+static void check_moved(const rein_breakpoint *breakpoint, uint64_t hits)
+{
+    struct rein_breakpoint_info info = info_of(breakpoint);
+    assert_int_equal(info.hits, hits);
+    assert_int_equal(info.displaced + info.stepped, hits);
+    assert_true(info.displaced > hits / 2);
+}
+
+/* P5: so are those of a compiler that works at run time, in memory of no file. */
+static void P5_moved_code_of_no_file(void **state)
+{
+    (void)state;
+    skip_without_emulation();
+    enum { TIMES = 300, THREADS = 3 };
+    struct fixture *fixture = start_ready("compiled", "300", "3", NULL);
+    rein_process *process = attach(fixture);
+    rein_breakpoint *store = count_at(process, said_address(fixture, "store")),
+                    *load = count_at(process, said_address(fixture, "load"));
+    set_policy(process, REIN_IGNORE);
+    assert_ok(rein_process_continue(process));
+    tell(fixture);
+    assert_ends_traced(fixture, 0);
+    check_moved(store, TIMES * THREADS);
+    check_moved(load, TIMES * THREADS);
+}
+
+/* P5: more breakpoints than there is room for: copies make place for others. */
+static void P5_moved_in_turn(void **state)
+{
+    (void)state;
+    skip_without_emulation();
+    enum { TIMES = 4, THREADS = 2, STEPS = 600 };
+    static rein_breakpoint *breakpoints[STEPS];
+    struct fixture *fixture = start_ready("compiled", "4", "2", "600", NULL);
+    rein_process *process = attach(fixture);
+    rein_word steps = said_address(fixture, "steps");
+    unsigned size = (unsigned)(said_address(fixture, "steps_end") - steps) / STEPS;
+    for (unsigned i = 0; i < STEPS; i++)
+        breakpoints[i] = count_at(process, steps + i * size);
+    set_policy(process, REIN_IGNORE);
+    assert_ok(rein_process_continue(process));
+    tell(fixture);
+    assert_ends_traced(fixture, 0);
+    for (unsigned i = 0; i < STEPS; i++)
+        check_moved(breakpoints[i], TIMES * THREADS);
+}
+
 #if defined(__x86_64__) || defined(__i386__)
 /* P5: what is executed is what is in memory, though the program changes it all the time behind the trap. */
 static void P5_code_that_the_program_changes(void **state)
@@ -891,6 +939,8 @@ int main(void)
 #endif
         live_test(P5_M7_moved_instructions),
         live_test(P5_P7_moved_and_let_go),
+        live_test(P5_moved_code_of_no_file),
+        live_test(P5_moved_in_turn),
         live_test(P5_step_over_all),
         live_test(P3_removed_under_traps),
         live_test(P2_P3_in_a_storm),

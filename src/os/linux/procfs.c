@@ -787,6 +787,28 @@ int linux_find_file_of(int id, uint64_t address, uint64_t *base, uint64_t *end)
     return result == -ENOENT ? 0 : result;
 }
 
+/* AT_BASE of the words that a program is given at its start. */
+int linux_find_loader(int id, uint64_t *base)
+{
+    char text[1024 + 1];
+    ssize_t length = read_file(process_path(id, "auxv"), text, sizeof text);
+    const struct arch *arch = linux_program_arch(id);
+    size_t word = arch != NULL ? arch->registers[arch->pc_index].bytes : sizeof(uint64_t);
+
+    if (length < 0)
+        return (int)length;
+    for (size_t at = 0; at + 2 * word <= (size_t)length; at += 2 * word) {
+        uint64_t type = 0, value = 0;
+        memcpy(&type, text + at, word);
+        memcpy(&value, text + at + word, word);
+        if (type != AT_BASE)
+            continue;
+        *base = value;
+        return value != 0;
+    }
+    return 0;
+}
+
 /* kcmp(2), Linux 3.5, where the kernel has it (CONFIG_KCMP) and no seccomp filter forbids it. Without it only the threads
  * of one process are known to share their memory. A child of vfork or clone(CLONE_VM) is then taken for one
  * with a memory of its own: nothing else in the system tells the two apart right after the call. */
