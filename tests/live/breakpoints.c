@@ -304,10 +304,12 @@ static void P5_M7_moved_instructions(void **state)
 {
     (void)state;
     skip_without_emulation();
-    enum { MOVED = 7, TIMES = 400, THREADS = 3 };
+    enum { MOVED = 7, THREADS = 3 };
+    const bool is_slow = getenv("REIN_EMULATED") != NULL;
+    const unsigned times = is_slow ? 80 : 400;
     static const char *const labels[MOVED] = {"moved_0", "moved_1", "moved_2", "moved_3",
                                               "moved_4", "moved_5", "moved_6"};
-    struct fixture *fixture = spawn("moved", "400", "3", interval(), NULL);
+    struct fixture *fixture = spawn("moved", is_slow ? "80" : "400", "3", interval(), NULL);
     rein_process *process = fixture->process;
     rein_breakpoint *breakpoints[MOVED], *fault, *divide;
     for (int i = 0; i < MOVED; i++)
@@ -322,13 +324,13 @@ static void P5_M7_moved_instructions(void **state)
     assert_non_null(has_said(fixture, "ok moved"));
     for (int i = 0; i < MOVED; i++) {
         struct rein_breakpoint_info info = info_of(breakpoints[i]);
-        assert_int_equal(info.hits, TIMES * THREADS);
+        assert_int_equal(info.hits, times * THREADS);
         assert_int_equal(info.emulated + info.displaced + info.stepped,
                          info.hits); /* stepped: whom signals do not let go */
         assert_true(info.emulated + info.displaced > 0);
     }
-    assert_int_equal(rein_breakpoint_hits(fault), TIMES * THREADS / 8);
-    assert_int_equal(rein_breakpoint_hits(divide), TIMES * THREADS / 8);
+    assert_int_equal(rein_breakpoint_hits(fault), times * THREADS / 8);
+    assert_int_equal(rein_breakpoint_hits(divide), times * THREADS / 8);
 }
 
 /* P5, T4: who reads through rein, and who has the process when it was let go, finds nothing of the copies; and threads that are
@@ -337,7 +339,8 @@ static void P5_P7_moved_and_let_go(void **state)
 {
     (void)state;
     skip_without_emulation();
-    enum { PAGE = 4096, ROUNDS = 40 };
+    enum { PAGE = 4096 };
+    const int rounds = getenv("REIN_EMULATED") ? 8 : 40;
     static unsigned char before[PAGE], seen[PAGE];
     struct fixture *fixture = start_waiting("moved", "1000000", "3", interval(), NULL);
     rein_word end = address_of(fixture, "etext");
@@ -349,7 +352,7 @@ static void P5_P7_moved_and_let_go(void **state)
     set_policy(process, REIN_IGNORE);
     assert_ok(rein_process_continue(process));
     tell(fixture);
-    for (int round = 0; round < ROUNDS; round++) {
+    for (int round = 0; round < rounds; round++) {
         for (double limit = now() + LIMIT_S; rein_breakpoint_hits(breakpoint) < 20u * (unsigned)(round + 1);)
             assert_true(now() < limit && rein_process_wait(process, 1) == REIN_TIMEOUT);
         assert_ok(rein_process_stop(process, LIMIT_MS));
@@ -388,8 +391,8 @@ static void P5_moved_code_of_no_file(void **state)
 {
     (void)state;
     skip_without_emulation();
-    enum { TIMES = 300, THREADS = 3 };
-    struct fixture *fixture = start_ready("compiled", "300", "3", NULL);
+    enum { TIMES = 100, THREADS = 3 };
+    struct fixture *fixture = start_ready("compiled", "100", "3", NULL);
     rein_process *process = attach(fixture);
     rein_breakpoint *store = count_at(process, said_address(fixture, "store")),
                     *load = count_at(process, said_address(fixture, "load"));
@@ -406,9 +409,9 @@ static void P5_moved_in_turn(void **state)
 {
     (void)state;
     skip_without_emulation();
-    enum { TIMES = 4, THREADS = 2, STEPS = 600 };
+    enum { TIMES = 3, THREADS = 2, STEPS = 300 };
     static rein_breakpoint *breakpoints[STEPS];
-    struct fixture *fixture = start_ready("compiled", "4", "2", "600", NULL);
+    struct fixture *fixture = start_ready("compiled", "3", "2", "300", NULL);
     rein_process *process = attach(fixture);
     rein_word steps = said_address(fixture, "steps");
     unsigned size = (unsigned)(said_address(fixture, "steps_end") - steps) / STEPS;

@@ -15,7 +15,7 @@
 #include <sys/user.h>
 
 #if defined(__aarch64__) /* and emulated, which is slow */
-enum { GENERATED = 3000, TEXT_MAX = 3000, TEXT_SOME = 300 };
+enum { GENERATED = 1200, TEXT_MAX = 1200, TEXT_SOME = 300 };
 enum { FLAGS_BEHIND_PC = 1, CALL_BEHIND_PC = 2, SOME_STACK = 16 };
 #define FLAGS 0xf0000000u /* NZCV */
 #define VECTORS ARCH_SET_ARM64_SVE
@@ -444,23 +444,24 @@ struct walk {
     size_t skip; /* bytes, between two that are taken */
 };
 
+enum { SEEN = 1 << 22 };
+
 static void compare_text(struct walk *walk, const unsigned char *at, size_t left)
 {
-    static unsigned char seen[1 << 16];
+    static unsigned char seen[SEEN];
     size_t length = 0, to_skip = 0;
     memset(seen, 0, sizeof seen);
     for (; left > ARCH_INSTRUCTION_MAX && walk->done < walk->wanted; at += length, left -= length) {
         arch->classify(at, ARCH_INSTRUCTION_MAX, &length);
         uint32_t hash = 2166136261u;
         if (!length)
-            length = arch->alignment;
+            length = (size_t)arch->alignment;
         to_skip -= to_skip < length ? to_skip : length;
         if (to_skip)
             continue;
         for (size_t byte = 0; byte < length; byte++)
             hash = (hash ^ at[byte]) * 16777619u;
-        hash ^= hash >> 16;
-        if (seen[hash & 0xffff]++)
+        if (seen[hash % SEEN]++)
             continue;
         to_skip = walk->skip;
         walk->done += walk->compare(at, ARCH_INSTRUCTION_MAX, length) == THE_SAME;
