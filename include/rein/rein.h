@@ -964,9 +964,9 @@ REIN_API int rein_thread_evaluate(rein_thread *thread, rein_bytecode *bytecode, 
  * A thread that goes on from a breakpoint has the instruction there still to execute, with the breakpoint in the way. Most
  * first instructions of functions are simple: rein executes them itself, on the thread's registers (and on its stack), and the
  * thread goes on behind them. Most others can be moved: the thread is sent to a copy, in the unused rest of a page behind the
- * program's or library's code, and jumps back from there. Both take one stop and touch no other thread. What is left (system
- * calls; code in memory of no file, if it is not simple) the thread executes in a single-step, for which the breakpoint is taken out
- * and all other threads of the process are held; that takes two stops more, and two for each other thread. What
+ * program's or library's code (for code of no file: of its loader's, if that is near), and jumps back from there. Both take one stop and
+ * touch no other thread. What is left (system calls; where there is no such room) the thread executes in a single-step, for which the
+ * breakpoint is taken out and all other threads of the process are held; that takes two stops more, and two for each other thread. What
  * the program sees is the same, and who stops on the way is shown where it would be without. rein_breakpoint_info tells
  * which it is.
  *

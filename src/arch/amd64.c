@@ -318,6 +318,7 @@ const struct arch arch_amd64 = {
     .emulate = x86_emulate,
     .can_be_sent = x86_is_ordinary,
     .displace = displace,
+    .displaced_size = ARCH_DISPLACED_MAX,
     .pushed_flags = pushed_flags,
     .uses_step_flag = uses_step_flag,
     .clear_step_flag = clear_step_flag,

@@ -24,7 +24,7 @@
 #define ARCH_WATCH_SLOTS 16   /* debug registers at most that are used to watch something; amd64 has 4 */
 #define ARCH_WATCH_WORDS 32   /* of what the kernel takes to set them all */
 #define ARCH_SEQUENCE_MAX 64  /* bytes of a sequence that is stepped as a whole */
-#define ARCH_DISPLACED_MAX 24 /* bytes of a moved instruction, with its jump back */
+#define ARCH_DISPLACED_MAX 20 /* bytes of a moved instruction, with its jump back */
 #define ARCH_ENDS_MAX 4       /* where one may end */
 
 struct arch;
@@ -97,11 +97,20 @@ enum arch_plan_kind {
     ARCH_PLAN_MEMORY,    /* and memory */
     ARCH_PLAN_RETURN_ADDRESS, /* which is a return address: a thread that keeps a second stack of these has to do it itself */
 };
+/* Does the processor check what a branch through a register goes to (arm64: BTI)? */
+enum arch_branch_checks {
+    ARCH_BRANCHES_UNKNOWN, /* it could not be found out */
+    ARCH_BRANCHES_NEVER,   /* nowhere: it does not know such a thing */
+    ARCH_BRANCHES_FREE,    /* not there */
+    ARCH_BRANCHES_CHECKED
+};
 /* Memory as the thread itself may access it: all of the bytes, in one page, or none. */
 struct arch_memory {
     bool (*read)(void *arg, uint64_t address, void *buffer, size_t size);
     bool (*write)(void *arg, uint64_t address, const void *data, size_t size);
     void *arg;
+    /* Of the instruction's own address. */
+    enum arch_branch_checks (*branch_checks)(void *arg, uint64_t address);
 };
 
 /* A system call: what the program asks of the kernel. */
@@ -183,6 +192,7 @@ struct arch {
      * how long it is with that; *copied: without. 0: the instruction cannot be moved (there). NULL: none can. */
     size_t (*displace)(const unsigned char *code, size_t size, uint64_t from, uint64_t to,
                        unsigned char copy[ARCH_DISPLACED_MAX], size_t *copied);
+    unsigned displaced_size; /* of the longest */
     /* After a single-step of an instruction that pushes flags: the address of the pushed word, and the bit that the
      * step has put there, which is one of the lowest 16. */
     uint64_t (*pushed_flags)(const struct arch_registers *registers, uint64_t *step_bit);

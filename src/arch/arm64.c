@@ -3,12 +3,12 @@
  *
  * The general block is the kernel's struct user_pt_regs and one word more: the number of the system call that the thread is in,
  * -1 in none. The kernel has it apart (NT_ARM_SYSTEM_CALL), the backend puts it there; it is what orig_rax is on amd64. */
-#include "arch/arch.h"
+#include "arch/arm64.h"
 
 #include <string.h>
 
 enum {
-    INSTRUCTION = 4,
+    INSTRUCTION = ARM64_INSTRUCTION,
     RESTART_SYSCALL = 128, /* the numbers of calls that are spoken of here */
     PSELECT6 = 72,
     PPOLL = 73,
@@ -125,20 +125,6 @@ static const struct arch_register registers[] = {
     {REGISTER("tag_ctl", 8, INTEGER, SYSTEM, -1), IN(TAGS, WORD, 0)},
 };
 
-/* Those that are spoken of here: indices. */
-enum {
-    ARM64_x0 = 0,
-    ARM64_x7 = 7,
-    ARM64_x8 = 8,
-    ARM64_x30 = 30,
-    ARM64_sp = 31,
-    ARM64_pc = 32,
-    ARM64_pstate = 33,
-    ARM64_syscallno = 34,
-    ARM64_WORDS = 35, /* how many come first */
-};
-#define PSTATE_BRANCHED 0xc00u /* BTYPE */
-
 /* ---- The general registers ---- */
 
 static uint64_t get(const struct arch_registers *block, int index)
@@ -169,7 +155,13 @@ static bool call_restarts(const struct arch_registers *block)
 static void move(struct arch_registers *block, uint64_t pc)
 {
     put(block, ARM64_pc, pc);
-    put(block, ARM64_pstate, get(block, ARM64_pstate) & ~(uint64_t)PSTATE_BRANCHED);
+    put(block, ARM64_pstate, get(block, ARM64_pstate) & ~(uint64_t)ARM64_BRANCHED);
+}
+
+/* A copy of the code is checked (BTI) as the code is. */
+static void move_pc(struct arch_registers *block, uint64_t pc)
+{
+    put(block, ARM64_pc, pc);
 }
 
 static void set(struct arch_registers *block, int index, uint64_t value)
@@ -325,18 +317,6 @@ static void write(struct arch_block *block, int index, const void *value)
 
 /* ---- Instructions ---- */
 
-static uint32_t word_at(const unsigned char *code)
-{
-    return (uint32_t)code[0] | (uint32_t)code[1] << 8 | (uint32_t)code[2] << 16 | (uint32_t)code[3] << 24;
-}
-
-/* Load and store exclusive: bits 29-24 are 001000, and bit 23 is clear (set: the ordered ones, which are no pair, and cas). Of
- * those, bit 21 with a size below 8 bytes (bit 31) is casp. */
-static bool is_exclusive(uint32_t word)
-{
-    return (word & 0x3f800000u) == 0x08000000u && ((word & 0x00200000u) == 0 || (word & 0x80000000u) != 0);
-}
-
 static bool is_load(uint32_t word)
 {
     return (word & 0x00400000u) != 0;
@@ -348,28 +328,23 @@ static enum arch_instruction classify(const unsigned char *code, size_t size, si
         *length = size >= INSTRUCTION ? INSTRUCTION : 0;
     if (size < INSTRUCTION)
         return ARCH_INSTRUCTION_UNKNOWN;
-    uint32_t word = word_at(code);
+    uint32_t word = arm64_word(code);
     if ((word & 0xffe0001fu) == 0xd4000001u) /* svc, whatever its number: Linux does not look at it */
         return ARCH_INSTRUCTION_SYSCALL;
-    if (is_exclusive(word) && is_load(word))
+    if (arm64_is_exclusive(word) && is_load(word))
         return ARCH_INSTRUCTION_BEGINS_SEQUENCE;
     return ARCH_INSTRUCTION_PLAIN;
-}
-
-static int64_t sign_extend(uint64_t value, unsigned bits)
-{
-    return (int64_t)(value << (64 - bits)) >> (64 - bits);
 }
 
 /* How far it goes, if it is a branch that knows where to: b.cond, cbz, tbz, b. */
 static bool is_branch(uint32_t word, int64_t *distance)
 {
     if ((word & 0xff000000u) == 0x54000000u || (word & 0x7e000000u) == 0x34000000u)
-        *distance = sign_extend(word >> 5 & 0x7ffff, 19) * INSTRUCTION;
+        *distance = arm64_extend(word >> 5 & 0x7ffff, 19) * INSTRUCTION;
     else if ((word & 0x7e000000u) == 0x36000000u)
-        *distance = sign_extend(word >> 5 & 0x3fff, 14) * INSTRUCTION;
+        *distance = arm64_extend(word >> 5 & 0x3fff, 14) * INSTRUCTION;
     else if ((word & 0xfc000000u) == 0x14000000u)
-        *distance = sign_extend(word & 0x3ffffff, 26) * INSTRUCTION;
+        *distance = arm64_extend(word & 0x3ffffff, 26) * INSTRUCTION;
     else
         return false;
     return true;
@@ -390,9 +365,9 @@ static size_t sequence_ends(uint64_t pc, const unsigned char *code, size_t size,
     uint64_t targets[ARCH_SEQUENCE_MAX / INSTRUCTION];
     size_t target_count = 0, count = 0, store = 0;
     for (size_t at = INSTRUCTION; at + INSTRUCTION <= size && !store; at += INSTRUCTION) {
-        uint32_t word = word_at(code + at);
+        uint32_t word = arm64_word(code + at);
         int64_t distance;
-        if (is_exclusive(word) && !is_load(word))
+        if (arm64_is_exclusive(word) && !is_load(word))
             store = at;
         else if (is_branch(word, &distance))
             targets[target_count++] = pc + at + (uint64_t)distance;
@@ -420,15 +395,15 @@ static size_t sequence_ends(uint64_t pc, const unsigned char *code, size_t size,
 /* Bits 56 to 63 of an address are the program's to use (top byte ignore); bit 55 says which half of memory it is in. */
 static uint64_t clean_address(uint64_t address)
 {
-    return (uint64_t)sign_extend(address, 56);
+    return (uint64_t)arm64_extend(address, 56);
 }
 
 static bool is_exclusive_store(const unsigned char *code, size_t size)
 {
     if (size < INSTRUCTION)
         return false;
-    uint32_t word = word_at(code + size - INSTRUCTION);
-    return is_exclusive(word) && !is_load(word);
+    uint32_t word = arm64_word(code + size - INSTRUCTION);
+    return arm64_is_exclusive(word) && !is_load(word);
 }
 
 static uint64_t sequence_start(uint64_t address, const unsigned char *code, size_t size)
@@ -436,8 +411,8 @@ static uint64_t sequence_start(uint64_t address, const unsigned char *code, size
     if (!is_exclusive_store(code, size))
         return 0;
     for (size_t back = 2 * INSTRUCTION; back <= size; back += INSTRUCTION) {
-        uint32_t word = word_at(code + size - back);
-        if (is_exclusive(word))
+        uint32_t word = arm64_word(code + size - back);
+        if (arm64_is_exclusive(word))
             return is_load(word) ? address - back : 0;
     }
     return 0;
@@ -450,7 +425,7 @@ static int sequence_stored(const struct arch_registers *block, const unsigned ch
     enum { NO_REGISTER = 31 };
     if (!is_exclusive_store(code, size))
         return -1;
-    uint32_t word = word_at(code + size - INSTRUCTION);
+    uint32_t word = arm64_word(code + size - INSTRUCTION);
     int status = (int)(word >> 16 & 31), base = (int)(word >> 5 & 31);
     unsigned is_pair = word >> 21 & 1;
     where->address = clean_address(get(block, base == NO_REGISTER ? ARM64_sp : base));
@@ -691,6 +666,7 @@ const struct arch arch_arm64 = {
     .alignment = INSTRUCTION,
     .get = get,
     .set = set,
+    .move_pc = move_pc,
     .lay_out = lay_out,
     .width = width,
     .read = read,
@@ -699,6 +675,11 @@ const struct arch arch_arm64 = {
     .sequence_ends = sequence_ends,
     .sequence_start = sequence_start,
     .sequence_stored = sequence_stored,
+    .prepare = arm64_prepare,
+    .emulate = arm64_emulate,
+    .can_be_sent = arm64_is_ordinary,
+    .displace = arm64_displace,
+    .displaced_size = 2 * INSTRUCTION,
     .pushed_flags = pushed_flags,
     .uses_step_flag = uses_step_flag,
     .clear_step_flag = clear_step_flag,

@@ -35,8 +35,11 @@ struct rein_breakpoint {
     unsigned char code[ARCH_INSTRUCTION_MAX], code_size;
     bool code_is_fixed; /* the program cannot change it as long as .changes is .code_seen */
     uint64_t code_seen;
+    unsigned char branch_checks; /* enum arch_branch_checks; as long as the code is known */
     /* For displace.c: a copy of the instruction. */
-    struct room *room; /* NULL: there is none */
+    struct room *room;       /* NULL: there is none */
+    struct room *usual_room; /* where it had one, or may have, when .changes was .usual_seen */
+    uint64_t usual_seen;
     unsigned cell;
     unsigned char copied;                          /* its size */
     atomic_bool cannot_move;                       /* or there is no room */

@@ -13,7 +13,8 @@
  * stop is seen it may be in the cell.
  *
  * Not sent are: who makes a step; who has a signal to come first; who is in a restartable sequence (rseq(2)), which the kernel would
- * not know again; who has the processor's trap flag on; and who was sent several times and was stopped by a signal each time
+ * not know again; who has a watchpoint that fires in front of the access, and would have to execute the copy once more with that off; who has
+ * the processor's trap flag on; and who was sent several times and was stopped by a signal each time
  * before it came to execute anything: signals can come faster than they are seen to. A step has them blocked. */
 #include "engine/displace.h"
 
@@ -23,30 +24,30 @@
 
 #include "engine/process.h"
 
-enum { CELL = ARCH_DISPLACED_MAX, CELLS_MAX = 128, SENT_IN_VAIN_MAX = 3, CLEAN_TRIES = 3 };
+enum { CELL_MAX = ARCH_DISPLACED_MAX, CELLS_MAX = 256, SENT_IN_VAIN_MAX = 3, CLEAN_TRIES = 3 };
 
 struct cell {
     rein_breakpoint *owner; /* NULL: it is free, or will be */
     unsigned users;         /* threads that have been sent there, and have not stopped since */
-    unsigned char bytes[CELL];
+    unsigned char bytes[CELL_MAX];
 };
 
 struct room {
     struct list link;
     uint64_t start;
-    unsigned count;
-    bool closed; /* it is not what it was: it is not used any more */
+    unsigned count, cell; /* cells, and the bytes of one */
+    bool closed;          /* it is not what it was: it is not used any more */
     struct cell cells[];
 };
 
 static uint64_t address_of(const struct room *room, unsigned cell)
 {
-    return room->start + (uint64_t)cell * CELL;
+    return room->start + (uint64_t)cell * room->cell;
 }
 
 static uint64_t size_of(const struct room *room)
 {
-    return (uint64_t)room->count * CELL;
+    return (uint64_t)room->count * room->cell;
 }
 
 /* ---- Rooms ---- */
@@ -70,7 +71,7 @@ static int holds(rein_thread *thread, uint64_t address, const unsigned char *exp
     return 1;
 }
 
-static struct room *make_room(rein_process *process, uint64_t start, unsigned count)
+static struct room *make_room(rein_process *process, uint64_t start, unsigned count, unsigned cell)
 {
     struct room *room = calloc(1, sizeof *room + count * sizeof *room->cells);
     if (!room)
@@ -79,14 +80,16 @@ static struct room *make_room(rein_process *process, uint64_t start, unsigned co
     list_append(&process->breakpoints.rooms, &room->link);
     room->start = start;
     room->count = count;
+    room->cell = cell;
     return room;
 }
 
 /* The one for code at the breakpoint; NULL: there is none. */
 static struct room *room_for(rein_thread *thread, uint64_t pc)
 {
-    static const unsigned char zeros[CELLS_MAX * CELL];
+    static const unsigned char zeros[CELLS_MAX * CELL_MAX];
     rein_process *process = thread->process;
+    unsigned cell = process->arch->displaced_size;
     uint64_t start, size;
     if (process->os->find_room(thread->id, pc, &start, &size) != 1)
         return NULL;
@@ -96,27 +99,28 @@ static struct room *room_for(rein_thread *thread, uint64_t pc)
         if (room->start == start)
             return room->closed ? NULL : room;
     }
-    uint64_t count = size / CELL < CELLS_MAX ? size / CELL : CELLS_MAX;
-    if (!count || holds(thread, start, zeros, (size_t)count * CELL) != 1)
+    uint64_t count = size / cell < CELLS_MAX ? size / cell : CELLS_MAX;
+    if (!count || holds(thread, start, zeros, (size_t)count * cell) != 1)
         return NULL;
-    return make_room(process, start, (unsigned)count);
+    return make_room(process, start, (unsigned)count, cell);
 }
 
 /* Where the memory still holds what was put there; nowhere that a thread may be, if it shares that memory. */
 static void clean_cell(const rein_process *process, struct os_memory *memory, int id, const struct room *room,
                        unsigned number)
 {
-    static const unsigned char zeros[CELL];
+    static const unsigned char zeros[CELL_MAX];
     const unsigned char *expected = room->cells[number].bytes;
-    unsigned char bytes[CELL];
+    unsigned char bytes[CELL_MAX];
     uint64_t at = address_of(room, number);
-    bool clean = !memcmp(expected, zeros, CELL);
+    const int64_t size = room->cell;
+    bool clean = !memcmp(expected, zeros, room->cell);
     /* Descriptors or memory that are short now may not be so a moment later. */
     for (int tries = 0; !clean && tries < CLEAN_TRIES; tries++) {
-        int64_t done = process->os->read(memory, id, at, bytes, CELL);
-        clean = done >= 0 && (done < CELL || memcmp(bytes, expected, CELL) != 0);
-        if (done == CELL && !clean)
-            clean = process->os->write(memory, id, at, zeros, CELL) == CELL;
+        int64_t done = process->os->read(memory, id, at, bytes, room->cell);
+        clean = done >= 0 && (done < size || memcmp(bytes, expected, room->cell) != 0);
+        if (done == size && !clean)
+            clean = process->os->write(memory, id, at, zeros, room->cell) == size;
     }
     if (!clean)
         LOG(&process->monitor->log, REIN_LOG_WARNING, "Process %d: the copy of an instruction stays at 0x%llx", id,
@@ -146,7 +150,10 @@ void displace_forget_rooms(rein_process *process)
     LIST_FOR_EACH(item, &process->threads)
     LIST_ENTRY(item, rein_thread, link)->room = NULL;
     TABLE_FOR_EACH(slot, &process->breakpoints.table)
-    ((rein_breakpoint *)slot->value)->room = NULL;
+    {
+        rein_breakpoint *breakpoint = slot->value;
+        breakpoint->room = breakpoint->usual_room = NULL;
+    }
     displace_free(process);
 }
 
@@ -161,14 +168,16 @@ void displace_free(rein_process *process)
 }
 
 /* Where it is still what was put there. */
-static void hide_cell(const struct cell *cell, uint64_t at, uint64_t address, unsigned char *buffer, size_t size)
+static void hide_cell(const struct room *room, unsigned number, uint64_t address, unsigned char *buffer, size_t size)
 {
-    for (size_t i = 0; i < CELL; i++) {
+    const struct cell *cell = &room->cells[number];
+    uint64_t at = address_of(room, number);
+    for (size_t i = 0; i < room->cell; i++) {
         uint64_t offset = at + i - address;
         if (offset < size && cell->bytes[i] && buffer[offset] != cell->bytes[i])
             return;
     }
-    for (size_t i = 0; i < CELL; i++) {
+    for (size_t i = 0; i < room->cell; i++) {
         uint64_t offset = at + i - address;
         if (offset < size && cell->bytes[i])
             buffer[offset] = 0;
@@ -186,7 +195,7 @@ void displace_hide(const rein_process *process, uint64_t address, unsigned char 
     {
         const struct room *room = LIST_ENTRY(item, struct room, link);
         for (unsigned i = 0; overlaps(room, address, size) && i < room->count; i++)
-            hide_cell(&room->cells[i], address_of(room, i), address, buffer, size);
+            hide_cell(room, i, address, buffer, size);
     }
 }
 
@@ -196,7 +205,7 @@ void displace_show(const rein_process *process, uint64_t address, unsigned char 
     {
         const struct room *room = LIST_ENTRY(item, struct room, link);
         for (unsigned i = 0; overlaps(room, address, size) && i < room->count; i++) {
-            for (size_t k = 0; room->cells[i].users && k < CELL; k++) {
+            for (size_t k = 0; room->cells[i].users && k < room->cell; k++) {
                 uint64_t offset = address_of(room, i) + k - address;
                 if (offset < size)
                     buffer[offset] = room->cells[i].bytes[k];
@@ -226,7 +235,7 @@ void displace_forget(rein_breakpoint *breakpoint)
 void displace_take_note(rein_breakpoint *breakpoint)
 {
     const struct arch *arch = breakpoint->arch;
-    unsigned char copy[CELL];
+    unsigned char copy[CELL_MAX];
     size_t copied;
     displace_forget(breakpoint);
     breakpoint->cannot_move = !arch->displace || !arch->displace(breakpoint->code, breakpoint->code_size,
@@ -252,18 +261,18 @@ static struct cell *find_cell(struct room *room)
 static bool fill(rein_thread *thread, rein_breakpoint *breakpoint, struct room *room, struct cell *cell)
 {
     rein_process *process = thread->process;
-    unsigned char copy[CELL] = "";
+    unsigned char copy[CELL_MAX] = "";
     size_t copied;
     uint64_t at = address_of(room, (unsigned)(cell - room->cells));
     size_t size =
         breakpoint->arch->displace(breakpoint->code, breakpoint->code_size, breakpoint->pc, at, copy, &copied);
     if (!size)
         return false;
-    int same = holds(thread, at, cell->bytes, CELL);
+    int same = holds(thread, at, cell->bytes, room->cell);
     room->closed = same == 0;
-    if (same != 1 || process->os->write(&process->memory, thread->id, at, copy, CELL) != CELL)
+    if (same != 1 || process->os->write(&process->memory, thread->id, at, copy, room->cell) != (int64_t)room->cell)
         return false;
-    memcpy(cell->bytes, copy, CELL);
+    memcpy(cell->bytes, copy, room->cell);
     if (cell->owner)
         cell->owner->room = NULL;
     cell->owner = breakpoint;
@@ -274,6 +283,16 @@ static bool fill(rein_thread *thread, rein_breakpoint *breakpoint, struct room *
     return true;
 }
 
+/* Others may have had its cell meanwhile: the room is as near. */
+static struct room *usual_room(rein_thread *thread, rein_breakpoint *breakpoint)
+{
+    uint64_t changes = thread->process->breakpoints.changes;
+    if (!breakpoint->usual_room || breakpoint->usual_room->closed || breakpoint->usual_seen != changes)
+        breakpoint->usual_room = room_for(thread, breakpoint->pc);
+    breakpoint->usual_seen = changes;
+    return breakpoint->usual_room;
+}
+
 /* The breakpoint has its copy in memory. */
 static bool has_copy(rein_thread *thread, rein_breakpoint *breakpoint)
 {
@@ -281,7 +300,7 @@ static bool has_copy(rein_thread *thread, rein_breakpoint *breakpoint)
     if (room && !room->closed) {
         if (breakpoint->cell_seen == thread->process->breakpoints.changes)
             return true;
-        int same = holds(thread, address_of(room, breakpoint->cell), room->cells[breakpoint->cell].bytes, CELL);
+        int same = holds(thread, address_of(room, breakpoint->cell), room->cells[breakpoint->cell].bytes, room->cell);
         room->closed = same == 0;
         if (same < 0)
             return false;
@@ -290,7 +309,7 @@ static bool has_copy(rein_thread *thread, rein_breakpoint *breakpoint)
             return true;
     }
     displace_forget(breakpoint);
-    room = room_for(thread, breakpoint->pc);
+    room = usual_room(thread, breakpoint);
     struct cell *cell = room ? find_cell(room) : NULL;
     if (room && !cell)
         return false; /* another time */
@@ -320,7 +339,8 @@ bool displace_is_possible(rein_thread *thread, rein_breakpoint *breakpoint)
     if (breakpoint->step_over || thread->state != REIN_STATE_RUNNING || watch_steps(thread) || thread->held ||
         thread->sent_in_vain >= SENT_IN_VAIN_MAX || thread->out_of_group_stop ||
         thread_get_registers(thread, &registers) || arch_pc(&registers) != breakpoint->pc ||
-        !registers.arch->displace || !registers.arch->can_be_sent(&registers))
+        !registers.arch->displace || !registers.arch->can_be_sent(&registers) ||
+        (registers.arch->watch_fires_before && watch_is_near(thread)))
         return false;
     return emulate_bring_up_to_date(thread, breakpoint, registers.arch) && !breakpoint->cannot_move &&
            !is_in_sequence(thread) && has_copy(thread, breakpoint);

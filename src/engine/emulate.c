@@ -16,6 +16,7 @@
 
 struct access {
     const rein_thread *thread;
+    rein_breakpoint *breakpoint;
 };
 
 static bool read_own(void *arg, uint64_t address, void *buffer, size_t size)
@@ -30,10 +31,15 @@ static bool write_own(void *arg, uint64_t address, const void *data, size_t size
     return access->thread->process->os->write_own(access->thread->id, address, data, size) == 0;
 }
 
-/* Or may be, as soon as it runs on. */
-static bool is_watched(const rein_thread *thread)
+/* As the code itself it is looked at once, where the program cannot change it. */
+static enum arch_branch_checks branch_checks(void *arg, uint64_t address)
 {
-    return watch_is_armed(&thread->watched) || !list_empty(&thread->process->watchpoints.list);
+    const struct access *access = arg;
+    rein_breakpoint *breakpoint = access->breakpoint;
+    if (!breakpoint->code_is_fixed || !breakpoint->branch_checks)
+        breakpoint->branch_checks =
+            (unsigned char)access->thread->process->os->branch_checks(access->thread->id, address);
+    return (enum arch_branch_checks)breakpoint->branch_checks;
 }
 
 static bool has_second_stack(const rein_thread *thread, const struct arch *arch)
@@ -53,6 +59,7 @@ void emulate_prepare(rein_breakpoint *breakpoint, const struct arch *arch, const
     breakpoint->code_size = (unsigned char)size;
     breakpoint->arch = arch;
     breakpoint->code_is_fixed = false;
+    breakpoint->branch_checks = ARCH_BRANCHES_UNKNOWN;
     displace_take_note(breakpoint);
     enum arch_plan_kind kind = arch->prepare && size ? arch->prepare(code, size, &breakpoint->plan) : ARCH_PLAN_NONE;
     atomic_store(&breakpoint->plan_kind, (int)kind);
@@ -72,6 +79,7 @@ bool emulate_bring_up_to_date(rein_thread *thread, rein_breakpoint *breakpoint, 
     if (!breakpoint->code_is_fixed)
         breakpoint->code_is_fixed = process->os->is_fixed_code(thread->id, breakpoint->pc) == 1;
     breakpoint->code_seen = process->breakpoints.changes;
+    breakpoint->branch_checks = ARCH_BRANCHES_UNKNOWN;
     return true;
 }
 
@@ -83,11 +91,11 @@ bool emulate_at_breakpoint(rein_thread *thread, rein_breakpoint *breakpoint)
         !emulate_bring_up_to_date(thread, breakpoint, registers.arch))
         return false;
     enum arch_plan_kind kind = (enum arch_plan_kind)atomic_load_explicit(&breakpoint->plan_kind, memory_order_relaxed);
-    if (kind == ARCH_PLAN_NONE || (kind != ARCH_PLAN_REGISTERS && is_watched(thread)) ||
+    if (kind == ARCH_PLAN_NONE || (kind != ARCH_PLAN_REGISTERS && watch_is_near(thread)) ||
         (kind == ARCH_PLAN_RETURN_ADDRESS && has_second_stack(thread, registers.arch)))
         return false;
-    struct access access = {thread};
-    const struct arch_memory memory = {read_own, write_own, &access};
+    struct access access = {thread, breakpoint};
+    const struct arch_memory memory = {read_own, write_own, &access, branch_checks};
     if (!registers.arch->emulate(&breakpoint->plan, &registers, &memory))
         return false;
     thread_keep_registers(thread, &registers);

@@ -548,6 +548,11 @@ bool watch_is_at_end(const rein_thread *thread, uint64_t pc)
     return false;
 }
 
+bool watch_is_near(const rein_thread *thread)
+{
+    return watch_is_armed(&thread->watched) || !list_empty(&thread->process->watchpoints.list);
+}
+
 bool watch_steps(const rein_thread *thread)
 {
     const rein_process *process = thread->process;

@@ -108,6 +108,8 @@ void watch_take_made(rein_thread *thread, const struct arch_registers *registers
 bool watch_is_at_end(const rein_thread *thread, uint64_t pc);
 /* Is the thread to be stepped instead of running, and what is watched looked at after each step? */
 bool watch_steps(const rein_thread *thread);
+/* Is it watched by debug registers, or may be, as soon as it runs on? */
+bool watch_is_near(const rein_thread *thread);
 /* It has made one, or a system call, and is at pc: adds what it has changed to the hits, and counts that. */
 void watch_compare(rein_thread *thread, uint64_t pc, struct watch_hits *hits);
 /* The caller has written that to memory. */

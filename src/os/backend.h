@@ -279,8 +279,10 @@ struct os_backend {
     int (*write_own)(int id, uint64_t address, const void *data, size_t size);
     /* 1 if what is there belongs to a file and cannot be written as it is; 0; or a negative errno. */
     int (*is_fixed_code)(int id, uint64_t address);
-    /* Memory near the code at the address that can be executed, and is of no use to the program if it is zero: 1, 0, or a
-     * negative errno. */
+    /* Are branches through registers to there checked? */
+    enum arch_branch_checks (*branch_checks)(int id, uint64_t address);
+    /* Memory for the code at the address, as near as there is, that can be executed, is of no use to the program if it is zero, and does
+     * not go as long as a thread is in that code: 1, 0, or a negative errno. */
     int (*find_room)(int id, uint64_t address, uint64_t *start, uint64_t *size);
 
     /* -- starting and ending -- */

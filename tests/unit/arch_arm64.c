@@ -287,6 +287,151 @@ static void R6_vectors(void **state)
     assert_int_equal(arch_arm64.width(&(struct arch_block){.size = 0}, index_of("v0")), 0);
 }
 
+/* P5: which way past a breakpoint an instruction takes: executed in the thread's place, and moved or not. */
+static void P5_ways(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t word;
+        enum arch_plan_kind kind;
+        bool moved;
+    } cases[] = {
+        {0xd503201f, ARCH_PLAN_REGISTERS, true},       /* nop */
+        {0xd503203f, ARCH_PLAN_REGISTERS, true},       /* yield */
+        {0xd503205f, ARCH_PLAN_NONE, true},            /* wfe */
+        {0xd503209f, ARCH_PLAN_NONE, true},            /* sev */
+        {0xd503245f, ARCH_PLAN_REGISTERS, true},       /* bti c */
+        {0xd503233f, ARCH_PLAN_NONE, true},            /* paciasp */
+        {0xd50323bf, ARCH_PLAN_NONE, true},            /* autiasp */
+        {0xd50320ff, ARCH_PLAN_NONE, true},            /* xpaclri */
+        {0xd50324ff, ARCH_PLAN_NONE, false},           /* pacm */
+        {0xd5033bbf, ARCH_PLAN_NONE, true},            /* dmb ish */
+        {0xd5033fdf, ARCH_PLAN_NONE, true},            /* isb */
+        {0xd5033f5f, ARCH_PLAN_NONE, true},            /* clrex */
+        {0x10000000, ARCH_PLAN_REGISTERS, false},      /* adr x0, . */
+        {0x90000000, ARCH_PLAN_REGISTERS, false},      /* adrp x0, . */
+        {0x14000000, ARCH_PLAN_REGISTERS, false},      /* b . */
+        {0x94000000, ARCH_PLAN_RETURN_ADDRESS, false}, /* bl . */
+        {0x54000001, ARCH_PLAN_REGISTERS, false},      /* b.ne . */
+        {0x34000001, ARCH_PLAN_REGISTERS, false},      /* cbz w1, . */
+        {0xb7080001, ARCH_PLAN_REGISTERS, false},      /* tbnz x1, #33, . */
+        {0xd61f0200, ARCH_PLAN_REGISTERS, true},       /* br x16 */
+        {0xd61f0020, ARCH_PLAN_REGISTERS, true},       /* br x1 */
+        {0xd63f0020, ARCH_PLAN_RETURN_ADDRESS, false}, /* blr x1 */
+        {0xd65f03c0, ARCH_PLAN_RETURN_ADDRESS, true},  /* ret */
+        {0xd65f0bff, ARCH_PLAN_NONE, true},            /* retaa */
+        {0xd71f0801, ARCH_PLAN_NONE, true},            /* braa x0, x1 */
+        {0xd73f0801, ARCH_PLAN_NONE, false},           /* blraa x0, x1 */
+        {0x58000000, ARCH_PLAN_MEMORY, false},         /* ldr x0, . */
+        {0x98000000, ARCH_PLAN_MEMORY, false},         /* ldrsw x0, . */
+        {0x9c000000, ARCH_PLAN_NONE, false},           /* ldr q0, . */
+        {0xd8000000, ARCH_PLAN_REGISTERS, false},      /* prfm pldl1keep, . */
+        {0xd2800020, ARCH_PLAN_REGISTERS, true},       /* mov x0, #1 */
+        {0xf2a00020, ARCH_PLAN_REGISTERS, true},       /* movk x0, #1, lsl #16 */
+        {0x910043ff, ARCH_PLAN_REGISTERS, true},       /* add sp, sp, #16 */
+        {0xeb020c20, ARCH_PLAN_REGISTERS, true},       /* subs x0, x1, x2, lsl #3 */
+        {0x8b21cbe0, ARCH_PLAN_REGISTERS, true},       /* add x0, sp, w1, sxtw #2 */
+        {0x92401c20, ARCH_PLAN_REGISTERS, true},       /* and x0, x1, #0xff */
+        {0xaa0103e0, ARCH_PLAN_REGISTERS, true},       /* mov x0, x1 */
+        {0xd3431820, ARCH_PLAN_REGISTERS, true},       /* ubfx x0, x1, #3, #4 */
+        {0x9a820020, ARCH_PLAN_REGISTERS, true},       /* csel x0, x1, x2, eq */
+        {0xfa410800, ARCH_PLAN_NONE, true},            /* ccmp x0, #1, #0, eq */
+        {0x9a020020, ARCH_PLAN_NONE, true},            /* adc x0, x1, x2 */
+        {0x9b027c20, ARCH_PLAN_NONE, true},            /* mul x0, x1, x2 */
+        {0x93c20c20, ARCH_PLAN_NONE, true},            /* extr x0, x1, x2, #3 */
+        {0xa9be7bfd, ARCH_PLAN_NONE, true},            /* stp x29, x30, [sp, #-32]! */
+        {0xa8c27bfd, ARCH_PLAN_NONE, true},            /* ldp x29, x30, [sp], #32 */
+        {0x3d8003e0, ARCH_PLAN_NONE, true},            /* str q0, [sp] */
+        {0xc8dffc20, ARCH_PLAN_NONE, true},            /* ldar x0, [x1] */
+        {0xc8a07c41, ARCH_PLAN_NONE, true},            /* cas x0, x1, [x2] */
+        {0xf8200041, ARCH_PLAN_NONE, true},            /* ldadd x0, x1, [x2] */
+        {0xc85f7c20, ARCH_PLAN_NONE, false},           /* ldxr x0, [x1] */
+        {0xc8007c41, ARCH_PLAN_NONE, false},           /* stxr w0, x1, [x2] */
+        {0xc87f8440, ARCH_PLAN_NONE, false},           /* ldaxp x0, x1, [x2] */
+        {0x19000440, ARCH_PLAN_NONE, false},           /* cpyfp */
+        {0x1e622820, ARCH_PLAN_NONE, true},            /* fadd d0, d1, d2 */
+        {0xd53bd040, ARCH_PLAN_NONE, true},            /* mrs x0, tpidr_el0 */
+        {0xd51b4400, ARCH_PLAN_NONE, true},            /* msr fpcr, x0 */
+        {0xd51b4200, ARCH_PLAN_NONE, true},            /* msr nzcv, x0 */
+        {0xd53be040, ARCH_PLAN_NONE, true},            /* mrs x0, cntvct_el0 */
+        {0xd50b7420, ARCH_PLAN_NONE, true},            /* dc zva, x0 */
+        {0xd4000001, ARCH_PLAN_NONE, false},           /* svc #0 */
+        {0xd4200020, ARCH_PLAN_NONE, false},           /* brk #1 */
+        {0xd4400020, ARCH_PLAN_NONE, false},           /* hlt #1 */
+        {0x00000000, ARCH_PLAN_NONE, false},           /* udf #0 */
+        {0x0420bc20, ARCH_PLAN_NONE, false},           /* movprfx z0, z1 */
+        {0x04e20020, ARCH_PLAN_NONE, true},            /* add z0.d, z1.d, z2.d */
+        {0x04d02020, ARCH_PLAN_NONE, false},           /* movprfx z0.d, p0/z, z1.d */
+        {0xf380001f, ARCH_PLAN_NONE, false},           /* autiasppc */
+        {0xdac1a3fe, ARCH_PLAN_NONE, false},           /* paciasppc */
+        {0xdac10020, ARCH_PLAN_NONE, true},            /* pacia x0, x1 */
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const unsigned char *code = (const unsigned char *)&cases[i].word;
+        unsigned char copy[ARCH_DISPLACED_MAX];
+        struct arch_plan plan;
+        size_t copied = 0;
+        enum arch_plan_kind kind = arch_arm64.prepare(code, sizeof cases[i].word, &plan);
+        size_t size = arch_arm64.displace(code, sizeof cases[i].word, 0x5000, 0x6000, copy, &copied);
+        if (kind != cases[i].kind || size != (cases[i].moved ? 8 : 0))
+            fail_msg("0x%08x: kind %d, %zu bytes", (unsigned)cases[i].word, (int)kind, size);
+    }
+    struct arch_plan plan;
+    assert_int_equal(arch_arm64.prepare((const unsigned char *)"\x1f\x20", 2, &plan), ARCH_PLAN_NONE);
+}
+
+/* P5: fields that mean nothing are left to the thread, which gets its SIGILL. */
+static void P5_undefined(void **state)
+{
+    (void)state;
+    static const uint32_t undefined[] = {
+        0x52c00000, /* movz w0, #0, lsl #32 */
+        0x0bc20020, /* add (shifted), ror */
+        0x0b028020, /* add w0, w1, w2, lsl #32 */
+        0x0b223420, /* add (extended), lsl #5 */
+        0x0a028020, /* and w0, w1, w2, lsl #32 */
+        0x1200fc20, /* and w0, w1, of all ones */
+        0x12400020, /* and w0, w1, of 64 bits */
+        0x9240fc20, /* and x0, x1, of all ones */
+        0x13400020, /* sbfm w0, of 64 bits */
+        0x13208020, /* sbfm w0, from bit 32 */
+        0x73000020, /* bitfield 3 */
+        0x54000010, /* bc.eq, of newer processors */
+    };
+    struct arch_plan plan;
+    for (size_t i = 0; i < sizeof undefined / sizeof *undefined; i++) {
+        if (arch_arm64.prepare((const unsigned char *)&undefined[i], 4, &plan) != ARCH_PLAN_NONE)
+            fail_msg("0x%08x", (unsigned)undefined[i]);
+    }
+}
+
+/* P5: the branch back behind a copy, up to 128 MiB, to both sides. */
+static void P5_moved_so_far(void **state)
+{
+    (void)state;
+    static const uint32_t load = 0xf9400020; /* ldr x0, [x1] */
+    static const struct {
+        uint64_t from, to;
+        uint32_t branch; /* 0: it is too far */
+    } cases[] = {
+        {0x5000, 0x6000, 0x17fffc00}, {0x6000, 0x5000, 0x14000400},          {0x5000, 0x8005000, 0x16000000},
+        {0x5000, 0x8005004, 0},       {0x8005000, 0x5004, 0x15ffffff},       {0x8005000, 0x5000, 0},
+        {0x5000, 0x6002, 0},          {0x5000, UINT64_C(0x7f0000005000), 0},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        unsigned char copy[ARCH_DISPLACED_MAX];
+        uint32_t branch = 0;
+        size_t copied = 0,
+               size = arch_arm64.displace((const unsigned char *)&load, 4, cases[i].from, cases[i].to, copy, &copied);
+        assert_int_equal(size, cases[i].branch ? 8 : 0);
+        if (size) {
+            memcpy(&branch, copy + copied, sizeof branch);
+            assert_memory_equal(copy, &load, sizeof load);
+        }
+        assert_int_equal(branch, cases[i].branch);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -301,6 +446,9 @@ int main(void)
         cmocka_unit_test(tags_are_no_part_of_an_address),
         cmocka_unit_test(N3_split_and_encode),
         cmocka_unit_test(R6_vectors),
+        cmocka_unit_test(P5_ways),
+        cmocka_unit_test(P5_undefined),
+        cmocka_unit_test(P5_moved_so_far),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

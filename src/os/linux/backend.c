@@ -88,6 +88,7 @@ const struct os_backend os_backend = {
     .read_own = linux_read_own,
     .write_own = linux_write_own,
     .is_fixed_code = linux_is_fixed_code,
+    .branch_checks = linux_branch_checks,
     .find_room = linux_find_room,
 
     .spawn = linux_spawn,

@@ -129,8 +129,11 @@ int linux_explain_seize(int pid, int id, int error, char *text, size_t size);
 void linux_explain_stuck(int pid, int id, char *text, size_t size);
 /* Where the mappings of the file begin of which there is code at the address, and where that code's mapping ends: 1; 0: there is none. */
 int linux_find_file_of(int id, uint64_t address, uint64_t *base, uint64_t *end);
+/* Where the mappings of the program's loader begin: 1; 0: it has none. */
+int linux_find_loader(int id, uint64_t *base);
 int linux_find_room(int id, uint64_t address, uint64_t *start, uint64_t *size);
 int linux_is_fixed_code(int id, uint64_t address);
+enum arch_branch_checks linux_branch_checks(int id, uint64_t address);
 int linux_for_each_code(int id, os_memory_callback callback, void *arg);
 int linux_caught_signals(int id, uint64_t *mask);
 int linux_blocked_signals(int pid, int id, uint64_t *mask);

@@ -20,6 +20,13 @@
 
 #define BATCH 64        /* pages of one call, at most IOV_MAX */
 #define SMALL_WRITE 256 /* bytes: this much goes to /proc/ID/mem at once if that is open, for it is mostly text */
+/* Where what is executed does not follow what is written, it always does: there the kernel sees to that (flush_ptrace_access() in
+ * arch/arm64/mm/flush.c), and in process_vm_writev(2) not. */
+#if defined(__x86_64__) || defined(__i386__)
+#define TEXT_FOLLOWS true
+#else
+#define TEXT_FOLLOWS false
+#endif
 _Static_assert(BATCH <= IOV_MAX, "a batch is one call");
 
 /* One transfer on its way: what is left of it. */
@@ -211,7 +218,8 @@ static size_t move_by_word(struct transfer *transfer)
 static int64_t move(struct transfer *transfer)
 {
     size_t total = transfer->size;
-    bool try_file_first = transfer->writes && transfer->size <= SMALL_WRITE && transfer->memory->fd >= 0;
+    bool try_file_first =
+        transfer->writes && transfer->size <= SMALL_WRITE && (transfer->memory->fd >= 0 || !TEXT_FOLLOWS);
 
     while (transfer->size > 0) {
         /* To the end of the page that is refused the first way; what is behind it may be open to it again. */

@@ -13,6 +13,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -576,26 +577,8 @@ static bool parse_map(const char *line, struct map *map)
     return true;
 }
 
-static int take_maps(struct map_line *line, const char *bytes, size_t size, map_callback callback, void *arg)
-{
-    for (size_t i = 0; i < size; i++) {
-        if (bytes[i] != '\n') {
-            if (line->length < sizeof line->text - 1)
-                line->text[line->length++] = bytes[i];
-            continue;
-        }
-        struct map map;
-        line->text[line->length] = '\0';
-        line->length = 0;
-        int result = parse_map(line->text, &map) ? callback(&map, arg) : 0;
-        if (result != 0)
-            return result;
-    }
-    return 0;
-}
-
-/* Until callback answers other than 0. */
-static int scan_maps(int fd, map_callback callback, void *arg)
+/* Lines, without their ends; of a long one the start. Until callback answers other than 0. */
+static int scan_lines(int fd, int (*callback)(const char *line, void *arg), void *arg)
 {
     struct map_line line = {.length = 0};
     int result = 0;
@@ -610,9 +593,39 @@ static int scan_maps(int fd, map_callback callback, void *arg)
             result = -errno;
         if (count <= 0)
             break;
-        result = take_maps(&line, buffer, (size_t)count, callback, arg);
+        for (ssize_t i = 0; i < count && result == 0; i++) {
+            if (buffer[i] != '\n') {
+                if (line.length < sizeof line.text - 1)
+                    line.text[line.length++] = buffer[i];
+                continue;
+            }
+            line.text[line.length] = '\0';
+            line.length = 0;
+            result = callback(line.text, arg);
+        }
     }
     return result;
+}
+
+struct map_scan {
+    map_callback callback;
+    void *arg;
+};
+
+static int take_map(const char *line, void *arg)
+{
+    const struct map_scan *scan = arg;
+    struct map map;
+
+    return parse_map(line, &map) ? scan->callback(&map, scan->arg) : 0;
+}
+
+/* Until callback answers other than 0. */
+static int scan_maps(int fd, map_callback callback, void *arg)
+{
+    struct map_scan scan = {callback, arg};
+
+    return scan_lines(fd, take_map, &scan);
 }
 
 static int open_maps(int id)
@@ -697,6 +710,47 @@ int linux_is_fixed_code(int id, uint64_t address)
     return result < 0 ? result : search.fixed;
 }
 
+#if defined(__aarch64__)
+struct check_search {
+    uint64_t address;
+    bool here; /* the line is about that mapping */
+};
+
+static int look_for_check(const char *line, void *arg)
+{
+    struct check_search *search = arg;
+    struct map map;
+
+    if (parse_map(line, &map))
+        search->here = search->address >= map.start && search->address < map.end;
+    if (!search->here || strncmp(line, "VmFlags:", strlen("VmFlags:")) != 0)
+        return 0;
+    return strstr(line, " bt") != NULL ? ARCH_BRANCHES_CHECKED : ARCH_BRANCHES_FREE;
+}
+
+/* PROT_BTI of a mapping, Linux 5.8. */
+enum arch_branch_checks linux_branch_checks(int id, uint64_t address)
+{
+    const unsigned long has_checks = 1UL << 17; /* HWCAP2_BTI */
+    struct check_search search = {address, false};
+
+    if ((getauxval(AT_HWCAP2) & has_checks) == 0)
+        return ARCH_BRANCHES_NEVER;
+    int fd = open(process_path(id, "smaps").text, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return ARCH_BRANCHES_UNKNOWN;
+    int result = scan_lines(fd, look_for_check, &search);
+    close(fd);
+    return result > 0 ? (enum arch_branch_checks)result : ARCH_BRANCHES_UNKNOWN;
+}
+#else
+enum arch_branch_checks linux_branch_checks(int id, uint64_t address)
+{
+    (void)id, (void)address;
+    return ARCH_BRANCHES_NEVER;
+}
+#endif
+
 struct file_search {
     uint64_t address, inode, base, end;
 };
@@ -731,6 +785,28 @@ int linux_find_file_of(int id, uint64_t address, uint64_t *base, uint64_t *end)
     *base = search.base;
     *end = search.end;
     return result == -ENOENT ? 0 : result;
+}
+
+/* AT_BASE of the words that a program is given at its start. */
+int linux_find_loader(int id, uint64_t *base)
+{
+    char text[1024 + 1];
+    ssize_t length = read_file(process_path(id, "auxv"), text, sizeof text);
+    const struct arch *arch = linux_program_arch(id);
+    size_t word = arch != NULL ? arch->registers[arch->pc_index].bytes : sizeof(uint64_t);
+
+    if (length < 0)
+        return (int)length;
+    for (size_t at = 0; at + 2 * word <= (size_t)length; at += 2 * word) {
+        uint64_t type = 0, value = 0;
+        memcpy(&type, text + at, word);
+        memcpy(&value, text + at + word, word);
+        if (type != AT_BASE)
+            continue;
+        *base = value;
+        return value != 0;
+    }
+    return 0;
 }
 
 /* kcmp(2), Linux 3.5, where the kernel has it (CONFIG_KCMP) and no seccomp filter forbids it. Without it only the threads

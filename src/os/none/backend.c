@@ -344,6 +344,12 @@ static int is_fixed_code(int id, uint64_t address)
     return -ENOSYS;
 }
 
+static enum arch_branch_checks branch_checks(int id, uint64_t address)
+{
+    (void)id, (void)address;
+    return ARCH_BRANCHES_UNKNOWN;
+}
+
 static int find_room(int id, uint64_t address, uint64_t *start, uint64_t *size)
 {
     (void)id, (void)address, (void)start, (void)size;
@@ -628,6 +634,7 @@ const struct os_backend os_backend = {
     .tells_sequences = tells_sequences,
     .for_each_code = for_each_code,
     .is_fixed_code = is_fixed_code,
+    .branch_checks = branch_checks,
     .find_room = find_room,
     .take_descriptor = take_descriptor,
     .get_syscall = get_syscall,
