@@ -74,6 +74,8 @@ long floor_put_breakpoint(pid_t id, uint64_t address);
 void floor_serve_breakpoint(pid_t id, uint64_t address, long original, uint32_t count);
 /* Has a stopped thread make steps until it has done what it was asked for: it is stopped again. */
 void floor_step(struct target *target);
+/* Has a stopped thread make so many steps. */
+void floor_steps(pid_t id, uint32_t count);
 /* Serves `count` stops that each stop all the others too. */
 void floor_serve_stopping_all(const struct crowd *crowd, pid_t id, uint32_t count);
 

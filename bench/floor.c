@@ -142,6 +142,14 @@ void floor_step(struct target *target)
     }
 }
 
+void floor_steps(pid_t id, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        check(ptrace(PTRACE_SINGLESTEP, id, NULL, NULL) == 0);
+        wait_stop(id, NULL);
+    }
+}
+
 void floor_serve_stopping_all(const struct crowd *crowd, pid_t id, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++) {

@@ -1,4 +1,4 @@
-/* What an instruction costs that is single-stepped for a software watchpoint's sake: rein's and gdb's. The floor does nothing
+/* What a single-step costs, asked for one by one and many at once; and what an instruction costs that is single-stepped for a software watchpoint's sake: rein's and gdb's. The floor does nothing
  * but step, and does not look at what is watched. */
 #include "bench.h"
 
@@ -79,8 +79,66 @@ static void compare_gdb(struct stepped *stepped)
     unlink(path);
 }
 
+/* ---- Steps for the caller ---- */
+
+enum { PLAIN_STEPS = 2000, FOR_EVER = 1u << 30 };
+
+struct walked {
+    struct target *plain, *other;
+    rein_thread *thread;
+};
+
+static double walk_by_hand(void *arg)
+{
+    const struct walked *walked = arg;
+    double begin = now_us();
+    floor_steps(walked->plain->page->worker, PLAIN_STEPS);
+    return (now_us() - begin) / PLAIN_STEPS;
+}
+
+static double walk_in_one(void *arg)
+{
+    const struct walked *walked = arg;
+    struct rein_step_options options = REIN_STEP_OPTIONS_INIT;
+    options.count = PLAIN_STEPS;
+    double begin = now_us();
+    check(rein_thread_step_many(walked->thread, &options, -1, NULL) == 0);
+    return (now_us() - begin) / PLAIN_STEPS;
+}
+
+static double walk_one_by_one(void *arg)
+{
+    const struct walked *walked = arg;
+    double begin = now_us();
+    for (int i = 0; i < PLAIN_STEPS; i++)
+        check(rein_thread_step(walked->thread, 0, -1) == 0);
+    return (now_us() - begin) / PLAIN_STEPS;
+}
+
+static void compare_walks(void)
+{
+    struct walked walked = {.plain = target_start(0), .other = target_start(0)};
+    rein_monitor *monitor;
+    rein_process *process;
+    target_ask(walked.plain, WORK_STEPS, FOR_EVER);
+    target_ask(walked.other, WORK_STEPS, FOR_EVER);
+    struct crowd crowd = floor_attach(walked.plain->pid, true);
+    check(rein_monitor_create(NULL, &monitor) == 0);
+    check(rein_attach(monitor, walked.other->pid, NULL, &process) == 0);
+    check(rein_process_thread(process, walked.other->page->worker, &walked.thread) == 0);
+    compare("single step, many for a request / by hand", "rein", 21, walk_by_hand, walk_in_one, &walked);
+    compare("single step, one for a request / by hand", "rein", 21, walk_by_hand, walk_one_by_one, &walked);
+    rein_thread_unref(walked.thread);
+    rein_process_unref(process);
+    check(rein_monitor_close(monitor) == 0);
+    floor_detach(&crowd);
+    target_end(walked.plain);
+    target_end(walked.other);
+}
+
 void bench_steps(void)
 {
+    compare_walks();
     struct stepped stepped = {.free = target_start(0), .plain = target_start(0)};
     struct crowd crowd = floor_attach(stepped.plain->pid, true);
     compare_rein(&stepped);

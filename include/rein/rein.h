@@ -590,6 +590,37 @@ enum {
  * stop that another caller stops and continues before it is done returns when the thread stops next. */
 REIN_API int rein_thread_step(rein_thread *thread, unsigned flags, int timeout_ms);
 
+/* Many steps for one request: the monitor makes one after the other, with no call of the caller's between two. At least one is
+ * made. It ends, and the cause is REIN_CAUSE_STEP, when
+ *   - count steps are made (0: no limit); or
+ *   - the pc is not in low <= pc < high any more (both 0: anywhere), as it is behind a call to a function elsewhere, or a return
+ *     from this one; or
+ *   - until, which is asked on the monitor after each step, answers true. The thread is StoppedStep to it, and its registers and
+ *     memory can be used; it must be quick, and calls that wait return REIN_ON_MONITOR.
+ * It also ends with whatever stops a single step: a breakpoint that is stepped onto, which is a hit, a watchpoint, a signal,
+ * an exit, an exec, the entry or exit of a traced system call, a stop by request. Only a hit, or the making of a thread or process, that
+ * callback and policy let go on does not end it, and a breakpoint on the way is stepped over. An event REIN_CAUSE_STEP comes for the
+ * last step only. A repetition of a string instruction is a step. What the code is in a page of a file that cannot be written is
+ * looked up once in a run. */
+typedef bool (*rein_step_callback)(rein_thread *thread, void *arg);
+struct rein_step_options {
+    size_t size;
+    unsigned flags; /* REIN_STEP_DELIVER: by the first step */
+    uint64_t count;
+    rein_word low, high;
+    rein_step_callback until; /* may be NULL */
+    void *arg;
+};
+#define REIN_STEP_OPTIONS_INIT                                                                                         \
+    {                                                                                                                  \
+        sizeof(struct rein_step_options), 0, 0, 0, 0, NULL, NULL                                                       \
+    }
+/* *done, if not NULL, is how many steps were made. REIN_TIMEOUT (0 is taken for 1) and REIN_CANCELLED end it with the
+ * instruction that is under way: the thread is stopped, unless it is in the kernel and cannot be (rein_thread_stop). Else as
+ * rein_thread_step. REIN_ON_MONITOR in a callback. */
+REIN_API int rein_thread_step_many(rein_thread *thread, const struct rein_step_options *options, int timeout_ms,
+                                   uint64_t *done);
+
 /* Stops, continues and waits for this thread alone. Errors as for the process. */
 REIN_API int rein_thread_stop(rein_thread *thread, int timeout_ms);
 REIN_API int rein_thread_continue(rein_thread *thread);

@@ -415,14 +415,9 @@ rein_breakpoint *breakpoint_of_trap(rein_thread *thread, uint64_t pc, uint64_t *
 /* What the instruction at the thread's pc is, the breakpoints in memory overlooked. */
 static enum arch_instruction classify(rein_thread *thread, const struct arch_registers *registers)
 {
-    rein_process *process = thread->process;
-    uint64_t pc = arch_pc(registers);
     unsigned char code[ARCH_INSTRUCTION_MAX];
-    int64_t size = process->os->read(&process->memory, thread->id, pc, code, sizeof code);
-    if (size <= 0)
-        return ARCH_INSTRUCTION_UNKNOWN;
-    breakpoints_hide(process, pc, code, (size_t)size);
-    return registers->arch->classify(code, (size_t)size, NULL);
+    size_t size = steps_read_code(thread, arch_pc(registers), code, sizeof code);
+    return size ? registers->arch->classify(code, size, NULL) : ARCH_INSTRUCTION_UNKNOWN;
 }
 
 void breakpoint_note_shown(rein_thread *thread, uint64_t pc, uint64_t sp)
@@ -635,6 +630,7 @@ void breakpoint_step(rein_thread *thread)
     bool in_call = thread_is_at_entry(thread) || (known && process->os->call_is_made_again(&registers, NULL) == 1);
     bool enters = in_call;
     enum os_resume how = OS_RESUME_STEP;
+    enum arch_instruction kind = ARCH_INSTRUCTION_UNKNOWN;
     if (!in_call) {
         thread->step_from.pc = known ? arch_pc(&registers) : 0;
         thread->step_from.sp = known ? arch_sp(&registers) : 0;
@@ -646,7 +642,7 @@ void breakpoint_step(rein_thread *thread)
         thread->step_deliver = false;
     } else if (!in_call && known) {
         count_stepped(thread, &registers);
-        enum arch_instruction kind = prepare_step(thread, &registers);
+        kind = prepare_step(thread, &registers);
         enters = kind == ARCH_INSTRUCTION_SYSCALL && !thread->step_is_programs;
         thread->step_call = enters ? arch_pc(&registers) : 0;
         if (kind == ARCH_INSTRUCTION_BEGINS_SEQUENCE)
@@ -658,7 +654,9 @@ void breakpoint_step(rein_thread *thread)
         return;
     }
     thread->stepping = STEPPING_USER;
-    if (!in_call && !(known && classify(thread, &registers) == ARCH_INSTRUCTION_SYSCALL))
+    if (signal && !in_call && known)
+        kind = classify(thread, &registers);
+    if (!in_call && kind != ARCH_INSTRUCTION_SYSCALL)
         take_turn(thread);
     /* A step over a whole call (OS_RESUME_STEP) shows neither its entry nor its exit. */
     thread_resume(thread, enters && !signal ? syscall_resume(thread, OS_RESUME_STEP) : how, signal);

@@ -78,7 +78,8 @@ static void set_cause(rein_thread *thread, const struct rein_cause *cause)
 }
 
 /* The thread has stopped, for one cause or several. Each is decided on by itself, and the strongest decision holds.
- * What is shown ends a step, whatever becomes of it; but not a call that goes on. */
+ * What is shown ends a step, whatever becomes of it; but not a call that goes on; nor a run of steps what it steps onto, or
+ * makes on the way, if that goes on. */
 static void show_all(rein_thread *thread, enum transition transition, const struct rein_cause *causes, unsigned count,
                      rein_breakpoint *breakpoint)
 {
@@ -115,7 +116,10 @@ static void show_all(rein_thread *thread, enum transition transition, const stru
         process_stop(process);
     if (decision != GO_ON)
         return;
-    if (transition == TRANSITION_SYSCALL && stepping && process->stop_wanted == stop_was_wanted)
+    bool in_a_step = transition == TRANSITION_SYSCALL; /* and among many steps also: */
+    in_a_step |= thread->steps && (transition == TRANSITION_BREAKPOINT || transition == TRANSITION_THREAD_CREATE ||
+                                   transition == TRANSITION_FORK);
+    if (in_a_step && stepping && process->stop_wanted == stop_was_wanted)
         thread_change(thread, TRANSITION_STEP);
     else if (transition == TRANSITION_EXITING || thread->guest || !(stopping || process->stop_wanted || stepping))
         thread_change(thread, TRANSITION_CONTINUE);
@@ -276,6 +280,16 @@ static void handle_trap(rein_thread *thread, const struct os_event *event)
         event_stop_plain(thread);
 }
 
+/* One of a run of steps is done; that of a system call is not if the call is to be made again. */
+static void note_step(rein_thread *thread, const struct arch_registers *registers)
+{
+    if (!thread->steps || is_quiet(thread))
+        return;
+    bool again = thread->step_call && (arch_pc(registers) == thread->step_call ||
+                                       thread->process->os->call_is_made_again(registers, NULL) == 1);
+    thread->steps->done += !again;
+}
+
 /* executed: the instruction is done, and the thread is at the next. */
 static void end_step(rein_thread *thread, const struct os_event *event, const struct arch_registers *registers,
                      bool executed)
@@ -285,7 +299,10 @@ static void end_step(rein_thread *thread, const struct os_event *event, const st
     if (executed)
         thread->skip = false;
     /* Stepped onto one: that is a hit, and it will be passed; unless a handler has returned to it (rt_sigreturn). */
-    if (breakpoint && !is_quiet(thread) && !breakpoint_was_shown(thread, pc, sp) && handle_hit(thread, breakpoint, sp))
+    if (breakpoint && !is_quiet(thread) && !breakpoint_was_shown(thread, pc, sp) && handle_hit(thread, breakpoint, sp) &&
+        thread->state != REIN_STATE_SINGLE_STEPPING) /* else it is one of many steps, see show_all */
+        return;
+    if (steps_go_on(thread, pc))
         return;
     struct rein_cause cause = {.kind = REIN_CAUSE_STEP, .signal = event->signal};
     show(thread, TRANSITION_STEP_DONE, &cause, NULL);
@@ -320,6 +337,7 @@ static void finish_step(rein_thread *thread, const struct os_event *event, struc
         thread->deliver = event->signal.number;
         hits->causes[0].signal = event->signal;
     }
+    note_step(thread, registers);
     if (hits->count && !is_quiet(thread)) {
         if (!repeats)
             thread->skip = false;
@@ -631,8 +649,10 @@ static void handle_exit(rein_thread *thread, const struct os_event *event, const
         stop_at_exit(thread);
     /* The instruction that was stepped ends with its call. */
     bool steps = thread->state == REIN_STATE_SINGLE_STEPPING || thread->state == REIN_STATE_STOPPING;
-    if (stepped && !again && steps && !is_quiet(thread))
+    if (stepped && !again && steps && !is_quiet(thread)) {
+        note_step(thread, &registers);
         end_step(thread, event, &registers, true);
+    }
 }
 
 /* A filter of the program's own asks for a tracer. Untraced there is none, and the call fails so. */

@@ -32,6 +32,7 @@ enum {
     AWAITED_A_TURN = 1024,
     PAUSE_FIRST_US = 100,
     PAUSE_LAST_US = 5000,
+    STEP_US = 50,
     RETRY_PAUSE_US = 1000,
     BIRTHS_PAUSE_US = 100000,
     STUCK_FIRST_MS = 10,
@@ -370,16 +371,27 @@ static bool is_lost(rein_monitor *monitor, rein_thread *thread)
     return !leader_lives;
 }
 
+/* The stop behind a step takes the kernel a moment, and comes with a hint: asking sooner is in vain. */
+static bool is_too_early(const rein_monitor *monitor, const rein_thread *thread, int64_t now)
+{
+    return monitor->kind == REIN_MONITOR_PROCESS && thread->stepping == STEPPING_USER &&
+           now - thread->expected_at < (int64_t)STEP_US * 1000;
+}
+
 /* Asks for the stops that are near, each by its id. */
 static bool look_at_expected(rein_monitor *monitor)
 {
-    bool found = false;
+    bool found = false, asked = false;
+    int64_t now = list_empty(&monitor->expected) ? 0 : monitor_now();
     struct list later;
     list_init(&later);
     for (int left = AWAITED_A_TURN; left && !list_empty(&monitor->expected); left--) {
         rein_thread *thread = LIST_ENTRY(monitor->expected.next, rein_thread, expected);
         list_remove(&thread->expected);
         list_append(&later, &thread->expected);
+        if (is_too_early(monitor, thread, now))
+            continue;
+        asked = true;
         struct os_event event = {.kind = OS_EVENT_NONE};
         int result = monitor->os->waiter_next_of(monitor->waiter, thread->id, &event);
         if (result == -ECHILD) {
@@ -398,6 +410,7 @@ static bool look_at_expected(rein_monitor *monitor)
         list_remove(item);
         list_append(&monitor->expected, item);
     }
+    monitor->all_too_early = !asked;
     return found;
 }
 
@@ -545,9 +558,10 @@ static void monitor_turn(rein_monitor *monitor, int64_t limit_us)
 
     int64_t sleep_us = limit_us;
     if (!list_empty(&monitor->expected)) {
-        if (sleep_us < 0 || sleep_us > monitor->expected_pause)
-            sleep_us = monitor->expected_pause;
-        if (monitor->expected_pause < PAUSE_LAST_US)
+        int64_t pause = monitor->all_too_early ? PAUSE_LAST_US : monitor->expected_pause;
+        if (sleep_us < 0 || sleep_us > pause)
+            sleep_us = pause;
+        if (!monitor->all_too_early && monitor->expected_pause < PAUSE_LAST_US)
             monitor->expected_pause *= 2;
     }
     if (!list_empty(&monitor->births) && (sleep_us < 0 || sleep_us > BIRTHS_PAUSE_US))

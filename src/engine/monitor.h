@@ -121,6 +121,7 @@ struct rein_monitor {
     int watch_fires;         /* what os->try_watch has found: 1, 0, or negative: not known yet */
     unsigned watch_slots[2]; /* with 1 */
     int64_t expected_pause;  /* us, how long to sleep between looks at the awaited ones */
+    bool all_too_early;      /* at the last look none of them was asked: hints will tell */
 };
 
 /* Is the calling thread the monitor (in a callback, or the lender inside a call)? */

@@ -43,6 +43,7 @@ struct shown {
 enum { SHOWN_MAX = 4 }; /* handlers in handlers; the oldest is forgotten */
 
 struct remote_call;   /* see remote_call.c */
+struct steps;         /* see steps.c */
 struct function_call; /* see function_call.c */
 
 struct rein_thread {
@@ -112,6 +113,7 @@ struct rein_thread {
     struct rein_syscall call, own_call;
     struct rein_cause cause;
     struct remote_call *remote_call; /* that it makes for the caller, stopped as it is to him; else NULL */
+    struct steps *steps;             /* for the caller, of which the step under way is one; NULL: it is the only one */
     struct function_call *calls;     /* functions that it is in for the caller, the innermost first */
     struct function_call *ended;     /* the last one, if nobody has asked for its result yet */
     struct room *
@@ -370,6 +372,29 @@ bool thread_is_at_signal(const rein_thread *thread);
 int thread_hold_signal(rein_thread *thread, const struct rein_signal *signal);
 /* It is back at the stop of the signal that it is to get, after a while: a stop signal is void if SIGCONT has come since. */
 void thread_drop_if_void(rein_thread *thread);
+
+/* Begins a step, or a run of them, by the request's .flags. A failure finishes the request. */
+int thread_begin_step(struct request *request, struct steps *steps);
+/* If it runs it is to stop. */
+void thread_ask_stop(rein_thread *thread);
+
+/* steps.c */
+/* What rein_thread_step_many wants; it lives as long as the request. */
+struct steps {
+    struct request request;
+    const struct rein_step_options *options;
+    uint64_t done;
+    bool given_up;            /* it ends with what is in the request's error */
+    bool page_seen, is_fixed; /* of .page */
+    bool code_known;          /* .code is what is in .page */
+    uint64_t page;
+    uint64_t changes; /* breakpoints.changes then */
+    unsigned char code[4096];
+};
+/* The thread has made a step, and is at pc: makes the next. false: that was the last. */
+bool steps_go_on(rein_thread *thread, uint64_t pc);
+/* The code there, breakpoints hidden: how much of it there is. */
+size_t steps_read_code(rein_thread *thread, uint64_t pc, unsigned char *code, size_t size);
 
 /* remote_call.c */
 /* The thread, which makes a call, has stopped. false: for a reason that ends the call, and that others must see to. */

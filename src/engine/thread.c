@@ -714,6 +714,17 @@ static bool stopped_ready(struct request *request)
     return true;
 }
 
+void thread_ask_stop(rein_thread *thread)
+{
+    if ((thread->state != REIN_STATE_RUNNING && thread->state != REIN_STATE_SINGLE_STEPPING) ||
+        !thread_change(thread, TRANSITION_ASK_STOP))
+        return;
+    if (thread->kernel == KERNEL_STOPPED && !thread_is_kept(thread))
+        thread_change(thread, TRANSITION_STOP);
+    else
+        thread_interrupt(thread);
+}
+
 static void run_stop(struct request *request)
 {
     rein_thread *thread = request->thread;
@@ -724,14 +735,7 @@ static void run_stop(struct request *request)
         request_finish(request, result);
         return;
     }
-    if (thread->state == REIN_STATE_RUNNING || thread->state == REIN_STATE_SINGLE_STEPPING) {
-        if (thread_change(thread, TRANSITION_ASK_STOP)) {
-            if (thread->kernel == KERNEL_STOPPED && !thread_is_kept(thread))
-                thread_change(thread, TRANSITION_STOP);
-            else
-                thread_interrupt(thread);
-        }
-    }
+    thread_ask_stop(thread);
     request_wait(request);
 }
 
@@ -828,7 +832,7 @@ static int hold_signal(rein_thread *thread, struct error *error)
     return 0;
 }
 
-static void run_step(struct request *request)
+int thread_begin_step(struct request *request, struct steps *steps)
 {
     rein_thread *thread = request->thread;
     int result = thread_check_request(request, &request->error);
@@ -844,12 +848,19 @@ static void run_step(struct request *request)
         result = hold_signal(thread, &request->error);
     if (result) {
         request_finish(request, result);
-        return;
+        return result;
     }
     thread->step_deliver = (request->flags & REIN_STEP_DELIVER) != 0;
+    thread->steps = steps;
     request->flags = 0;
     thread_change(thread, TRANSITION_STEP);
-    request_wait(request);
+    return 0;
+}
+
+static void run_step(struct request *request)
+{
+    if (!thread_begin_step(request, NULL))
+        request_wait(request);
 }
 
 int rein_thread_step(rein_thread *thread, unsigned flags, int timeout_ms)

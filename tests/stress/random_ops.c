@@ -1051,10 +1051,47 @@ static int op_thread(struct worker *worker, struct target *target, rein_process 
     return result;
 }
 
+static bool stop_by_chance(rein_thread *thread, void *arg)
+{
+    struct worker *worker = arg;
+    rein_registers *registers;
+    if (rein_thread_registers(thread, &registers) == 0)
+        rein_registers_free(registers);
+    return one_in(&worker->random, 50);
+}
+
+/* Many for a request: so many, in a function or a page, or until chance has it. */
+static int step_many(struct worker *worker, rein_thread *thread)
+{
+    struct rein_step_options options = REIN_STEP_OPTIONS_INIT;
+    uint64_t done;
+    rein_registers *registers;
+    options.flags = one_in(&worker->random, 3) ? REIN_STEP_DELIVER : 0;
+    if (one_in(&worker->random, 2))
+        options.count = 1 + any(&worker->random, 100);
+    if (one_in(&worker->random, 3) && rein_thread_registers(thread, &registers) == 0) {
+        rein_registers_pc(registers, &options.low);
+        rein_registers_free(registers);
+        options.low -= any(&worker->random, 64);
+        options.high = options.low + 128;
+    }
+    if (one_in(&worker->random, 3)) {
+        options.until = stop_by_chance;
+        options.arg = worker;
+    }
+    return rein_thread_step_many(thread, &options, (int)any(&worker->random, 50), &done);
+}
+
 static int op_step(struct worker *worker, struct target *target, rein_process *process)
 {
     rein_thread *thread = any_thread(worker, target, process);
     int result = 0;
+    if (thread && one_in(&worker->random, 3)) {
+        result = step_many(worker, thread);
+        note(worker, target, result, "rein_thread_step_many");
+        rein_thread_unref(thread);
+        return result;
+    }
     for (unsigned i = 1 + any(&worker->random, 10); thread && i && result == 0; i--) {
         result = rein_thread_step(thread, one_in(&worker->random, 3) ? REIN_STEP_DELIVER : 0,
                                   (int)any(&worker->random, 100));

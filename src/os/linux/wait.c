@@ -324,14 +324,15 @@ static void process_sleep(struct os_waiter *waiter, int64_t timeout_us)
     if (!waiter->quiet_since)
         waiter->quiet_since = now;
     int64_t look_at = waiter->quiet_since + (waiter->dirty ? waiter->quiet_us : IDLE_LOOK_US) * 1000;
+    int64_t end = timeout_us >= 0 && now + timeout_us * 1000 < look_at ? now + timeout_us * 1000 : look_at;
     if (now >= look_at) {
         receive(waiter, 0);
         if (!waiter->hint)
             look_begin(waiter, true);
-    } else if (timeout_us >= 0 && now + timeout_us * 1000 < look_at) {
-        receive(waiter, timeout_us);
+    } else if (!timeout_us) {
+        receive(waiter, 0);
     } else {
-        receive(waiter, set_timer(waiter, now, look_at) ? -1 : (look_at - now) / 1000 + 1);
+        receive(waiter, set_timer(waiter, now, end) ? -1 : (end - now) / 1000 + 1);
     }
 }
 

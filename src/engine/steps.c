@@ -1,0 +1,165 @@
+/* Many single-steps for one request: so many, as long as the pc is in a range, until a predicate says so. Each step is what
+ * rein_thread_step's is (breakpoint.c); where one ends and nothing stops the thread (end_step in event.c), the next begins on
+ * the monitor, and the caller hears of the last only. In between the thread is SingleStepping to everybody, so that whoever
+ * stops it ends the run with that.
+ *
+ * Of each instruction the code is wanted, to know what its step takes (a system call, popf, ...). A page of a file that cannot
+ * be written is read once in a run. As in emulate.c, a program that makes it writable, changes it, and takes the permission
+ * away again is not noticed. */
+#include <string.h>
+
+#include "engine/process.h"
+
+static bool is_in_range(const struct rein_step_options *options, uint64_t pc)
+{
+    return (!options->low && !options->high) || (pc >= options->low && pc < options->high);
+}
+
+/* Has the predicate had enough? It finds the thread stopped. */
+static bool ask(rein_thread *thread, const struct rein_step_options *options)
+{
+    rein_process *process = thread->process;
+    bool stop_was_wanted = process->stop_wanted;
+    if (!thread_change(thread, TRANSITION_STEP_DONE))
+        return true;
+    thread->cause = (struct rein_cause){.kind = REIN_CAUSE_STEP};
+    bool enough = options->until(thread, options->arg);
+    /* It may have let the process go, or continued the thread by itself. */
+    if (process->condition == PROCESS_HELD && thread->state == REIN_STATE_STOPPED_STEP)
+        thread_change(thread, TRANSITION_STEP);
+    return enough || process->stop_wanted != stop_was_wanted;
+}
+
+bool steps_go_on(rein_thread *thread, uint64_t pc)
+{
+    struct steps *steps = thread->steps;
+    if (!steps || thread->state != REIN_STATE_SINGLE_STEPPING || thread->process->condition != PROCESS_HELD)
+        return false;
+    const struct rein_step_options *options = steps->options;
+    bool enough = (options->count && steps->done >= options->count) || !is_in_range(options, pc);
+    if (options->until && ask(thread, options))
+        enough = true;
+    if (thread->state != REIN_STATE_SINGLE_STEPPING)
+        return true; /* by the predicate's doing */
+    if (!enough)
+        thread_make_ready(thread);
+    return !enough;
+}
+
+/* ---- The code ---- */
+
+size_t steps_read_code(rein_thread *thread, uint64_t pc, unsigned char *code, size_t size)
+{
+    rein_process *process = thread->process;
+    const struct os_backend *os = process->os;
+    struct steps *steps = thread->steps;
+    uint64_t page = pc - pc % sizeof steps->code, skip = pc - page;
+    bool whole = steps && skip + size <= sizeof steps->code;
+    if (whole && steps->code_known && steps->page == page && steps->changes == process->breakpoints.changes) {
+        memcpy(code, steps->code + skip, size);
+        return size;
+    }
+    if (whole && (!steps->page_seen || steps->page != page)) {
+        steps->page_seen = true;
+        steps->page = page;
+        steps->is_fixed = os->is_fixed_code(thread->id, pc) == 1;
+    }
+    if (whole && steps->is_fixed) {
+        int64_t got = os->read(&process->memory, thread->id, page, steps->code, sizeof steps->code);
+        steps->code_known = got == (int64_t)sizeof steps->code;
+        steps->changes = process->breakpoints.changes;
+        if (steps->code_known) {
+            breakpoints_hide(process, page, steps->code, sizeof steps->code);
+            memcpy(code, steps->code + skip, size);
+            return size;
+        }
+    }
+    int64_t got = os->read(&process->memory, thread->id, pc, code, size);
+    if (got > 0)
+        breakpoints_hide(process, pc, code, (size_t)got);
+    return got > 0 ? (size_t)got : 0;
+}
+
+/* ---- What callers ask ---- */
+
+static bool steps_ready(struct request *request)
+{
+    struct steps *steps = LIST_ENTRY(request, struct steps, request);
+    rein_thread *thread = request->thread;
+    struct error why = request->error;
+    int result = process_check(thread->process, &request->error);
+    if (!result && rein_state_is_running(thread->state)) {
+        bool cannot = thread->state == REIN_STATE_STOPPING && (thread->stuck || thread->in_vfork);
+        if (!cannot || !steps->given_up)
+            return false;
+    }
+    if (thread->steps == steps)
+        thread->steps = NULL;
+    if (!result && steps->given_up) {
+        request->error = why;
+        result = why.code;
+    }
+    process_note_heard(thread->process);
+    request_finish(request, result);
+    return true;
+}
+
+/* The time limit has passed, or the wait was cancelled: it ends with the instruction that is under way. */
+static void give_up_steps(struct request *request)
+{
+    struct steps *steps = LIST_ENTRY(request, struct steps, request);
+    rein_thread *thread = request->thread;
+    if (steps->given_up)
+        return;
+    steps->given_up = true;
+    if (!request->error.code)
+        error_set(&request->error, REIN_TIMEOUT, "Thread %d has made %llu steps when the time limit passed", thread->id,
+                  (unsigned long long)steps->done);
+    if (list_empty(&request->waiting)) /* it was cancelled before it waited */
+        list_append(&thread->process->waiting, &request->waiting);
+    if (thread->steps == steps)
+        thread_ask_stop(thread);
+    steps_ready(request);
+}
+
+static void fail_steps(struct request *request)
+{
+    struct steps *steps = LIST_ENTRY(request, struct steps, request);
+    if (request->thread->steps == steps)
+        request->thread->steps = NULL;
+    request_finish(request, REIN_MONITOR_FAILED);
+}
+
+static void run_steps(struct request *request)
+{
+    if (!thread_begin_step(request, LIST_ENTRY(request, struct steps, request)))
+        request_wait(request);
+}
+
+int rein_thread_step_many(rein_thread *thread, const struct rein_step_options *options, int timeout_ms, uint64_t *done)
+{
+    if (done)
+        *done = 0;
+    if (!thread || !options || options->size != sizeof *options || (options->flags & ~(unsigned)REIN_STEP_DELIVER))
+        return error_fail(REIN_INVALID_ARGUMENT, "rein_thread_step_many: thread is NULL, or options are not "
+                                                 "initialised with REIN_STEP_OPTIONS_INIT, or have unknown flags");
+    if (options->low > options->high)
+        return error_fail(REIN_INVALID_ARGUMENT, "rein_thread_step_many: the range ends at 0x%llx, before it begins",
+                          (unsigned long long)options->high);
+    struct rein_step_options wanted = *options;
+    struct steps steps = {
+        .request = {.run = run_steps,
+                    .ready = steps_ready,
+                    .give_up = give_up_steps,
+                    .fail = fail_steps,
+                    .process = thread->process,
+                    .thread = thread,
+                    .flags = options->flags,
+                    .cancellable = true},
+        .options = &wanted,
+    };
+    int result = monitor_submit(thread->process->monitor, &steps.request, timeout_ms ? timeout_ms : 1);
+    if (done)
+        *done = steps.done;
+    return result;
+}

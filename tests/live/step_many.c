@@ -1,0 +1,501 @@
+/* T1 T2 T3 P4 P6: many steps for one request, and all ways in which they end. Programs: step_targets, rep_movs, faults, signals_seen,
+ * sleepers, spin, signals_storm, step_exit. */
+#include "support.h"
+
+#define STEPS 13
+/* The order in which step_targets runs its labels: 5 and 6 are called from 4. */
+static const char *const labels[STEPS] = {"step_0", "step_1", "step_2", "step_3",  "step_4",  "step_5", "step_6",
+                                          "step_7", "step_8", "step_9", "step_10", "step_11", "step_12"};
+
+static rein_thread *at_label(struct fixture *fixture, const char *label)
+{
+    rein_word pc = address_of(fixture, label);
+    add_breakpoint(fixture->process, pc);
+    rein_thread *thread = run_to(fixture->process, REIN_CAUSE_BREAKPOINT);
+    assert_word(pc_of(thread), pc);
+    assert_ok(rein_process_remove_breakpoint(fixture->process, pc, 0));
+    return thread;
+}
+
+static void run_out(struct fixture *fixture)
+{
+    set_policy(fixture->process, REIN_IGNORE);
+    assert_ok(rein_process_continue(fixture->process));
+    assert_ends_traced(fixture, 0);
+}
+
+static uint64_t steps(rein_thread *thread, const struct rein_step_options *options)
+{
+    uint64_t done = 12345;
+    assert_ok(rein_thread_step_many(thread, options, LIMIT_MS, &done));
+    return done;
+}
+
+static uint64_t count_steps(rein_thread *thread, uint64_t count)
+{
+    struct rein_step_options options = REIN_STEP_OPTIONS_INIT;
+    options.count = count;
+    return steps(thread, &options);
+}
+
+static void T1_so_many(void **state)
+{
+    (void)state;
+    struct fixture *fixture = spawn("step_targets", "4", NULL);
+    rein_thread *thread = at_label(fixture, "step_0");
+    assert_int_equal(count_steps(thread, 1), 1);
+    assert_word(pc_of(thread), address_of(fixture, labels[1]));
+    assert_int_equal(count_steps(thread, 11), 11); /* with a system call among them */
+    assert_word(pc_of(thread), address_of(fixture, labels[12]));
+    assert_state(thread, REIN_STATE_STOPPED_STEP);
+    assert_int_equal(cause_of(thread), REIN_CAUSE_STEP);
+    run_out(fixture);
+}
+
+/* As gdb steps a line: at least one step, and out of the range by a call and by a return. */
+static void T1_out_of_a_range(void **state)
+{
+    (void)state;
+    struct fixture *fixture = spawn("step_targets", "4", NULL);
+    rein_thread *thread = at_label(fixture, "step_0");
+    struct rein_step_options options = REIN_STEP_OPTIONS_INIT;
+    options.low = address_of(fixture, "step_0");
+    options.high = address_of(fixture, "step_5");
+    assert_int_equal(steps(thread, &options), 5); /* into the function */
+    assert_word(pc_of(thread), address_of(fixture, "step_5"));
+    options.low = address_of(fixture, "step_5");
+    options.high = options.low + 64;
+    assert_int_equal(steps(thread, &options), 2); /* and back */
+    assert_word(pc_of(thread), address_of(fixture, "step_7"));
+    assert_int_equal(steps(thread, &options), 1); /* not in the range to begin with */
+    assert_word(pc_of(thread), address_of(fixture, "step_8"));
+    options.low = options.high = address_of(fixture, "step_9"); /* none is in it */
+    assert_int_equal(steps(thread, &options), 1);
+    options.low = address_of(fixture, "step_9");
+    options.high = address_of(fixture, "step_nowhere");
+    options.count = 2;
+    assert_int_equal(steps(thread, &options), 2); /* whichever comes first */
+    assert_word(pc_of(thread), address_of(fixture, "step_11"));
+    run_out(fixture);
+}
+
+struct predicate {
+    rein_word pc;
+    unsigned asked, registers;
+    int waiting; /* what a call that waits has answered */
+    bool (*also)(rein_thread *thread);
+};
+
+static bool is_there(rein_thread *thread, void *arg)
+{
+    struct predicate *predicate = arg;
+    rein_registers *registers;
+    rein_word pc = 0;
+    enum rein_state state = REIN_STATE_RUNNING;
+    predicate->asked++;
+    if (rein_thread_registers(thread, &registers) == 0) {
+        predicate->registers++;
+        rein_registers_pc(registers, &pc);
+        rein_registers_free(registers);
+    }
+    if (rein_thread_state(thread, &state) || state != REIN_STATE_STOPPED_STEP)
+        predicate->registers = 0;
+    predicate->waiting = rein_thread_step(thread, 0, -1);
+    return (predicate->also && predicate->also(thread)) || pc == predicate->pc;
+}
+
+static void T1_until(void **state)
+{
+    (void)state;
+    struct fixture *fixture = spawn("step_targets", "4", NULL);
+    rein_thread *thread = at_label(fixture, "step_0");
+    struct predicate predicate = {.pc = address_of(fixture, "step_10")};
+    struct rein_step_options options = REIN_STEP_OPTIONS_INIT;
+    options.until = is_there;
+    options.arg = &predicate;
+    assert_int_equal(steps(thread, &options), 10);
+    assert_word(pc_of(thread), predicate.pc);
+    assert_int_equal(predicate.asked, 10);
+    assert_int_equal(predicate.registers, 10);
+    assert_int_equal(predicate.waiting, REIN_ON_MONITOR);
+    assert_state(thread, REIN_STATE_STOPPED_STEP);
+    run_out(fixture);
+}
+
+static bool go_on_from_here(rein_thread *thread)
+{
+    rein_process_set_policy(rein_thread_process(thread), REIN_CAUSE_COUNT, REIN_IGNORE);
+    return rein_thread_continue(thread) != 0;
+}
+
+static bool let_go(rein_thread *thread)
+{
+    return rein_process_detach(rein_thread_process(thread), 0) != 0;
+}
+
+static bool stop_all(rein_thread *thread)
+{
+    return rein_process_stop(rein_thread_process(thread), -1) != 0;
+}
+
+/* What the predicate does is done. */
+static void T1_P4_P7_until_and_more(void **state)
+{
+    (void)state;
+    bool (*const all[])(rein_thread *) = {go_on_from_here, let_go, stop_all};
+    for (size_t i = 0; i < 3; i++) {
+        struct fixture *fixture = start_waiting("step_targets", "4", NULL);
+        rein_process *process = attach(fixture);
+        rein_word pc = address_of(fixture, "step_0");
+        add_breakpoint(process, pc);
+        tell(fixture);
+        rein_thread *thread = run_to(process, REIN_CAUSE_BREAKPOINT);
+        assert_ok(rein_process_remove_breakpoint(process, pc, 0));
+        struct predicate predicate = {.also = all[i]};
+        struct rein_step_options options = REIN_STEP_OPTIONS_INIT;
+        options.until = is_there;
+        options.arg = &predicate;
+        options.count = 5;
+        int result = rein_thread_step_many(thread, &options, LIMIT_MS, NULL);
+        if (all[i] == let_go) {
+            assert_int_equal(result, REIN_DETACHED);
+        } else if (all[i] == stop_all) { /* all were stopped, but for this one, which is now */
+            assert_int_equal(result, 0);
+            assert_ok(rein_process_wait(process, LIMIT_MS));
+            assert_ok(rein_process_detach(process, 0));
+        } else {
+            assert_int_equal(predicate.asked, 1);
+            rein_process_wait(process, LIMIT_MS); /* to its end */
+        }
+        assert_ends(fixture, 0);
+    }
+}
+
+/* A breakpoint that is stepped onto is a hit, and ends it, unless that goes on. */
+static void T1_P2_onto_breakpoints(void **state)
+{
+    (void)state;
+    struct fixture *fixture = spawn("step_targets", "4", NULL);
+    rein_process *process = fixture->process;
+    rein_thread *thread = at_label(fixture, "step_0");
+    rein_breakpoint *from = add_breakpoint(process, address_of(fixture, "step_0"));
+    rein_breakpoint *counts = count_at(process, address_of(fixture, "step_2"));
+    rein_breakpoint *called = count_at(process, address_of(fixture, "step_9"));
+    rein_breakpoint *stops = add_breakpoint(process, address_of(fixture, "step_10"));
+    assert_int_equal(count_steps(thread, 100), 10);
+    assert_word(pc_of(thread), address_of(fixture, "step_10"));
+    assert_state(thread, REIN_STATE_STOPPED_BREAKPOINT);
+    assert_int_equal(rein_breakpoint_hits(from), 0);
+    assert_int_equal(rein_breakpoint_hits(counts), 1);
+    assert_int_equal(rein_breakpoint_hits(called), 1);
+    assert_int_equal(rein_breakpoint_hits(stops), 1);
+    struct rein_step_options options = REIN_STEP_OPTIONS_INIT;
+    options.low = address_of(fixture, "step_10");
+    options.high = address_of(fixture, "step_nowhere");
+    assert_int_equal(steps(thread, &options), 2); /* from it, over it */
+    assert_word(pc_of(thread), address_of(fixture, "step_12"));
+    assert_int_equal(rein_breakpoint_hits(stops), 1);
+    set_policy(process, REIN_IGNORE);
+    run_to_end(process);
+    assert_int_equal(rein_breakpoint_hits(from), 3);
+    assert_int_equal(rein_breakpoint_hits(counts), 4);
+    assert_int_equal(rein_breakpoint_hits(stops), 4);
+}
+
+/* A signal ends it, and stays pending; a fault does. */
+static void T1_T2_a_fault_ends_it(void **state)
+{
+    (void)state;
+    struct fixture *fixture = spawn("faults", "1", "1", NULL);
+    rein_thread *thread = at_label(fixture, "segv_insn");
+    struct rein_cause cause;
+    struct rein_step_options options = REIN_STEP_OPTIONS_INIT;
+    options.count = 1000;
+    uint64_t done = 1;
+    assert_ok(rein_thread_step_many(thread, &options, LIMIT_MS, &done));
+    assert_int_equal(done, 0);
+    assert_ok(rein_thread_cause(thread, &cause));
+    assert_int_equal(cause.kind, REIN_CAUSE_SIGNAL);
+    assert_int_equal(cause.signal.number, SIGSEGV);
+    rein_cause_clear(&cause);
+    options.flags = REIN_STEP_DELIVER; /* on into the handler */
+    options.count = 3;
+    assert_int_equal(steps(thread, &options), 3);
+    assert_int_equal(cause_of(thread), REIN_CAUSE_STEP);
+    run_out(fixture);
+}
+
+/* One that is in a system call, or in an endless loop: the time limit leaves it stopped. */
+static void T1_P4_time_limit(void **state)
+{
+    (void)state;
+    struct rein_step_options options = REIN_STEP_OPTIONS_INIT;
+    uint64_t done = 0;
+    struct fixture *fixture = start_ready("sleepers", "4", NULL);
+    await_state(fixture->pid, 0, 'S'); /* in its read */
+    rein_process *process = attach(fixture);
+    rein_thread *thread = first_thread(process);
+    assert_error(rein_thread_step_many(thread, &options, 50, &done), REIN_TIMEOUT);
+    assert_int_equal(done, 0);
+    assert_true(rein_state_is_stopped(state_of(thread)));
+    assert_error(rein_thread_step_many(thread, &options, 0, &done), REIN_TIMEOUT);
+    assert_true(rein_state_is_stopped(state_of(thread)));
+    assert_ok(rein_process_cancel_wait(process));
+    assert_error(rein_thread_step_many(thread, &options, LIMIT_MS, &done), REIN_CANCELLED);
+    assert_true(rein_state_is_stopped(state_of(thread)));
+    assert_ok(rein_process_detach(process, 0));
+    assert_free(fixture->pid);
+    tell(fixture);
+    assert_ends(fixture, 0);
+
+    fixture = start_ready("spin", "1", NULL);
+    process = attach(fixture);
+    thread = thread_of(process, fixture->pid);
+    rein_thread **threads;
+    size_t count;
+    assert_ok(rein_process_threads(process, &threads, &count));
+    for (size_t i = 0; i < count; i++)
+        thread = rein_thread_id(threads[i]) != fixture->pid ? threads[i] : thread;
+    do {
+        assert_error(rein_thread_step_many(thread, &options, 50, &done), REIN_TIMEOUT);
+        assert_true(rein_state_is_stopped(state_of(thread)));
+    } while (done < 10);
+    rein_thread_list_free(threads, count);
+    assert_ok(rein_process_detach(process, 0));
+    tell(fixture);
+    assert_ends(fixture, 0);
+}
+
+struct helper {
+    rein_thread *thread;
+    pthread_t id;
+    atomic_bool begun;
+    uint64_t done;
+    int result;
+};
+
+static bool note_begun(rein_thread *thread, void *arg)
+{
+    (void)thread;
+    struct helper *helper = arg;
+    atomic_store(&helper->begun, true);
+    return false;
+}
+
+static void *step_for_ever(void *arg)
+{
+    struct helper *helper = arg;
+    struct rein_step_options options = REIN_STEP_OPTIONS_INIT;
+    options.until = note_begun;
+    options.arg = helper;
+    helper->result = rein_thread_step_many(helper->thread, &options, -1, &helper->done);
+    return NULL;
+}
+
+/* Several threads at once, each by a host thread of its own; stopped by others, cancelled, and let go. */
+static void T1_P4_P7_threads_at_once(void **state)
+{
+    (void)state;
+    enum { COUNT = 3 };
+    skip_if_lent();
+    for (int way = 0; way < 4; way++) {
+        struct fixture *fixture = start_ready("spin", "3", NULL);
+        rein_process *process = attach(fixture);
+        struct helper helpers[COUNT];
+        rein_thread **threads;
+        size_t count, used = 0;
+        set_policy(process, REIN_IGNORE);
+        assert_ok(rein_process_threads(process, &threads, &count));
+        for (size_t i = 0; i < count && used < COUNT; i++) {
+            if (rein_thread_id(threads[i]) == fixture->pid)
+                continue;
+            struct helper *helper = &helpers[used++];
+            *helper = (struct helper){.thread = threads[i]};
+            assert_int_equal(pthread_create(&helper->id, NULL, step_for_ever, helper), 0);
+        }
+        assert_int_equal(used, COUNT);
+        double limit = now() + LIMIT_S;
+        for (int i = 0; i < COUNT; i++)
+            while (!atomic_load(&helpers[i].begun))
+                assert_true(now() < limit);
+        if (way == 0) {
+            assert_ok(rein_process_stop(process, LIMIT_MS));
+        } else if (way == 1) {
+            for (int i = 0; i < COUNT; i++)
+                assert_ok(rein_thread_stop(helpers[i].thread, LIMIT_MS));
+        } else if (way == 2) {
+            assert_ok(rein_process_detach(process, 0));
+        } else {
+            assert_ok(rein_process_cancel_wait(process));
+        }
+        for (int i = 0; i < COUNT; i++) {
+            pthread_join(helpers[i].id, NULL);
+            assert_int_equal(helpers[i].result, way < 2 ? 0 : way == 2 ? REIN_DETACHED : REIN_CANCELLED);
+            if (way != 2)
+                assert_true(rein_state_is_stopped(state_of(helpers[i].thread)));
+        }
+        rein_thread_list_free(threads, count);
+        if (way != 2)
+            assert_ok(rein_process_detach(process, 0));
+        tell(fixture);
+        assert_ends(fixture, 0); /* each instruction was executed once */
+    }
+}
+
+/* Past breakpoints in memory, while all others run: a thread's function, again and again. */
+static void T1_P2_past_breakpoints_among_others(void **state)
+{
+    (void)state;
+    struct fixture *fixture = start_ready("spin", "3", NULL);
+    rein_process *process = attach(fixture);
+    set_policy(process, REIN_IGNORE);
+    rein_breakpoint *breakpoint = count_at(process, address_of(fixture, "hot"));
+    assert_ok(rein_process_continue(process));
+    rein_thread **threads, *stepped = NULL;
+    size_t count;
+    assert_ok(rein_process_threads(process, &threads, &count));
+    for (size_t i = 0; i < count; i++)
+        stepped = rein_thread_id(threads[i]) != fixture->pid ? threads[i] : stepped;
+    assert_ok(rein_thread_stop(stepped, LIMIT_MS));
+    struct predicate predicate = {.pc = address_of(fixture, "hot")};
+    struct rein_step_options options = REIN_STEP_OPTIONS_INIT;
+    options.until = is_there;
+    options.arg = &predicate;
+    for (int i = 0; i < 3; i++) {
+        assert_ok(rein_thread_step_many(stepped, &options, LIMIT_MS, NULL));
+        assert_word(pc_of(stepped), predicate.pc);
+    }
+    assert_true(rein_breakpoint_hits(breakpoint) >= 3);
+    rein_thread_list_free(threads, count);
+    assert_ok(rein_process_stop(process, LIMIT_MS));
+    assert_ok(rein_process_detach(process, 0));
+    uint64_t hits = rein_breakpoint_hits(breakpoint);
+    tell(fixture);
+    assert_ends(fixture, 0);
+    assert_true(said_count(fixture, "hot") >= hits);
+}
+
+/* Through a storm of signals, each of which ends it, and is delivered by the next steps: none is lost, none doubled. */
+static void T1_T2_in_a_storm_of_signals(void **state)
+{
+    (void)state;
+    enum { RUNS = 300 };
+    struct fixture *fixture = start_waiting("signals_storm", "3", "2000", NULL);
+    rein_process *process = attach(fixture);
+    set_policy(process, REIN_IGNORE);
+    assert_ok(rein_process_continue(process));
+    tell(fixture);
+    struct rein_step_options options = REIN_STEP_OPTIONS_INIT;
+    options.flags = REIN_STEP_DELIVER;
+    options.count = 20;
+    for (int i = 0; i < RUNS; i++) {
+        rein_thread **threads;
+        size_t count;
+        if (rein_process_threads(process, &threads, &count))
+            break;
+        if (!count) /* they are exiting */
+            break;
+        rein_thread *thread = threads[(size_t)i % count];
+        uint64_t done = 0;
+        if (rein_thread_stop(thread, LIMIT_MS) == 0 && rein_state_is_stopped(state_of(thread))) {
+            int result = rein_thread_step_many(thread, &options, 20, &done);
+            if (result && result != REIN_TIMEOUT)
+                assert_true(result == REIN_BAD_STATE || result == REIN_NO_THREAD || result == REIN_EXITED);
+            assert_true(done <= options.count);
+            rein_thread_continue(thread);
+        }
+        rein_thread_list_free(threads, count);
+    }
+    rein_process_continue(process);
+    assert_error(rein_process_wait(process, LIMIT_MS), REIN_EXITED);
+    assert_ends(fixture, 0);
+}
+
+/* To the end of the program. */
+static void T1_C3_into_the_end(void **state)
+{
+    (void)state;
+    struct fixture *fixture = spawn("step_targets", "1", NULL);
+    rein_process *process = fixture->process;
+    rein_thread *thread = at_label(fixture, "step_0");
+    struct rein_step_options options = REIN_STEP_OPTIONS_INIT;
+    assert_ok(rein_thread_step_many(thread, &options, 3 * LIMIT_MS, NULL));
+    assert_state(thread, REIN_STATE_STOPPED_EXITING);
+    assert_error(rein_thread_step_many(thread, &options, LIMIT_MS, NULL), REIN_BAD_STATE);
+    run_to_end(process);
+    assert_error(rein_thread_step_many(thread, &options, LIMIT_MS, NULL), REIN_EXITED);
+}
+
+/* The entry and exit of a system call that is traced end it; one that goes on does not. */
+static void T1_traced_calls(void **state)
+{
+    (void)state;
+    struct fixture *fixture = spawn("step_targets", "4", NULL);
+    rein_process *process = fixture->process;
+    rein_thread *thread = at_label(fixture, "step_0");
+    assert_ok(rein_process_trace_syscalls(process, REIN_SYSCALL_ENTRIES | REIN_SYSCALL_EXITS, NULL, 0));
+    assert_int_equal(count_steps(thread, 100), 9);
+    assert_state(thread, REIN_STATE_STOPPED_SYSCALL);
+    assert_int_equal(cause_of(thread), REIN_CAUSE_SYSCALL_ENTRY);
+    assert_int_equal(count_steps(thread, 100), 0);
+    assert_int_equal(cause_of(thread), REIN_CAUSE_SYSCALL_EXIT);
+    assert_int_equal(count_steps(thread, 1), 1);
+    set_policy(process, REIN_IGNORE);
+    rein_word pc = address_of(fixture, "step_12");
+    struct predicate predicate = {.pc = pc};
+    struct rein_step_options options = REIN_STEP_OPTIONS_INIT;
+    options.until = is_there;
+    options.arg = &predicate;
+    for (int i = 0; i < 3; i++) { /* with others' calls in between, and its own in the last two rounds */
+        assert_ok(rein_thread_step_many(thread, &options, LIMIT_MS, NULL));
+        assert_word(pc_of(thread), pc);
+        assert_int_equal(cause_of(thread), REIN_CAUSE_STEP);
+    }
+    run_out(fixture);
+}
+
+static void T1_E1_bad_arguments(void **state)
+{
+    (void)state;
+    struct fixture *fixture = spawn("step_targets", "1", NULL);
+    rein_thread *thread = first_thread(fixture->process);
+    struct rein_step_options options = REIN_STEP_OPTIONS_INIT;
+    uint64_t done = 3;
+    assert_error(rein_thread_step_many(NULL, &options, -1, &done), REIN_INVALID_ARGUMENT);
+    assert_int_equal(done, 0);
+    assert_error(rein_thread_step_many(thread, NULL, -1, NULL), REIN_INVALID_ARGUMENT);
+    options.low = 2;
+    options.high = 1;
+    assert_error_says(rein_thread_step_many(thread, &options, -1, NULL), REIN_INVALID_ARGUMENT, "0x1");
+    options.low = 0;
+    options.flags = 1u << 30;
+    assert_error(rein_thread_step_many(thread, &options, -1, NULL), REIN_INVALID_ARGUMENT);
+    options.flags = 0;
+    options.size--;
+    assert_error(rein_thread_step_many(thread, &options, -1, NULL), REIN_INVALID_ARGUMENT);
+    set_policy(fixture->process, REIN_IGNORE);
+    assert_ok(rein_process_continue(fixture->process));
+    options.size++;
+    assert_fails(rein_thread_step_many(thread, &options, -1, NULL));
+    assert_ends_traced(fixture, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        live_test(T1_so_many),
+        live_test(T1_out_of_a_range),
+        live_test(T1_until),
+        live_test(T1_P4_P7_until_and_more),
+        live_test(T1_P2_onto_breakpoints),
+        live_test(T1_T2_a_fault_ends_it),
+        live_test(T1_P4_time_limit),
+        live_test(T1_P4_P7_threads_at_once),
+        live_test(T1_P2_past_breakpoints_among_others),
+        live_test(T1_T2_in_a_storm_of_signals),
+        live_test(T1_C3_into_the_end),
+        live_test(T1_traced_calls),
+        live_test(T1_E1_bad_arguments),
+    };
+    return live_main(tests);
+}
