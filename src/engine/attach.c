@@ -112,27 +112,23 @@ void attach_give_up(rein_process *process)
 
 void attach_let_go_advance(rein_process *process)
 {
-    bool unhandled = false, tries = process->let_go_tries < LET_GO_TRIES;
-    LIST_FOR_EACH(item, &process->threads)
-    {
-        rein_thread *thread = LIST_ENTRY(item, rein_thread, link);
-        if (tries)
-            event_handle_again(thread);
-        unhandled |= thread->unhandled;
+    bool tries = process->let_go_tries < LET_GO_TRIES;
+    if (tries && process->unhandled) {
+        LIST_FOR_EACH(item, &process->threads)
+        event_handle_again(LIST_ENTRY(item, rein_thread, link));
     }
-    if (tries && unhandled) {
+    if (tries && process->unhandled) {
         process->let_go_tries++;
         process_retry(process);
         return;
     }
     function_calls_advance(process);
-    if (process->code_runners || process->pass_steppers || process->listeners)
+    if (process->code_runners || process->pass_steppers || process->listeners ||
+        process->born) /* the first stop is near */
         return;
     LIST_FOR_EACH(item, &process->threads)
     {
         const rein_thread *thread = LIST_ENTRY(item, rein_thread, link);
-        if (thread->kernel == KERNEL_BORN) /* its first stop is near */
-            return;
         if ((thread->remote_call || thread->calls) && !thread->stuck) /* it is about to come back */
             return;
     }
@@ -724,13 +720,13 @@ static int start_spawn(struct spawn *spawn, rein_process *process)
     struct request *request = &spawn->request;
     rein_monitor *monitor = request->monitor;
     enum os_spawn_step step = OS_SPAWN_STEP_NONE;
-    if (table_reserve(&monitor->threads, 1))
+    if (table_reserve(&monitor->threads, 1) || table_reserve(&monitor->processes_by_id, 1))
         return error_set(&request->error, REIN_NO_MEMORY, "no memory for a process");
     spawn->what.copy_memory = monitor->kind == REIN_MONITOR_THREAD; /* valgrind knows no other way */
     int error = monitor->os->spawn(&spawn->what, &spawn->child, &step);
     if (error)
         return explain_spawn(spawn, error, step);
-    process->id = spawn->child.pid;
+    process_set_id(process, spawn->child.pid); /* there is room */
     process->starting = true;
     if (spawn->what.options->filter_count) {
         process->filtered = true;

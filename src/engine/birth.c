@@ -27,13 +27,7 @@ enum { RECENT_MS = 1000 };
 
 struct birth *birth_find(rein_monitor *monitor, int id)
 {
-    LIST_FOR_EACH(item, &monitor->births)
-    {
-        struct birth *birth = LIST_ENTRY(item, struct birth, link);
-        if (birth->id == id)
-            return birth;
-    }
-    return NULL;
+    return table_find(&monitor->births_by_id, (uint64_t)id);
 }
 
 /* ---- Following ---- */
@@ -183,7 +177,18 @@ void birth_end_guest(rein_process *child)
 
 static void remove_birth(struct birth *birth)
 {
+    struct table *table = &birth->monitor->births_by_id;
+    struct birth *first = table_find(table, (uint64_t)birth->id);
     list_remove(&birth->link);
+    list_remove(&birth->of_process);
+    if (first == birth && !birth->same)
+        table_remove(table, (uint64_t)birth->id);
+    else if (first == birth)
+        table_set(table, (uint64_t)birth->id, birth->same); /* in its place */
+    for (; first && first != birth; first = first->same) {
+        if (first->same == birth)
+            first->same = birth->same;
+    }
     process_unref(birth->process);
     rein_thread_unref(birth->parent);
     free(birth);
@@ -204,8 +209,9 @@ static void forget_birth(struct birth *birth)
 
 static void note_birth(rein_monitor *monitor, int id, enum birth_kind what, rein_process *process, rein_thread *parent)
 {
-    struct birth *birth = calloc(1, sizeof *birth);
-    if (!birth) {
+    struct birth *birth = calloc(1, sizeof *birth), *older = birth_find(monitor, id);
+    if (!birth || (!older && table_set(&monitor->births_by_id, (uint64_t)id, birth))) {
+        free(birth);
         /* The monitor ends now, perhaps before the child's first stop. */
         if (what == BIRTH_EXPECTED && !monitor->os->same_memory(id, parent->id))
             breakpoints_clean_copy(process, id, process->image);
@@ -220,6 +226,13 @@ static void note_birth(rein_monitor *monitor, int id, enum birth_kind what, rein
     birth->image = process ? process->image : 0;
     birth->at = monitor_now();
     list_append(&monitor->births, &birth->link);
+    list_init(&birth->of_process);
+    if (process)
+        list_append(&process->births, &birth->of_process);
+    while (older && older->same)
+        older = older->same;
+    if (older)
+        older->same = birth;
 }
 
 void births_forget(rein_monitor *monitor)
@@ -230,10 +243,10 @@ void births_forget(rein_monitor *monitor)
 
 void births_forget_handled(rein_process *process)
 {
-    LIST_FOR_EACH(item, &process->monitor->births)
+    LIST_FOR_EACH(item, &process->births)
     {
-        struct birth *birth = LIST_ENTRY(item, struct birth, link);
-        if (birth->process == process && birth->what == BIRTH_HANDLED) /* the parent was killed before it could tell */
+        struct birth *birth = LIST_ENTRY(item, struct birth, of_process);
+        if (birth->what == BIRTH_HANDLED) /* the parent was killed before it could tell */
             forget_birth(birth);
     }
 }
@@ -269,10 +282,15 @@ static void receive_guest(rein_process *process, int id, enum os_event_kind kind
  * been let go, and taken again, while the child was in the making. */
 static void clean_of_recent(rein_monitor *monitor, int child, int id)
 {
+    rein_process *same = id ? table_find(&monitor->recent_by_id, (uint64_t)id) : NULL;
+    for (; same; same = same->recent_same)
+        breakpoints_clean_copy(same, child, IMAGE_UNKNOWN);
     LIST_FOR_EACH(item, &monitor->recent)
     {
         rein_process *former = LIST_ENTRY(item, rein_process, recent);
-        if (!id || former->id == id)
+        if (id && !monitor->recent_unlisted)
+            break;
+        if (!id || (former->id == id && former->recent_unlisted))
             breakpoints_clean_copy(former, child, IMAGE_UNKNOWN);
     }
 }
@@ -385,16 +403,20 @@ static bool is_free(rein_monitor *monitor, int id)
 
 void births_free_strays(rein_monitor *monitor, bool all)
 {
-    int64_t before = monitor_now() - (int64_t)RECENT_MS * 1000000;
+    int64_t now = monitor_now(), before = now - (int64_t)RECENT_MS * 1000000;
     LIST_FOR_EACH(item, &monitor->births)
     {
         struct birth *birth = LIST_ENTRY(item, struct birth, link);
+        if (birth->at > (all ? now : before)) /* those behind it are younger, or were looked at */
+            break;
         bool is_held = birth->what == BIRTH_HANDLED && find_unborn(monitor, birth->id);
         bool expected = birth->what == BIRTH_EXPECTED;
-        if ((birth->what != BIRTH_STRAY && !is_held && !expected) || (!all && birth->at > before))
+        if ((birth->what != BIRTH_STRAY && !is_held && !expected) || (expected && !is_free(monitor, birth->id))) {
+            birth->at = now + 1; /* to be looked at again after a while */
+            list_remove(&birth->link);
+            list_append(&monitor->births, &birth->link);
             continue;
-        if (expected && !is_free(monitor, birth->id))
-            continue;
+        }
         if (birth->what == BIRTH_STRAY)
             free_stray(monitor, birth->id);
         forget_birth(birth);
@@ -450,17 +472,50 @@ void birth_of_unknown(rein_monitor *monitor, const struct os_event *event)
         receive_child(process, event->id, IMAGE_UNKNOWN, event->kind); /* another thread may have called exec since */
 }
 
+/* When the host has died no memory can be had for the table. */
+void births_note_recent(rein_process *process)
+{
+    rein_monitor *monitor = process->monitor;
+    process->over_at = monitor_now();
+    list_append(&monitor->recent, &process->recent);
+    process->recent_same = table_find(&monitor->recent_by_id, (uint64_t)process->id);
+    process->recent_unlisted =
+        monitor->host_died || table_set(&monitor->recent_by_id, (uint64_t)process->id, process) != 0;
+    monitor->recent_unlisted += process->recent_unlisted;
+}
+
+static void forget_recent(rein_process *process)
+{
+    struct table *table = &process->monitor->recent_by_id;
+    rein_process *first = table_find(table, (uint64_t)process->id);
+    list_remove(&process->recent);
+    process->monitor->recent_unlisted -= process->recent_unlisted;
+    if (first == process && !process->recent_same)
+        table_remove(table, (uint64_t)process->id);
+    else if (first == process)
+        table_set(table, (uint64_t)process->id, process->recent_same); /* in its place */
+    for (; first && first != process; first = first->recent_same) {
+        if (first->recent_same == process)
+            first->recent_same = process->recent_same;
+    }
+    process_unref(process);
+}
+
 void births_forget_recent(rein_monitor *monitor, bool all)
 {
-    int64_t before = monitor_now() - (int64_t)RECENT_MS * 1000000;
+    int64_t now = monitor_now(), before = now - (int64_t)RECENT_MS * 1000000;
     LIST_FOR_EACH(item, &monitor->recent)
     {
         rein_process *process = LIST_ENTRY(item, rein_process, recent);
-        /* Who lingers may be forking. */
-        if (!all && (process->over_at > before || !list_empty(&process->threads)))
+        if (!all && process->over_at > before)
+            break;
+        if (all || list_empty(&process->threads)) {
+            forget_recent(process);
             continue;
+        }
+        process->over_at = now; /* who lingers may be forking */
         list_remove(&process->recent);
-        process_unref(process);
+        list_append(&monitor->recent, &process->recent);
     }
 }
 

@@ -254,11 +254,8 @@ void breakpoints_drop_ghosts(rein_process *process)
     if (!process->breakpoints.ghosts.count ||
         (process->image && monitor_now() < process->exec_at + (int64_t)GHOSTS_AFTER_EXEC_MS * 1000000))
         return;
-    LIST_FOR_EACH(item, &process->monitor->births)
-    {
-        if (LIST_ENTRY(item, struct birth, link)->process == process)
-            return;
-    }
+    if (!list_empty(&process->births))
+        return;
     LIST_FOR_EACH(item, &process->threads)
     {
         const rein_thread *thread = LIST_ENTRY(item, rein_thread, link);
@@ -747,6 +744,7 @@ static void put_back(rein_process *process)
 static bool release(rein_process *process, rein_thread *thread)
 {
     bool alone = thread->state == REIN_STATE_SINGLE_STEPPING && process->fully_stopped;
+    thread_drop_void_stop(thread); /* it may have become so while it waited here */
     if (process->turns && watch_steps(thread))
         return true; /* it stays ready, till the one whose turn it is has stopped */
     if (!alone && thread->state != REIN_STATE_EXITING)
@@ -836,11 +834,14 @@ static void pass_at_once(rein_thread *thread)
 
 void breakpoint_pass_advance(rein_process *process)
 {
+    struct list *ready = &process->ready;
     /* Who is exiting runs no more code, and others may wait for its end (an exec, say): it is never kept. */
-    LIST_FOR_EACH(item, &process->ready)
+    LIST_FOR_EACH(item, &process->arrivals)
     {
         rein_thread *thread = LIST_ENTRY(item, rein_thread, ready);
         thread_drop_void_stop(thread);
+        list_remove(&thread->ready);
+        list_append(thread->turn_steps ? ready->next : ready, &thread->ready); /* in front: it has its turn still */
         if (thread->state == REIN_STATE_EXITING)
             thread_run(thread);
         else

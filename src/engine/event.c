@@ -241,7 +241,7 @@ static void refuse_foreign(rein_process *process)
  * of it or the process is let go. */
 static void leave_unhandled(rein_thread *thread, int result)
 {
-    thread->unhandled = true;
+    thread_set_unhandled(thread, true);
     if (result == -ENOTSUP)
         refuse_foreign(thread->process);
     else
@@ -467,7 +467,7 @@ static bool bring_out_trap(rein_thread *thread, const struct arch_registers *reg
     thread->trap_waits = true;
     thread->takes_turn =
         thread->stepping != STEPPING_NOT && watch_steps(thread); /* what it has written is not seen yet */
-    thread->unhandled = thread_resume(thread, OS_RESUME_RUN, 0) != 0;
+    thread_set_unhandled(thread, thread_resume(thread, OS_RESUME_RUN, 0) != 0);
     thread_expect(thread);
     return true;
 }
@@ -1005,7 +1005,8 @@ void event_handle(rein_monitor *monitor, const struct os_event *event)
     thread->watched_stop = event->watched;
     thread->trap_waits = false;
     thread->stop_clock = thread->process->breakpoints.clock;
-    thread->look_for_added = thread->unhandled = false;
+    thread->look_for_added = false;
+    thread_set_unhandled(thread, false);
     thread_set_kernel(thread, KERNEL_STOPPED);
     if (event->kind == OS_EVENT_GROUP_STOP || event->kind == OS_EVENT_INTERRUPTED)
         thread->out_of_group_stop = false;

@@ -371,11 +371,14 @@ static bool is_lost(rein_monitor *monitor, rein_thread *thread)
     return !leader_lives;
 }
 
-/* The stop behind a step takes the kernel a moment, and comes with a hint: asking sooner is in vain. */
+/* The stop behind a step takes the kernel a moment, and comes with a hint: asking sooner is in vain; so it is time after time if the
+ * step is a system call that waits. */
 static bool is_too_early(const rein_monitor *monitor, const rein_thread *thread, int64_t now)
 {
-    return monitor->kind == REIN_MONITOR_PROCESS && thread->stepping == STEPPING_USER &&
-           now - thread->expected_at < (int64_t)STEP_US * 1000;
+    if (monitor->kind != REIN_MONITOR_PROCESS || thread->stepping != STEPPING_USER || thread->interrupted)
+        return false;
+    int64_t waited = now - thread->expected_at;
+    return waited < (int64_t)STEP_US * 1000 || (waited > (int64_t)STUCK_FIRST_MS * 1000000 && now < thread->look_at);
 }
 
 /* Asks for the stops that are near, each by its id. */
@@ -519,12 +522,10 @@ static void take_retries(rein_monitor *monitor)
     if (!monitor->retry_at || monitor_now() < monitor->retry_at)
         return;
     monitor->retry_at = 0;
-    LIST_FOR_EACH(item, &monitor->processes)
+    LIST_FOR_EACH(item, &monitor->retrying)
     {
-        rein_process *process = LIST_ENTRY(item, rein_process, link);
-        if (process->retry)
-            monitor_note_change(process);
-        process->retry = false;
+        list_remove(item);
+        monitor_note_change(LIST_ENTRY(item, rein_process, retrying));
     }
 }
 
@@ -586,11 +587,14 @@ static bool has_duties(rein_monitor *monitor, int64_t give_up_at)
      * ptrace_disable().) And who sleeps uninterruptibly may be forking: the child has copies of the breakpoints, and
      * nobody to take them out. Nor does it clear debug registers then. Who makes a call for us would go on from there. */
     bool any = false;
-    TABLE_FOR_EACH(slot, &monitor->threads)
-    {
-        const rein_thread *thread = slot->value;
-        any |= thread->stepping != STEPPING_NOT || thread->stuck || thread->remote_call || thread->calls ||
-               (watch_is_armed(&thread->watched) && thread->kernel != KERNEL_DYING);
+    size_t capacity = monitor->threads.capacity;
+    for (size_t i = 0; !any && i < capacity; i++) { /* from where one was found the last time */
+        size_t at = (monitor->duty_at + i) & (capacity - 1);
+        const rein_thread *thread = monitor->threads.slots[at].value;
+        any = thread && (thread->stepping != STEPPING_NOT || thread->stuck || thread->remote_call || thread->calls ||
+                         (watch_is_armed(&thread->watched) && thread->kernel != KERNEL_DYING));
+        if (any)
+            monitor->duty_at = at;
     }
     if (any && monitor_now() < give_up_at)
         return true;
@@ -765,6 +769,9 @@ static void answer_for_killed(rein_monitor *monitor)
 static void clear_after_killed(rein_monitor *monitor)
 {
     process_forget_order(monitor);
+    table_free(&monitor->processes_by_id);
+    table_free(&monitor->births_by_id);
+    table_free(&monitor->recent_by_id);
     LIST_FOR_EACH(item, &monitor->processes)
     {
         rein_process *process = LIST_ENTRY(item, rein_process, link);
@@ -857,6 +864,9 @@ static void monitor_free(rein_monitor *monitor)
     if (monitor->waiter)
         monitor->os->waiter_destroy(monitor->waiter);
     table_free(&monitor->threads);
+    table_free(&monitor->processes_by_id);
+    table_free(&monitor->births_by_id);
+    table_free(&monitor->recent_by_id);
     pthread_mutex_destroy(&monitor->after);
     pthread_mutex_destroy(&monitor->pending_lock);
     free(monitor);
@@ -900,6 +910,7 @@ int monitor_create_with(const struct os_backend *os, const struct rein_monitor_o
     list_init(&monitor->changed);
     list_init(&monitor->births);
     list_init(&monitor->recent);
+    list_init(&monitor->retrying);
 
     int error = 0;
     if (monitor->kind == REIN_MONITOR_LENT) {

@@ -70,7 +70,9 @@ enum birth_kind {
 };
 
 struct birth {
-    struct list link; /* in the monitor */
+    struct list link;       /* in the monitor */
+    struct list of_process; /* in the process */
+    struct birth *same;     /* the next with the same id */
     rein_monitor *monitor;
     int id;
     enum birth_kind what;
@@ -109,18 +111,25 @@ struct rein_monitor {
     bool host_died;
     struct table threads; /* by id: every thread that the kernel traces for us */
     struct list processes;
+    struct table processes_by_id;
     struct list events;   /* of all processes, struct queued_event, in the order in which they happened */
     struct list waiting;  /* requests that wait for these */
     bool watched;         /* such a request has been made: events wait for the next */
     struct list expected; /* threads whose next stop is near: asked for by id */
     struct list changed;  /* processes whose waiting requests are to be looked at */
-    struct list births;
-    struct list recent;      /* processes that ended a moment ago: a child of theirs may still come to light */
+    struct list births;   /* the oldest first */
+    struct table births_by_id;
+    struct list
+        recent; /* processes that ended a moment ago, the oldest first: a child of theirs may still come to light */
+    struct table recent_by_id;
+    size_t recent_unlisted; /* how many of them are not in that */
+    struct list retrying;
     int64_t retry_at;        /* ns: a process is to be looked at again then, see process_retry; 0: none */
     int64_t stuck_check_at;  /* ns; 0: none */
     int watch_fires;         /* what os->try_watch has found: 1, 0, or negative: not known yet */
     unsigned watch_slots[2]; /* with 1 */
     int64_t expected_pause;  /* us, how long to sleep between looks at the awaited ones */
+    size_t duty_at;          /* see has_duties */
     bool all_too_early;      /* at the last look none of them was asked: hints will tell */
 };
 

@@ -25,14 +25,16 @@ rein_process *process_create(rein_monitor *monitor, int id)
     process->monitor = monitor_ref(monitor);
     process->os = monitor->os;
     atomic_init(&process->arch, monitor->os->arch); /* till it is known */
-    process->id = id;
     process->event_fd = -1;
     list_init(&process->link);
     list_init(&process->changed);
     list_init(&process->recent);
+    list_init(&process->retrying);
+    list_init(&process->births);
     list_init(&process->waiting);
     list_init(&process->threads);
     list_init(&process->ready);
+    list_init(&process->arrivals);
     list_init(&process->events);
     watch_init(&process->watchpoints);
     breakpoints_init(&process->breakpoints);
@@ -46,18 +48,22 @@ rein_process *process_create(rein_monitor *monitor, int id)
     };
     memcpy(process->policy, seed, sizeof seed);
     list_append(&monitor->processes, &process->link);
-    return process;
+    if (!id || !process_set_id(process, id))
+        return process;
+    list_remove(&process->link);
+    process_unref(process);
+    return NULL;
+}
+
+int process_set_id(rein_process *process, int id)
+{
+    process->id = id;
+    return table_set(&process->monitor->processes_by_id, (uint64_t)id, process);
 }
 
 rein_process *process_find(rein_monitor *monitor, int id)
 {
-    LIST_FOR_EACH(item, &monitor->processes)
-    {
-        rein_process *process = LIST_ENTRY(item, rein_process, link);
-        if (process->id == id)
-            return process;
-    }
-    return NULL;
+    return table_find(&monitor->processes_by_id, (uint64_t)id);
 }
 
 rein_process *process_of_memory(rein_process *process)
@@ -135,14 +141,15 @@ void process_note_over(rein_process *process)
 void process_leave_monitor(rein_process *process)
 {
     list_remove(&process->link);
+    list_remove(&process->retrying);
+    if (process_find(process->monitor, process->id) == process)
+        table_remove(&process->monitor->processes_by_id, (uint64_t)process->id);
     process_note_over(process);
     drop_what_nobody_takes(process);
-    if (process->breakpoints.table.count + process->breakpoints.ghosts.count) {
-        process->over_at = monitor_now();
-        list_append(&process->monitor->recent, &process->recent);
-    } else {
+    if (process->breakpoints.table.count + process->breakpoints.ghosts.count)
+        births_note_recent(process);
+    else
         process_unref(process);
-    }
 }
 
 rein_process *rein_process_ref(rein_process *process)
@@ -197,7 +204,7 @@ bool process_is_stopped(const rein_process *process)
 
 rein_thread *process_running_thread(rein_process *process)
 {
-    if (!process)
+    if (!process || !process->unsettled) /* those that are counted there are these, and some that are stuck */
         return NULL;
     LIST_FOR_EACH(item, &process->threads)
     {
@@ -649,7 +656,8 @@ void process_advance(rein_process *process)
 
 void process_retry(rein_process *process)
 {
-    process->retry = true;
+    if (list_empty(&process->retrying))
+        list_append(&process->monitor->retrying, &process->retrying);
     if (!process->monitor->retry_at)
         process->monitor->retry_at = monitor_now() + (int64_t)RETRY_MS * 1000000;
 }

@@ -185,10 +185,14 @@ struct rein_process {
     const struct os_backend *os;
     _Atomic(const struct arch *) arch; /* its program's; registers have their own, see arch.h */
     int id;
-    struct list link;    /* in the monitor */
-    struct list changed; /* in the monitor */
-    struct list recent;  /* in the monitor */
-    struct list waiting; /* requests */
+    struct list link;          /* in the monitor */
+    struct list changed;       /* in the monitor */
+    struct list recent;        /* in the monitor */
+    rein_process *recent_same; /* the next of these with the same id */
+    bool recent_unlisted;      /* it is not in the table of them */
+    struct list retrying;      /* in the monitor: who waits for it is to be asked again, though nothing changes */
+    struct list births;        /* of its children, struct birth */
+    struct list waiting;       /* requests */
     atomic_bool cancelled;
 
     enum process_condition condition;
@@ -211,7 +215,6 @@ struct rein_process {
     bool stop_wanted;       /* all-stop: no thread is to run */
     bool unscanned;         /* it may have threads that have not been found: see attach_adopt */
     bool has_sharers;       /* a process that shares its memory may have been let go: see attach_take_sharers */
-    bool retry;             /* who waits for it is to be asked again, though nothing changes */
     int detach_signal;
     int let_go_tries;
     int signal_error; /* -errno: of sending detach_signal */
@@ -221,11 +224,15 @@ struct rein_process {
     size_t thread_count;   /* that are not guests */
     size_t zombies;        /* of these */
     size_t fresh;          /* threads that are, and can come to a stop */
+    size_t born;           /* threads in KERNEL_BORN */
+    size_t unhandled;      /* threads that are */
+    size_t free_of_calls;  /* threads that run without stopping at calls, and could */
     unsigned code_runners; /* threads that may run program code */
     unsigned turns;        /* of these, such that take_turn */
     unsigned listeners;    /* threads in PTRACE_LISTEN, which cannot be let go as they are */
     unsigned unsettled;    /* threads that count as running to the caller, but for those that cannot be stopped now */
     struct list ready;
+    struct list arrivals; /* threads that are to be: what can be done for them at once is still to be done */
 
     struct watchpoints watchpoints;
     struct breakpoints breakpoints;
@@ -256,7 +263,8 @@ void process_unref(rein_process *process);
 void process_note_over(rein_process *process);
 /* All who waited have their answer: the monitor gives it up. */
 void process_leave_monitor(rein_process *process);
-rein_process *process_create(rein_monitor *monitor, int id);
+rein_process *process_create(rein_monitor *monitor, int id); /* 0: it is not known yet */
+int process_set_id(rein_process *process, int id);           /* 0 or -ENOMEM */
 /* The process of that id that the monitor holds; NULL: none. */
 rein_process *process_find(rein_monitor *monitor, int id);
 /* An address as a caller gives it, without what the processor does not look at (arm64's tags). */
@@ -306,6 +314,7 @@ rein_thread *thread_create(rein_process *process, int id, enum kernel_state kern
 bool thread_change(rein_thread *thread, enum transition transition);
 void thread_set_kernel(rein_thread *thread, enum kernel_state kernel);
 void thread_set_fresh(rein_thread *thread);
+void thread_set_unhandled(rein_thread *thread, bool unhandled);
 void thread_set_cannot_stop(rein_thread *thread, bool in_vfork, bool stuck);
 /* Asks the kernel for a stop, if the thread runs. */
 void thread_interrupt(rein_thread *thread);
@@ -475,6 +484,8 @@ void births_forget(rein_monitor *monitor);
 void births_forget_handled(rein_process *process);
 /* Lets those go whose parent has not told of them for a while; all: at once. */
 void births_free_strays(rein_monitor *monitor, bool all);
+/* The process is over, and may have left breakpoints in children. */
+void births_note_recent(rein_process *process);
 /* Gives up processes that ended a while ago; all: at once. */
 void births_forget_recent(rein_monitor *monitor, bool all);
 

@@ -88,9 +88,14 @@ static bool trace_ready(struct request *request)
 {
     rein_process *process = request->process;
     int result = process_check(process, &request->error);
-    LIST_FOR_EACH(item, &process->threads)
+    bool all = !process->traced_calls || process->filtered || !process->free_of_calls;
+    if (!result && !all && !process->watchpoints.software)
+        return false;
+    LIST_FOR_EACH(item, &process->threads) /* some of them may be stepped */
     {
-        if (!result && process->traced_calls && must_be_resumed(LIST_ENTRY(item, rein_thread, link)))
+        if (result || all)
+            break;
+        if (must_be_resumed(LIST_ENTRY(item, rein_thread, link)))
             return false;
     }
     request_finish(request, result);

@@ -30,12 +30,17 @@ static bool is_unsettled(const rein_thread *thread)
 /* Around every change of what the questions above depend on: take it off the counters, change it, put it back. */
 static void account(rein_thread *thread, int sign)
 {
-    thread->process->code_runners += (unsigned)(sign * may_run_code(thread));
-    thread->process->turns += (unsigned)(sign * (may_run_code(thread) && thread->takes_turn));
-    thread->process->unsettled += (unsigned)(sign * is_unsettled(thread));
-    thread->process->zombies += (size_t)(sign * (!thread->guest && rein_state_is_zombie(thread->state)));
-    thread->process->listeners += (unsigned)(sign * (thread->kernel == KERNEL_LISTENS));
-    thread->process->fresh += (size_t)(sign * (thread->fresh && may_run_code(thread)));
+    rein_process *process = thread->process;
+    bool runs = may_run_code(thread);
+    process->code_runners += (unsigned)(sign * runs);
+    process->turns += (unsigned)(sign * (runs & thread->takes_turn));
+    process->fresh += (size_t)(sign * (runs & thread->fresh));
+    process->free_of_calls += (size_t)(sign * (runs & !thread->guest & !thread->stops_at_calls));
+    process->unsettled += (unsigned)(sign * is_unsettled(thread));
+    process->zombies += (size_t)(sign * (!thread->guest && rein_state_is_zombie(thread->state)));
+    process->listeners += (unsigned)(sign * (thread->kernel == KERNEL_LISTENS));
+    process->born += (size_t)(sign * (thread->kernel == KERNEL_BORN));
+    process->unhandled += (size_t)(sign * (thread->unhandled & (thread->kernel != KERNEL_GONE)));
 }
 
 rein_thread *thread_create(rein_process *process, int id, enum kernel_state kernel, bool guest)
@@ -175,6 +180,12 @@ void thread_set_fresh(rein_thread *thread)
     account(thread, -1);
     thread->fresh = true;
     account(thread, +1);
+}
+
+void thread_set_unhandled(rein_thread *thread, bool unhandled)
+{
+    thread->process->unhandled += (size_t)unhandled - (size_t)thread->unhandled; /* it is not KERNEL_GONE */
+    thread->unhandled = unhandled;
 }
 
 void thread_set_cannot_stop(rein_thread *thread, bool in_vfork, bool stuck)
@@ -319,7 +330,7 @@ int thread_resume(rein_thread *thread, enum os_resume how, int signal)
     thread->run_count = ++thread->runs;
     if (!thread->process->in_group_stop) /* those that have been told are over, and it cannot be late for one */
         thread->group_stops = thread->process->group_stops;
-    thread->stops_at_calls = how == OS_RESUME_TO_SYSCALL;
+    thread->stops_at_calls = how == OS_RESUME_TO_SYSCALL;        /* it is not counted as running yet */
     thread->in_call = thread->in_call && thread->stops_at_calls; /* else its exit is not seen */
     if (thread->stop == OS_EVENT_GROUP_STOP && how != OS_RESUME_LISTEN)
         thread->out_of_group_stop = true;
@@ -341,10 +352,9 @@ int thread_resume(rein_thread *thread, enum os_resume how, int signal)
 
 void thread_make_ready(rein_thread *thread)
 {
-    struct list *ready = &thread->process->ready;
     /* Who clears awaits_birth calls again. */
     if (thread->kernel == KERNEL_STOPPED && !thread_is_kept(thread) && list_empty(&thread->ready))
-        list_append(thread->turn_steps ? ready->next : ready, &thread->ready); /* in front: it has its turn still */
+        list_append(&thread->process->arrivals, &thread->ready);
     monitor_note_change(thread->process);
 }
 

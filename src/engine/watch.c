@@ -736,6 +736,24 @@ static void hand_out(struct request *request)
         *(rein_watchpoint **)request->out = rein_watchpoint_ref(request->buffer);
 }
 
+/* Any at all? They come by in about the order of the list: it is gone on with where one was found the last time, whose id is kept
+ * in the request. */
+static bool are_any_awaited(struct request *request, const rein_watchpoint *watchpoint)
+{
+    rein_process *process = request->process;
+    rein_thread *last = table_find(&process->monitor->threads, (uint64_t)request->number);
+    struct list *from = last && last->process == process ? &last->link : process->threads.next;
+    for (int rounds = from == process->threads.next ? 1 : 2; rounds; rounds--, from = process->threads.next) {
+        for (struct list *item = from; item != &process->threads; item = item->next) {
+            const rein_thread *thread = LIST_ENTRY(item, rein_thread, link);
+            request->number = thread->id;
+            if (is_awaited(watchpoint, thread))
+                return true;
+        }
+    }
+    return false;
+}
+
 /* Has every thread that can run code been here? Or has the kernel refused it to one of them? */
 static bool added_ready(struct request *request)
 {
@@ -756,11 +774,8 @@ static bool added_ready(struct request *request)
         forget(&process->watchpoints, watchpoint);
         process->watchpoints.clock++;
     } else if (!result) {
-        LIST_FOR_EACH(item, &process->threads)
-        {
-            if (is_awaited(watchpoint, LIST_ENTRY(item, rein_thread, link)))
-                return false;
-        }
+        if (are_any_awaited(request, watchpoint))
+            return false;
         hand_out(request);
     }
     request_finish(request, result);
