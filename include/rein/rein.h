@@ -769,6 +769,18 @@ REIN_API int rein_process_write(rein_process *process, rein_word address, const 
 REIN_API int rein_thread_read(rein_thread *thread, rein_word address, void *buffer, size_t size, size_t *done);
 REIN_API int rein_thread_write(rein_thread *thread, rein_word address, const void *data, size_t size, size_t *done);
 
+/* Reads from many places, at one moment of the monitor's and, where all can be read, in one system call for 64 of them. Each range
+ * has its own done and result, as of rein_process_read; the function's result is that of the first that failed. The others
+ * are read all the same. */
+struct rein_range {
+    rein_word address;
+    void *buffer; /* the caller's, of size bytes */
+    size_t size;
+    size_t done;
+    int result;
+};
+REIN_API int rein_process_read_ranges(rein_process *process, struct rein_range *ranges, size_t count);
+
 /* ---- Calls made in a tracee -------------------------------------------------------------------------------------
  * A stopped thread is made to execute a system call, with its own descriptors, memory and credentials. Afterwards it is as
  * before, whatever comes of the call: registers, signal mask, pending signals, the signal that it was about to get, its

@@ -39,7 +39,7 @@
 #include "engine/process.h"
 
 /* A child that was forked just before another thread's exec may still be born: its parent was killed and cannot tell. */
-enum { GHOSTS_AFTER_EXEC_MS = 1000, GHOST_IMAGES_MAX = 8, CLEAN_TRIES = 3 };
+enum { GHOSTS_AFTER_EXEC_MS = 1000, GHOST_IMAGES_MAX = 8, CLEAN_TRIES = 3, CLEAN_AT_ONCE = 64 };
 
 void breakpoints_init(struct breakpoints *breakpoints)
 {
@@ -283,15 +283,49 @@ static void clean_one(rein_process *process, const rein_breakpoint *breakpoint, 
             (unsigned long long)breakpoint->pc);
 }
 
+/* Those that may be in a copy are looked at together. */
+struct cleaning {
+    rein_process *process;
+    struct os_memory *memory;
+    int id;
+    size_t count;
+    const rein_breakpoint *breakpoints[CLEAN_AT_ONCE];
+    struct rein_range ranges[CLEAN_AT_ONCE];
+    unsigned char code[CLEAN_AT_ONCE][ARCH_TRAP_MAX];
+};
+
+static void clean_noted(struct cleaning *cleaning)
+{
+    const struct arch *arch = cleaning->process->arch;
+    cleaning->process->os->read_ranges(cleaning->memory, cleaning->id, cleaning->ranges, cleaning->count);
+    for (size_t i = 0; i < cleaning->count; i++) {
+        bool looked = cleaning->ranges[i].result >= 0;
+        bool clean = looked && (cleaning->ranges[i].done < arch->trap_size ||
+                                memcmp(cleaning->code[i], arch->trap, arch->trap_size) != 0);
+        if (!clean)
+            clean_one(cleaning->process, cleaning->breakpoints[i], cleaning->memory, cleaning->id);
+    }
+    cleaning->count = 0;
+}
+
 static void clean(rein_process *process, const struct table *table, struct os_memory *memory, int id, unsigned image)
 {
+    struct cleaning cleaning = {.process = process, .memory = memory, .id = id};
     TABLE_FOR_EACH(slot, table)
     {
         for (const rein_breakpoint *breakpoint = slot->value; breakpoint; breakpoint = breakpoint->older) {
-            if ((breakpoint->image == image || image == IMAGE_UNKNOWN) && breakpoint->ever_in)
-                clean_one(process, breakpoint, memory, id);
+            if ((breakpoint->image != image && image != IMAGE_UNKNOWN) || !breakpoint->ever_in)
+                continue;
+            size_t at = cleaning.count++;
+            cleaning.breakpoints[at] = breakpoint;
+            cleaning.ranges[at] =
+                (struct rein_range){breakpoint->pc, cleaning.code[at], process->arch->trap_size, 0, 0};
+            if (cleaning.count == CLEAN_AT_ONCE)
+                clean_noted(&cleaning);
         }
     }
+    if (cleaning.count)
+        clean_noted(&cleaning);
 }
 
 void breakpoints_clean_copy(rein_process *process, int id, unsigned image)

@@ -48,6 +48,34 @@ static void run_read(struct request *request)
     request_finish(request, result);
 }
 
+static void run_read_ranges(struct request *request)
+{
+    rein_process *process = process_of_memory(request->process);
+    struct rein_range *ranges = request->buffer;
+    rein_thread *way;
+    int result = find_way(request, "cannot peek text", &way);
+    if (result) {
+        request_finish(request, result);
+        return;
+    }
+    for (size_t i = 0; i < request->size; i++)
+        ranges[i].address = process_address(process, ranges[i].address);
+    process->os->read_ranges(&process->memory, way->id, ranges, request->size);
+    for (size_t i = 0; i < request->size; i++) {
+        struct rein_range *range = &ranges[i];
+        struct request one = {.process = request->process, .address = range->address, .size = range->size};
+        if (range->done)
+            breakpoints_hide(process, range->address, range->buffer, range->done);
+        range->result = finish_access(&one, range->result < 0 ? range->result : (int64_t)range->done, "read");
+        if (range->result && !result) {
+            result = range->result;
+            request->error = one.error;
+        }
+    }
+    LOG(&process->monitor->log, REIN_LOG_MEMORY, "Process %d: read %zu ranges", process->id, request->size);
+    request_finish(request, result);
+}
+
 /* A breakpoint's trap instruction stays in memory while its original byte changes: the data is written around it. */
 static int64_t write_around_breakpoints(rein_process *process, int id, uint64_t address, const unsigned char *data,
                                         size_t size)
@@ -109,6 +137,25 @@ int rein_process_read(rein_process *process, rein_word address, void *buffer, si
                               .buffer = buffer,
                               .size = size};
     return submit_access(&request, done);
+}
+
+int rein_process_read_ranges(rein_process *process, struct rein_range *ranges, size_t count)
+{
+    if (!process || (!ranges && count))
+        return error_fail(REIN_INVALID_ARGUMENT, "rein_process_read_ranges: process or ranges is NULL");
+    for (size_t i = 0; i < count; i++) {
+        ranges[i].done = 0;
+        ranges[i].result = REIN_INVALID_ARGUMENT;
+        if (!ranges[i].buffer && ranges[i].size)
+            return error_fail(REIN_INVALID_ARGUMENT, "rein_process_read_ranges: ranges[%zu].buffer is NULL", i);
+    }
+    struct request request = {.run = run_read_ranges, .process = process, .buffer = ranges, .size = count};
+    int result = count ? monitor_submit(process->monitor, &request, -1) : 0;
+    for (size_t i = 0; i < count; i++) { /* what was refused as a whole has told nothing of each */
+        if (result && ranges[i].result == REIN_INVALID_ARGUMENT)
+            ranges[i].result = result;
+    }
+    return result;
 }
 
 int rein_process_write(rein_process *process, rein_word address, const void *data, size_t size, size_t *done)

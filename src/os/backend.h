@@ -273,6 +273,8 @@ struct os_backend {
     /* true: it is open, on memory that no process has any more, as after an exec. */
     bool (*memory_is_gone)(const struct os_memory *memory);
     int64_t (*read)(struct os_memory *memory, int id, uint64_t address, void *buffer, size_t size);
+    /* Each as by read: .done; .result is 0, or the negative errno. */
+    void (*read_ranges)(struct os_memory *memory, int id, struct rein_range *ranges, size_t count);
     int64_t (*write)(struct os_memory *memory, int id, uint64_t address, const void *data, size_t size);
     /* As the thread itself may: not past the protection of pages. All of it, which is in one page, or a negative errno. */
     int (*read_own)(int id, uint64_t address, void *buffer, size_t size);

@@ -118,6 +118,57 @@ static void T4_read_across_pages(void **state)
     test_free(buffer);
 }
 
+/* T4, M5: many ranges at once are read as each by itself: good ones, empty ones, those that end where memory does, and bad ones
+ * among them. */
+static void T4_M5_many_ranges(void **state)
+{
+    (void)state;
+    enum { COUNT = 300, SIZE = 40 };
+    struct maps maps = map_it();
+    unsigned char(*one)[SIZE] = test_malloc(COUNT * SIZE), (*many)[SIZE] = test_malloc(COUNT * SIZE);
+    struct rein_range *ranges = test_malloc(COUNT * sizeof *ranges);
+    const rein_word places[] = {maps.writable, maps.read_only, maps.shared, maps.file, maps.code, maps.forty_two};
+    add_breakpoint(maps.process, maps.forty_two);
+    set_policy(maps.process, REIN_IGNORE);
+    assert_ok(rein_process_continue(maps.process)); /* they are in memory */
+    for (int bad = 0; bad < 3; bad++) {             /* none, few, every other */
+        int first = 0;
+        memset(one, 0xee, COUNT * SIZE);
+        memset(many, 0xee, COUNT * SIZE);
+        for (size_t i = 0; i < COUNT; i++) {
+            rein_word address = places[i % 6] + i / 6 % 8;
+            size_t size = i % 7 == 3 ? 0 : 1 + i % SIZE;
+            if (bad && i % (bad == 1 ? 50 : 2) == 1)
+                address = i % 3 ? maps.writable + 2 * PAGE - i % 5 : UINT64_MAX - i % 50;
+            ranges[i] = (struct rein_range){address, many[i], size, 77, 77};
+        }
+        int result = rein_process_read_ranges(maps.process, ranges, COUNT);
+        for (size_t i = 0; i < COUNT; i++) {
+            size_t done = 0;
+            int expected = rein_process_read(maps.process, ranges[i].address, one[i], ranges[i].size, &done);
+            assert_int_equal(ranges[i].result, expected);
+            assert_int_equal(ranges[i].done, done);
+            first = first ? first : expected;
+        }
+        assert_int_equal(result, first);
+        assert_int_equal(first, bad ? REIN_BAD_ADDRESS : 0);
+        assert_memory_equal(one, many, COUNT * SIZE);
+    }
+    assert_ok(rein_process_read_ranges(maps.process, NULL, 0));
+    assert_error(rein_process_read_ranges(maps.process, NULL, 1), REIN_INVALID_ARGUMENT);
+    assert_error(rein_process_read_ranges(NULL, ranges, 1), REIN_INVALID_ARGUMENT);
+    ranges[0] = (struct rein_range){maps.writable, NULL, 1, 77, 77};
+    assert_error(rein_process_read_ranges(maps.process, ranges, 1), REIN_INVALID_ARGUMENT);
+    assert_int_equal(ranges[0].done, 0);
+    assert_ok(rein_process_kill(maps.process));
+    ranges[0].buffer = many[0];
+    assert_error(rein_process_read_ranges(maps.process, ranges, 1), REIN_EXITED);
+    assert_int_equal(ranges[0].result, REIN_EXITED);
+    test_free(ranges);
+    test_free(one);
+    test_free(many);
+}
+
 /* T4: where there is nothing at all. */
 static void T4_read_nothing(void **state)
 {
@@ -386,6 +437,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         live_test(T4_read_up_to_the_end),
         live_test(T4_read_across_pages),
+        live_test(T4_M5_many_ranges),
         live_test(T4_read_nothing),
         live_test(T4_kinds_of_memory),
         live_test(T5_write_up_to_the_end),

@@ -84,6 +84,7 @@ const struct os_backend os_backend = {
     .memory_close = linux_memory_close,
     .memory_is_gone = linux_memory_is_gone,
     .read = linux_read,
+    .read_ranges = linux_read_ranges,
     .write = linux_write,
     .read_own = linux_read_own,
     .write_own = linux_write_own,

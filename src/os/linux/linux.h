@@ -147,6 +147,7 @@ void linux_memory_init(struct os_memory *memory);
 void linux_memory_close(struct os_memory *memory);
 bool linux_memory_is_gone(const struct os_memory *memory);
 int64_t linux_read(struct os_memory *memory, int id, uint64_t address, void *buffer, size_t size);
+void linux_read_ranges(struct os_memory *memory, int id, struct rein_range *ranges, size_t count);
 int linux_read_own(int id, uint64_t address, void *buffer, size_t size);
 int linux_write_own(int id, uint64_t address, const void *data, size_t size);
 int64_t linux_write(struct os_memory *memory, int id, uint64_t address, const void *data, size_t size);

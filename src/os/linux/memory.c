@@ -18,8 +18,10 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#define BATCH 64        /* pages of one call, at most IOV_MAX */
-#define SMALL_WRITE 256 /* bytes: this much goes to /proc/ID/mem at once if that is open, for it is mostly text */
+#define BATCH 64 /* pages, or ranges, of one call, at most IOV_MAX */
+#define WHOLE                                                                                                          \
+    (UINT64_C(16) << 20) /* bytes of one call, while all is accessible: the monitor has other things to do, too */
+#define SMALL_WRITE 256  /* bytes: this much goes to /proc/ID/mem at once if that is open, for it is mostly text */
 /* Where what is executed does not follow what is written, it always does: there the kernel sees to that (flush_ptrace_access() in
  * arch/arm64/mm/flush.c), and in process_vm_writev(2) not. */
 #if defined(__x86_64__) || defined(__i386__)
@@ -64,41 +66,58 @@ static void note(struct transfer *transfer, int error)
 
 /* ---- process_vm_readv, process_vm_writev ---- */
 
-/* As much as goes this way. The remote side is cut at page ends: what process_vm_readv promises of a partial transfer is
- * whole elements. */
+/* Cuts what is next at page ends. */
+static unsigned long cut(const struct transfer *transfer, struct iovec *remote, size_t *size)
+{
+    uint64_t page = page_size(), address = transfer->address;
+    size_t left = transfer->size;
+    unsigned long count = 0;
+
+    for (; count < BATCH && left > 0; count++) {
+        size_t part = (size_t)(page - address % page);
+
+        if (part > left)
+            part = left;
+        remote[count] = (struct iovec){(void *)(uintptr_t)address, part}; /* NOLINT(performance-no-int-to-ptr) */
+        address += part;
+        left -= part;
+    }
+    *size = transfer->size - left;
+    return count;
+}
+
+/* As much as goes this way. What process_vm_readv promises of a partial transfer is whole elements, so where memory ends is seen when
+ * the remote side is cut at page ends. That costs as much as the rest; so it is tried without at first, which, where
+ * memory does not end, is all. */
 static size_t move_directly(struct transfer *transfer)
 {
-    uint64_t page = page_size();
     size_t total = 0;
+    bool whole = true;
 
     while (transfer->size > 0) {
         struct iovec local = {transfer->bytes, 0}, remote[BATCH];
-        uint64_t address = transfer->address;
-        size_t left = transfer->size;
-        unsigned long count = 0;
+        unsigned long count = 1;
 
-        for (; count < BATCH && left > 0; count++) {
-            size_t part = (size_t)(page - address % page);
-
-            if (part > left)
-                part = left;
-            remote[count] = (struct iovec){(void *)(uintptr_t)address, part}; /* NOLINT(performance-no-int-to-ptr) */
-            local.iov_len += part;
-            address += part;
-            left -= part;
+        if (whole) {
+            local.iov_len = transfer->size < WHOLE ? transfer->size : (size_t)WHOLE;
+            remote[0] = (struct iovec){(void *)(uintptr_t)transfer->address,
+                                       local.iov_len}; /* NOLINT(performance-no-int-to-ptr) */
+        } else {
+            count = cut(transfer, remote, &local.iov_len);
         }
         ssize_t moved = transfer->writes ? process_vm_writev(transfer->id, &local, 1, remote, count, 0)
                                          : process_vm_readv(transfer->id, &local, 1, remote, count, 0);
-        if (moved <= 0) {
+        if (moved > 0) {
+            advance(transfer, (size_t)moved);
+            total += (size_t)moved;
+        }
+        if (moved == (ssize_t)local.iov_len)
+            continue;
+        if (!whole || (moved < 0 && errno != EFAULT)) {
             note(transfer, moved < 0 ? errno : EFAULT);
             break;
         }
-        advance(transfer, (size_t)moved);
-        total += (size_t)moved;
-        if ((size_t)moved < local.iov_len) {
-            note(transfer, EFAULT);
-            break;
-        }
+        whole = false;
     }
     return total;
 }
@@ -279,6 +298,43 @@ int64_t linux_read(struct os_memory *memory, int id, uint64_t address, void *buf
     struct transfer transfer = {memory, id, false, address, buffer, clip(address, size), false, 0};
 
     return move(&transfer);
+}
+
+/* All in one call, as long as all is accessible. The kernel does one after the other, and ends where one is not: that is read
+ * by itself, and then those behind it. */
+void linux_read_ranges(struct os_memory *memory, int id, struct rein_range *ranges, size_t count)
+{
+    for (size_t first = 0; first < count;) {
+        struct iovec local[BATCH], remote[BATCH];
+        size_t together = 0, whole = 0, moved = 0;
+
+        for (; together < BATCH && first + together < count; together++) {
+            const struct rein_range *range = &ranges[first + together];
+
+            if (clip(range->address, range->size) != range->size)
+                break;
+            local[together] = (struct iovec){range->buffer, range->size};
+            remote[together] =
+                (struct iovec){(void *)(uintptr_t)range->address, range->size}; /* NOLINT(performance-no-int-to-ptr) */
+        }
+        if (together > 1) {
+            ssize_t result = process_vm_readv(id, local, together, remote, together, 0);
+
+            moved = result > 0 ? (size_t)result : 0;
+        }
+        for (; whole < together && moved >= ranges[first].size; whole++, first++) {
+            ranges[first].done = ranges[first].size;
+            ranges[first].result = 0;
+            moved -= ranges[first].size;
+        }
+        if (whole < together || together == 0) {
+            struct rein_range *range = &ranges[first++];
+            int64_t done = linux_read(memory, id, range->address, range->buffer, range->size);
+
+            range->done = done > 0 ? (size_t)done : 0;
+            range->result = done < 0 ? (int)done : 0;
+        }
+    }
 }
 
 int64_t linux_write(struct os_memory *memory, int id, uint64_t address, const void *data, size_t size)

@@ -492,6 +492,13 @@ static int64_t read_memory(struct os_memory *memory, int id, uint64_t address, v
     return -ENOSYS;
 }
 
+static void read_ranges(struct os_memory *memory, int id, struct rein_range *ranges, size_t count)
+{
+    (void)memory, (void)id;
+    for (size_t i = 0; i < count; i++)
+        ranges[i].result = -ENOSYS;
+}
+
 static int64_t write_memory(struct os_memory *memory, int id, uint64_t address, const void *data, size_t size)
 {
     (void)memory, (void)id, (void)address, (void)data, (void)size;
@@ -660,6 +667,7 @@ const struct os_backend os_backend = {
     .memory_close = memory_close,
     .memory_is_gone = memory_is_gone,
     .read = read_memory,
+    .read_ranges = read_ranges,
     .write = write_memory,
     .read_own = read_own,
     .write_own = write_own,
