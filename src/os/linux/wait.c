@@ -20,7 +20,9 @@
  *   When to look at all: when dirty and no hint came for 200 us; and when events come without a pause, after
  *   every 32, so that a thread in a breakpoint storm cannot hide another for ever. Both grow with what a look
  *   has cost, so that with many tracees looking stays a small part of the work; the first also while looks
- *   find nothing (up to 32 times the cost: 16 ms with 10,000 tracees; 20 ms at most). If the last look has
+ *   find nothing (up to 32 times the cost: 16 ms with 10,000 tracees; 20 ms at most). A hint that tells
+ *   nothing, because its event was taken by id while it was pending, may have kept another from being sent
+ *   (the end of a child, and its parent's SIGCHLD): then a look that is cheap is made at once. If the last look has
  *   found several events, for less than it takes to wait for a hint, it is made at once: with few tracees
  *   that are all busy, that is three times as fast. Besides, once a second, for what the kernel does not tell
  *   by SIGCHLD: the end of a process that was cloned with another exit signal.
@@ -99,7 +101,8 @@ struct os_waiter {
 
     /* PROCESS. */
     bool dirty;
-    int timer; /* of the kernel's */
+    bool in_vain; /* a hint has told nothing new since the last look */
+    int timer;    /* of the kernel's */
     bool has_timer;
     int64_t timer_at;    /* ns, when it was last set to come */
     int64_t quiet_since; /* ns, the first sleep after the last hint or look; 0: none yet */
@@ -212,7 +215,7 @@ static int ask_each(int id, void *arg)
 static void look_begin(struct os_waiter *waiter, bool quiet)
 {
     waiter->look = LOOK_AT_ANY;
-    waiter->dirty = false; /* here, and nowhere else */
+    waiter->dirty = waiter->in_vain = false; /* here, and nowhere else */
     waiter->look_is_quiet = quiet;
     waiter->steps = waiter->found = waiter->found_by_id = 0;
     waiter->look_ns = 0;
@@ -323,7 +326,9 @@ static void process_sleep(struct os_waiter *waiter, int64_t timeout_us)
     int64_t now = now_ns();
     if (!waiter->quiet_since)
         waiter->quiet_since = now;
-    int64_t look_at = waiter->quiet_since + (waiter->dirty ? waiter->quiet_us : IDLE_LOOK_US) * 1000;
+    bool at_once = waiter->in_vain && waiter->look_cost_us <= CHEAP_US;
+    int64_t wait_us = !waiter->dirty ? IDLE_LOOK_US : at_once ? 0 : waiter->quiet_us;
+    int64_t look_at = waiter->quiet_since + wait_us * 1000;
     int64_t end = timeout_us >= 0 && now + timeout_us * 1000 < look_at ? now + timeout_us * 1000 : look_at;
     if (now >= look_at) {
         receive(waiter, 0);
@@ -498,6 +503,7 @@ int linux_waiter_next(struct os_waiter *waiter, struct os_event *event)
     waiter->hint = 0;
     if (id > 0 && take(waiter, id, event) == 1)
         return 1;
+    waiter->in_vain |= id > 0;
     if (take_listed(waiter, event))
         return 1;
     return waiter->look != LOOK_NOT && (look_on(waiter, event) || take_listed(waiter, event));
