@@ -76,6 +76,9 @@ void floor_serve_breakpoint(pid_t id, uint64_t address, long original, uint32_t 
 void floor_step(struct target *target);
 /* Has a stopped thread make so many steps. */
 void floor_steps(pid_t id, uint32_t count);
+/* Takes a thread, and what it forks; and serves `count` forks and their children to their ends. */
+void floor_follow(pid_t id);
+void floor_serve_forks(pid_t id, uint32_t count);
 /* Serves `count` stops that each stop all the others too. */
 void floor_serve_stopping_all(const struct crowd *crowd, pid_t id, uint32_t count);
 
@@ -93,5 +96,6 @@ void bench_peers(void);
 void bench_calls(void);
 void bench_syscalls(void);
 void bench_steps(void);
+void bench_forks(void);
 
 #endif

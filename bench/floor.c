@@ -150,6 +150,28 @@ void floor_steps(pid_t id, uint32_t count)
     }
 }
 
+void floor_follow(pid_t id)
+{
+    check(ptrace(PTRACE_SEIZE, id, NULL, PTRACE_O_TRACEFORK) == 0);
+}
+
+/* The parent's stop at the fork and for SIGCHLD, the child's first stop and its end. */
+void floor_serve_forks(pid_t id, uint32_t count)
+{
+    for (uint32_t signals = 0, ends = 0; signals < count || ends < count;) {
+        int status;
+        pid_t found = waitpid(-1, &status, __WALL);
+        check(found > 0);
+        if (!WIFSTOPPED(status)) {
+            ends++;
+            continue;
+        }
+        bool signal = found == id && WSTOPSIG(status) == SIGCHLD;
+        signals += signal;
+        check(ptrace(PTRACE_CONT, found, NULL, signal ? SIGCHLD : 0) == 0);
+    }
+}
+
 void floor_serve_stopping_all(const struct crowd *crowd, pid_t id, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++) {

@@ -225,7 +225,7 @@ static const struct {
     {"hits", bench_hits}, {"many", bench_many},     {"events", bench_events},     {"cycles", bench_cycles},
     {"crowds", bench_crowds}, {"requests", bench_requests}, {"memory", bench_memory},
     {"starts", bench_starts}, {"peers", bench_peers},       {"calls", bench_calls},
-    {"syscalls", bench_syscalls}, {"steps", bench_steps},
+    {"syscalls", bench_syscalls}, {"steps", bench_steps},     {"forks", bench_forks},
 };
 
 static int usage(void)

@@ -1,5 +1,5 @@
 /* The program that the bench traces: target THREADS HITTERS. It has that many idle threads, that many hitters, and one that
- * does what the page (target.h) tells it, over and over. That one is not the leader, if there are others: a tracer that is the parent too
+ * does what the page (target.h) tells it, over and over. "target forks COUNT" makes so many children, one after the other, and ends. That one is not the leader, if there are others: a tracer that is the parent too
  * finds the leader sooner than other threads. It ends with the bench. */
 #define _GNU_SOURCE
 #include "target.h"
@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -90,6 +91,15 @@ static void hit_at_once(void)
         futex_wait(&crowd_left, left);
 }
 
+static void make_child(void)
+{
+    pid_t child = fork();
+    if (child == 0)
+        _exit(0);
+    while (child > 0 && waitpid(child, NULL, 0) < 0) {
+    }
+}
+
 static void work_once(uint32_t which)
 {
     switch (page->work) {
@@ -109,6 +119,18 @@ static void work_once(uint32_t which)
         break;
     case WORK_SIGNALS:
         raise(SIGUSR1);
+        break;
+    case WORK_FORKS:
+        make_child();
+        break;
+    case WORK_LARGE:
+        if (!page->large) {
+            char *large = malloc(TARGET_LARGE);
+            if (!large)
+                abort();
+            memset(large, 3, TARGET_LARGE);
+            page->large = (uintptr_t)large;
+        }
         break;
     case WORK_STEPS: { /* each needs the one before it: one a cycle */
         unsigned long number = 0;
@@ -149,6 +171,11 @@ static int start(const pthread_attr_t *attributes, void *(*function)(void *), vo
 
 int main(int argc, char **argv)
 {
+    if (argc > 2 && strcmp(argv[1], "forks") == 0) {
+        for (int i = atoi(argv[2]); i > 0; i--)
+            make_child();
+        return 0;
+    }
     uint32_t idlers = argc > 1 ? (uint32_t)atoi(argv[1]) : 0;
     hitters = argc > 2 ? (uint32_t)atoi(argv[2]) : 0;
     prctl(PR_SET_PDEATHSIG, SIGKILL);

@@ -14,6 +14,8 @@ enum target_work {
     WORK_TRAPS,   /* executes an int3 of its own, which a tracer has to pass over */
     WORK_CALLS,   /* asks for its parent's id, by a system call */
     WORK_SIGNALS, /* sends itself a signal, with a handler that does nothing */
+    WORK_FORKS,   /* makes a child, which ends at once, and waits for it */
+    WORK_LARGE,   /* allocates TARGET_LARGE bytes, if it has not yet, and writes to them all */
     WORK_STEPS,   /* executes TARGET_STEPS instructions, about */
     WORK_CROWD,   /* all its hitters call hot() at once, each so often */
     WORK_FUNCTIONS, /* calls the next of TARGET_FUNCTIONS functions */
@@ -25,6 +27,7 @@ struct target_page {
     _Atomic uint32_t ready;   /* futex */
     uint64_t hot, block;      /* addresses: the function, and a MiB to be read */
     uint64_t functions;       /* the first of TARGET_FUNCTIONS, each TARGET_DISTANCE behind the other */
+    uint64_t large;           /* 256 MiB, once WORK_LARGE is done */
 
     enum target_work work;
     uint32_t count;
@@ -32,6 +35,6 @@ struct target_page {
     double us;                    /* for each of the last work's count */
 };
 
-enum { TARGET_BLOCK = 1 << 20, TARGET_STEPS = 2000, TARGET_FUNCTIONS = 1000, TARGET_DISTANCE = 16 };
+enum { TARGET_BLOCK = 1 << 20, TARGET_LARGE = 256 << 20, TARGET_STEPS = 2000, TARGET_FUNCTIONS = 1000, TARGET_DISTANCE = 16 };
 
 #endif
