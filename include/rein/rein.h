@@ -601,7 +601,8 @@ REIN_API int rein_thread_step(rein_thread *thread, unsigned flags, int timeout_m
  * an exit, an exec, the entry or exit of a traced system call, a stop by request. Only a hit, or the making of a thread or process, that
  * callback and policy let go on does not end it, and a breakpoint on the way is stepped over. An event REIN_CAUSE_STEP comes for the
  * last step only. A repetition of a string instruction is a step. What the code is in a page of a file that cannot be written is
- * looked up once in a run. */
+ * looked up once in a run. Instructions that change registers only are executed by rein, in the thread's place, up to 64 in a row, as
+ * long as there are no watchpoints: what the program, and the predicate, see is the same (see REIN_MONITOR_STEP_OVER). */
 typedef bool (*rein_step_callback)(rein_thread *thread, void *arg);
 struct rein_step_options {
     size_t size;

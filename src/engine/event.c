@@ -290,21 +290,31 @@ static void note_step(rein_thread *thread, const struct arch_registers *register
     thread->steps->done += !again;
 }
 
-/* executed: the instruction is done, and the thread is at the next. */
-static void end_step(rein_thread *thread, const struct os_event *event, const struct arch_registers *registers,
-                     bool executed)
+/* It has made a step, and is at pc. true: the next is made as well, by whoever. */
+static bool goes_on_stepping(rein_thread *thread, uint64_t pc, uint64_t sp, bool executed)
 {
-    uint64_t pc = arch_pc(registers), sp = arch_sp(registers);
     rein_breakpoint *breakpoint = executed ? breakpoint_find(thread->process, pc) : NULL;
     if (executed)
         thread->skip = false;
     /* Stepped onto one: that is a hit, and it will be passed; unless a handler has returned to it (rt_sigreturn). */
     if (breakpoint && !is_quiet(thread) && !breakpoint_was_shown(thread, pc, sp) && handle_hit(thread, breakpoint, sp) &&
         thread->state != REIN_STATE_SINGLE_STEPPING) /* else it is one of many steps, see show_all */
-        return;
-    if (steps_go_on(thread, pc))
-        return;
+        return true;
+    return steps_go_on(thread, pc);
+}
+
+/* executed: the instruction is done, and the thread is at the next. */
+static void end_step(rein_thread *thread, const struct os_event *event, const struct arch_registers *registers,
+                     bool executed)
+{
+    struct arch_registers now = *registers;
     struct rein_cause cause = {.kind = REIN_CAUSE_STEP, .signal = event->signal};
+    for (unsigned made = 0; goes_on_stepping(thread, arch_pc(&now), arch_sp(&now), executed); made++) {
+        if (!steps_emulate(thread, made) || thread_get_registers(thread, &now))
+            return;
+        executed = true;
+        cause.signal = (struct rein_signal){.number = 0};
+    }
     show(thread, TRANSITION_STEP_DONE, &cause, NULL);
 }
 

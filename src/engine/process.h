@@ -402,6 +402,8 @@ struct steps {
 };
 /* The thread has made a step, and is at pc: makes the next. false: that was the last. */
 bool steps_go_on(rein_thread *thread, uint64_t pc);
+/* It is to make the next, and `made` have been made here in a row: makes one more, if that can be. */
+bool steps_emulate(rein_thread *thread, unsigned made);
 /* The code there, breakpoints hidden: how much of it there is. */
 size_t steps_read_code(rein_thread *thread, uint64_t pc, unsigned char *code, size_t size);
 

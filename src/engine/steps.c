@@ -3,6 +3,9 @@
  * the monitor, and the caller hears of the last only. In between the thread is SingleStepping to everybody, so that whoever
  * stops it ends the run with that.
  *
+ * An instruction that changes registers only is executed here, on the thread's (the architecture's prepare and emulate, as at
+ * breakpoints): no stop, and no call of the kernel's.
+ *
  * Of each instruction the code is wanted, to know what its step takes (a system call, popf, ...). A page of a file that cannot
  * be written is read once in a run. As in emulate.c, a program that makes it writable, changes it, and takes the permission
  * away again is not noticed. */
@@ -61,6 +64,7 @@ size_t steps_read_code(rein_thread *thread, uint64_t pc, unsigned char *code, si
     }
     if (whole && (!steps->page_seen || steps->page != page)) {
         steps->page_seen = true;
+        steps->code_known = false;
         steps->page = page;
         steps->is_fixed = os->is_fixed_code(thread->id, pc) == 1;
     }
@@ -78,6 +82,53 @@ size_t steps_read_code(rein_thread *thread, uint64_t pc, unsigned char *code, si
     if (got > 0)
         breakpoints_hide(process, pc, code, (size_t)got);
     return got > 0 ? (size_t)got : 0;
+}
+
+/* ---- Steps that rein makes itself ---- */
+
+enum { EMULATED_MAX = 64 }; /* in a row: then the program's signals have their chance, and other requests */
+
+static bool no_read(void *arg, uint64_t address, void *buffer, size_t size)
+{
+    (void)arg, (void)address, (void)buffer, (void)size;
+    return false;
+}
+
+static bool no_write(void *arg, uint64_t address, const void *data, size_t size)
+{
+    (void)arg, (void)address, (void)data, (void)size;
+    return false;
+}
+
+/* Nobody can be told by it that it was not the thread: not a watchpoint, nor the trap flag of a program that steps itself, nor
+ * a breakpoint at the instruction; and the kernel is not about to make a system call again, by what is in the registers. */
+static bool may_emulate(const rein_thread *thread, const struct arch_registers *registers)
+{
+    rein_process *process = thread->process;
+    return registers->arch->prepare && !process->monitor->steps_over && !thread->step_call && !thread->deliver &&
+           !thread->held && !thread->skip && !thread->shown_count && !thread->calls &&
+           !watch_is_armed(&thread->watched) && list_empty(&process->watchpoints.list) &&
+           !breakpoint_find(process, arch_pc(registers)) && !registers->arch->uses_step_flag(registers);
+}
+
+bool steps_emulate(rein_thread *thread, unsigned made)
+{
+    struct arch_registers registers;
+    struct arch_plan plan;
+    unsigned char code[ARCH_INSTRUCTION_MAX];
+    const struct arch_memory none = {no_read, no_write, NULL};
+    if (made >= EMULATED_MAX || thread->state != REIN_STATE_SINGLE_STEPPING || !thread->steps ||
+        thread_get_registers(thread, &registers) || !may_emulate(thread, &registers))
+        return false;
+    size_t size = steps_read_code(thread, arch_pc(&registers), code, sizeof code);
+    if (!size || registers.arch->prepare(code, size, &plan) != ARCH_PLAN_REGISTERS ||
+        !registers.arch->emulate(&plan, &registers, &none))
+        return false;
+    thread_keep_registers(thread, &registers);
+    thread->run_count = ++thread->runs; /* as if it had run, and stopped there */
+    thread->stop_clock = thread->process->breakpoints.clock;
+    thread->steps->done++;
+    return true;
 }
 
 /* ---- What callers ask ---- */

@@ -454,6 +454,46 @@ static void T1_traced_calls(void **state)
     run_out(fixture);
 }
 
+/* Two of the same program, in the same memory: in one rein makes what steps it can itself, in the other the processor makes all. From
+ * the program's first instruction on, through the dynamic linker, both are at the same place after so many steps. */
+static void T1_as_the_processor_does(void **state)
+{
+    (void)state;
+    enum { ROUNDS = 400 };
+    static char name[] = "step_targets", times[] = "1";
+    char *const argv[] = {name, times, NULL};
+    struct rein_spawn_options spawned = REIN_SPAWN_OPTIONS_INIT;
+    spawned.flags = REIN_SPAWN_NO_ASLR;
+    struct rein_monitor_options options = REIN_MONITOR_OPTIONS_INIT;
+    options.kind = monitor_kind();
+    options.flags = REIN_MONITOR_STEP_OVER;
+    set_log(&options);
+    rein_monitor *own;
+    assert_ok(rein_monitor_create(&options, &own));
+    struct fixture *fixture = spawn_with(monitor, &spawned, name, argv), *other = spawn_with(own, &spawned, name, argv);
+    rein_thread *thread = first_thread(fixture->process), *plain = first_thread(other->process);
+    if (pc_of(thread) != pc_of(plain) || register_of(thread, STACK_POINTER) != register_of(plain, STACK_POINTER)) {
+        print_message("skipped: addresses differ from run to run here\n");
+        assert_ok(rein_process_kill(other->process));
+        rein_process_unref(other->process);
+        other->process = NULL;
+        assert_ok(rein_monitor_close(own));
+        skip();
+    }
+    for (uint64_t i = 0; i < ROUNDS; i++) {
+        uint64_t count = 1 + i * 37 % 101;
+        assert_int_equal(count_steps(thread, count), count);
+        assert_int_equal(count_steps(plain, count), count);
+        assert_word(pc_of(thread), pc_of(plain));
+        assert_word(register_of(thread, STACK_POINTER), register_of(plain, STACK_POINTER));
+    }
+    run_out(fixture);
+    run_out(other);
+    rein_process_unref(other->process);
+    other->process = NULL;
+    assert_ok(rein_monitor_close(own));
+}
+
 static void T1_E1_bad_arguments(void **state)
 {
     (void)state;
@@ -495,6 +535,7 @@ int main(void)
         live_test(T1_T2_in_a_storm_of_signals),
         live_test(T1_C3_into_the_end),
         live_test(T1_traced_calls),
+        live_test(T1_as_the_processor_does),
         live_test(T1_E1_bad_arguments),
     };
     return live_main(tests);
