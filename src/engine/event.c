@@ -297,7 +297,8 @@ static bool goes_on_stepping(rein_thread *thread, uint64_t pc, uint64_t sp, bool
     if (executed)
         thread->skip = false;
     /* Stepped onto one: that is a hit, and it will be passed; unless a handler has returned to it (rt_sigreturn). */
-    if (breakpoint && !is_quiet(thread) && !breakpoint_was_shown(thread, pc, sp) && handle_hit(thread, breakpoint, sp) &&
+    if (breakpoint && !is_quiet(thread) && !breakpoint_was_shown(thread, pc, sp) &&
+        handle_hit(thread, breakpoint, sp) &&
         thread->state != REIN_STATE_SINGLE_STEPPING) /* else it is one of many steps, see show_all */
         return true;
     return steps_go_on(thread, pc);
