@@ -100,6 +100,12 @@ static bool no_write(void *arg, uint64_t address, const void *data, size_t size)
     return false;
 }
 
+static enum arch_branch_checks no_checks(void *arg, uint64_t address)
+{
+    (void)arg, (void)address;
+    return ARCH_BRANCHES_UNKNOWN;
+}
+
 /* Nobody can be told by it that it was not the thread: not a watchpoint, nor the trap flag of a program that steps itself, nor
  * a breakpoint at the instruction; and the kernel is not about to make a system call again, by what is in the registers. */
 static bool may_emulate(const rein_thread *thread, const struct arch_registers *registers)
@@ -116,7 +122,7 @@ bool steps_emulate(rein_thread *thread, unsigned made)
     struct arch_registers registers;
     struct arch_plan plan;
     unsigned char code[ARCH_INSTRUCTION_MAX];
-    const struct arch_memory none = {no_read, no_write, NULL};
+    const struct arch_memory none = {no_read, no_write, NULL, no_checks};
     if (made >= EMULATED_MAX || thread->state != REIN_STATE_SINGLE_STEPPING || !thread->steps ||
         thread_get_registers(thread, &registers) || !may_emulate(thread, &registers))
         return false;
