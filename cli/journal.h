@@ -11,6 +11,7 @@
 #include <rein/rein.h>
 
 struct call_strings;
+struct hit_values;
 struct site;
 struct tracee;
 struct watch;
@@ -29,8 +30,10 @@ struct record {
     int tid;
     rein_thread *held; /* counted; it waits until it is continued. NULL: it has gone on */
     struct timespec time;
-    struct site *site;   /* breakpoint */
-    struct watch *watch; /* watchpoint */
+    struct site *site;         /* breakpoint */
+    struct hit_values *values; /* likewise: to be freed; NULL: none */
+    const char *trouble;       /* of its condition: a static string; NULL: none. .address has been looked at */
+    struct watch *watch;       /* watchpoint */
     bool value_known;
     rein_word old_value, new_value;
     rein_word pc;     /* breakpoint, watchpoint, signal */

@@ -26,12 +26,10 @@ static void add_unit(struct symbols *symbols, Dwarf_Die *die)
     }
 }
 
-/* The next compilation unit's DIE; *unit is NULL at first. *whole is where its functions are: in a file of its own (.dwo), if
- * the DWARF is split. */
-static bool next_unit(Dwarf *dwarf, Dwarf_CU **unit, Dwarf_Die *die, Dwarf_Die *whole)
+bool symbols_next_unit(struct symbols *symbols, Dwarf_CU **unit, Dwarf_Die *die, Dwarf_Die *whole)
 {
     uint8_t kind;
-    while (dwarf_get_units(dwarf, *unit, unit, NULL, &kind, die, whole) == 0) {
+    while (dwarf_get_units(symbols->dwarf, *unit, unit, NULL, &kind, die, whole) == 0) {
         if (kind != DW_UT_compile && kind != DW_UT_skeleton)
             continue;
         if (kind == DW_UT_compile || whole->addr == NULL)
@@ -41,7 +39,7 @@ static bool next_unit(Dwarf *dwarf, Dwarf_CU **unit, Dwarf_Die *die, Dwarf_Die *
     return false;
 }
 
-static bool load(struct symbols *symbols)
+bool symbols_load_dwarf(struct symbols *symbols)
 {
     if (symbols->dwarf_loaded)
         return symbols->dwarf != NULL;
@@ -54,7 +52,7 @@ static bool load(struct symbols *symbols)
     symbols->dwarf_bias = bias;
     Dwarf_CU *unit = NULL;
     Dwarf_Die die, whole;
-    while (next_unit(symbols->dwarf, &unit, &die, &whole))
+    while (symbols_next_unit(symbols, &unit, &die, &whole))
         add_unit(symbols, &die);
     if (symbols->unit_count > 0)
         qsort(symbols->units, symbols->unit_count, sizeof *symbols->units, by_low);
@@ -77,22 +75,18 @@ bool symbols_has_lines(struct symbols *symbols)
     return false;
 }
 
-/* From the file's own addresses to those in the DWARF data, and back. */
-static uint64_t to_dwarf(const struct symbols *symbols, uint64_t address)
+uint64_t symbols_to_dwarf(const struct symbols *symbols, uint64_t address)
 {
     return address + symbols->dwfl_bias - symbols->dwarf_bias;
 }
 
-static uint64_t from_dwarf(const struct symbols *symbols, uint64_t address)
+uint64_t symbols_from_dwarf(const struct symbols *symbols, uint64_t address)
 {
     return address + symbols->dwarf_bias - symbols->dwfl_bias;
 }
 
-bool symbols_line(struct symbols *symbols, uint64_t address, struct source_line *line)
+static bool find_unit(struct symbols *symbols, uint64_t address, Dwarf_Die *die)
 {
-    if (!load(symbols))
-        return false;
-    address = to_dwarf(symbols, address);
     size_t low = 0, high = symbols->unit_count;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
@@ -101,9 +95,28 @@ bool symbols_line(struct symbols *symbols, uint64_t address, struct source_line 
         else
             high = middle;
     }
+    return low > 0 && address < symbols->units[low - 1].high &&
+           dwarf_offdie(symbols->dwarf, symbols->units[low - 1].die, die) != NULL;
+}
+
+bool symbols_unit_at(struct symbols *symbols, uint64_t address, Dwarf_Die *die, Dwarf_Die *whole)
+{
+    uint8_t kind;
+    if (!find_unit(symbols, symbols_to_dwarf(symbols, address), die))
+        return false;
+    if (dwarf_cu_info(die->cu, NULL, &kind, NULL, whole, NULL, NULL, NULL) != 0 || kind == DW_UT_compile ||
+        whole->addr == NULL)
+        *whole = *die;
+    return true;
+}
+
+bool symbols_line(struct symbols *symbols, uint64_t address, struct source_line *line)
+{
     Dwarf_Die die;
-    if (low == 0 || address >= symbols->units[low - 1].high ||
-        dwarf_offdie(symbols->dwarf, symbols->units[low - 1].die, &die) == NULL)
+    if (!symbols_load_dwarf(symbols))
+        return false;
+    address = symbols_to_dwarf(symbols, address);
+    if (!find_unit(symbols, address, &die))
         return false;
     Dwarf_Line *entry = dwarf_getsrc_die(&die, address);
     const char *file = entry == NULL ? NULL : dwarf_linesrc(entry, NULL, NULL);
@@ -243,7 +256,7 @@ static void search_unit(struct line_search *search, Dwarf_Die *unit, Dwarf_Die *
             dwarf_lineno(entry, &line) != 0 || dwarf_lineaddr(entry, &address) != 0 || end ||
             (!statement && !search->any_entry))
             continue;
-        if (!symbols_is_code(search->symbols, from_dwarf(search->symbols, address)))
+        if (!symbols_is_code(search->symbols, symbols_from_dwarf(search->symbols, address)))
             continue; /* of a function that the linker has thrown away */
         if (line == search->wanted)
             add_place(search, whole, address);
@@ -258,7 +271,7 @@ static void search_units(struct line_search *search, bool everywhere)
 {
     Dwarf_CU *unit = NULL;
     Dwarf_Die die, whole;
-    while (next_unit(search->symbols->dwarf, &unit, &die, &whole)) {
+    while (symbols_next_unit(search->symbols, &unit, &die, &whole)) {
         const char *name = dwarf_diename(&die);
         if (everywhere || (name != NULL && strcmp(cli_basename(name), cli_basename(search->file)) == 0))
             search_unit(search, &die, &whole);
@@ -276,7 +289,7 @@ enum symbols_line_result symbols_find_line(struct symbols *symbols, const char *
 {
     *addresses = NULL;
     *count = 0;
-    if (!load(symbols))
+    if (!symbols_load_dwarf(symbols))
         return SYMBOLS_NO_FILE;
     char *wanted = tidy(file);
     struct line_search search = {.symbols = symbols, .file = wanted, .wanted = *line, .next = __INT_MAX__};
@@ -297,7 +310,7 @@ enum symbols_line_result symbols_find_line(struct symbols *symbols, const char *
     qsort(search.places, search.count, sizeof *search.places, by_place);
     *addresses = cli_alloc(search.count, sizeof **addresses);
     for (size_t i = 0; i < search.count; i++)
-        (*addresses)[i] = from_dwarf(symbols, search.places[i].address);
+        (*addresses)[i] = symbols_from_dwarf(symbols, search.places[i].address);
     *count = search.count;
     free(search.places);
     return SYMBOLS_LINE_FOUND;
@@ -305,11 +318,11 @@ enum symbols_line_result symbols_find_line(struct symbols *symbols, const char *
 
 void symbols_each_source(struct symbols *symbols, void (*found)(const char *file, void *arg), void *arg)
 {
-    if (!load(symbols))
+    if (!symbols_load_dwarf(symbols))
         return;
     Dwarf_CU *unit = NULL;
     Dwarf_Die die, whole;
-    while (next_unit(symbols->dwarf, &unit, &die, &whole)) {
+    while (symbols_next_unit(symbols, &unit, &die, &whole)) {
         const char *name = dwarf_diename(&die);
         if (name != NULL)
             found(name, arg);
@@ -324,13 +337,13 @@ static int is_inlined(Dwarf_Die *function, void *arg)
 
 bool symbols_is_inlined(struct symbols *symbols, const char *name)
 {
-    if (!load(symbols))
+    if (!symbols_load_dwarf(symbols))
         return false;
     char *copy = cli_copy(name);
     bool found = false;
     Dwarf_CU *unit = NULL;
     Dwarf_Die die, whole;
-    while (!found && next_unit(symbols->dwarf, &unit, &die, &whole))
+    while (!found && symbols_next_unit(symbols, &unit, &die, &whole))
         found = dwarf_getfuncs(&whole, is_inlined, copy, 0) > 0;
     free(copy);
     return found;

@@ -4,20 +4,10 @@
 #include <string.h>
 
 #include "cli.h"
+#include "near.h"
 #include "sites.h"
 
-enum { BEST = 5, LONGEST = 80 };
-
-struct near {
-    const char *wanted;
-    size_t length;
-    unsigned limit; /* worse than this is not like it at all */
-    struct {
-        char *name;
-        unsigned distance;
-    } best[BEST];
-    size_t count;
-};
+enum { BEST = NEAR_BEST, LONGEST = NEAR_LONGEST };
 
 /* How many characters to insert, remove, replace or swap with the next; more than limit: anything above it. */
 static unsigned distance(const char *a, size_t a_length, const char *b, size_t b_length, unsigned limit)
@@ -59,7 +49,14 @@ static unsigned unlikeness(const struct near *near, const char *name, size_t len
     return distance(near->wanted, near->length, name, length, near->limit);
 }
 
-static void consider(struct near *near, const char *name, size_t length)
+bool near_begin(struct near *near, const char *wanted)
+{
+    *near = (struct near){.wanted = wanted, .length = strlen(wanted)};
+    near->limit = near->length < 6 ? 2 : (unsigned)near->length / 3;
+    return near->length <= LONGEST;
+}
+
+void near_consider(struct near *near, const char *name, size_t length)
 {
     unsigned far = unlikeness(near, name, length);
     if (far == 0 || far > near->limit)
@@ -80,25 +77,37 @@ static void consider(struct near *near, const char *name, size_t length)
     near->count++;
 }
 
+char *near_end(struct near *near)
+{
+    char *text = NULL;
+    for (size_t i = 0; i < near->count; i++) {
+        char *longer = cli_format("%s%s%s", text == NULL ? "" : text, text == NULL ? "" : ", ", near->best[i].name);
+        free(text);
+        free(near->best[i].name);
+        text = longer;
+    }
+    return text;
+}
+
 static void consider_symbol(const struct symbol *symbol, void *near)
 {
-    consider(near, symbol->name, symbol->name_length);
+    near_consider(near, symbol->name, symbol->name_length);
 }
 
 static void consider_source(const char *file, void *near)
 {
     const char *name = cli_basename(file);
-    consider(near, name, strlen(name));
+    near_consider(near, name, strlen(name));
 }
 
 char *sites_near_misses(struct sites *sites, const struct location *location)
 {
-    struct near near = {.wanted = location->kind == LOCATION_SYMBOL ? location->symbol : NULL};
-    if (location->kind == LOCATION_LINE)
-        near.wanted = cli_basename(location->file);
-    if (near.wanted == NULL || (near.length = strlen(near.wanted)) > LONGEST)
+    struct near near;
+    const char *wanted = location->kind == LOCATION_SYMBOL ? location->symbol
+                         : location->kind == LOCATION_LINE ? cli_basename(location->file)
+                                                           : NULL;
+    if (wanted == NULL || !near_begin(&near, wanted))
         return NULL;
-    near.limit = near.length < 6 ? 2 : (unsigned)near.length / 3;
     for (size_t i = 0; i < sites->modules->count; i++) {
         struct module *module = sites->modules->items[i];
         bool program = module == modules_program(sites->modules);
@@ -113,14 +122,7 @@ char *sites_near_misses(struct sites *sites, const struct location *location)
         else
             symbols_each_source(symbols, consider_source, &near);
     }
-    char *text = NULL;
-    for (size_t i = 0; i < near.count; i++) {
-        char *longer = cli_format("%s%s%s", text == NULL ? "" : text, text == NULL ? "" : ", ", near.best[i].name);
-        free(text);
-        free(near.best[i].name);
-        text = longer;
-    }
-    return text;
+    return near_end(&near);
 }
 
 bool sites_is_inlined(struct sites *sites, const struct location *location)

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "cli.h"
+#include "site_code.h"
 #include "stack.h"
 
 /* A reader may be slow, or stuck: rein must still hear signals then. */
@@ -179,7 +180,11 @@ static void set_pc(struct output *output, json_t *object, uint64_t pc)
 
 static void set_site(json_t *object, const struct site *site)
 {
+    char *condition = site_condition(site);
     output_set_text(object, "location", site->location);
+    if (condition != NULL)
+        output_set_text(object, "condition", condition);
+    free(condition);
     if (site->symbol != NULL) {
         output_set_text(object, "symbol", site->symbol);
         set_number(object, "offset", (int64_t)site->offset);
@@ -305,6 +310,8 @@ static void event_json(struct output *output, const struct record *record, const
     case REIN_CAUSE_BREAKPOINT:
         set_address(object, "pc", record->pc);
         set_site(object, record->site);
+        if (record->values != NULL)
+            json_object_set_new(object, "values", hit_values_json(record->values));
         break;
     case REIN_CAUSE_WATCHPOINT:
         set_write(output, object, record);
@@ -344,6 +351,19 @@ static void event_json(struct output *output, const struct record *record, const
     end_json(output, object);
 }
 
+/* To be freed; NULL: there are none. */
+static char *values_text(const struct hit_values *values)
+{
+    char *text = NULL;
+    size_t size;
+    FILE *file = values == NULL ? NULL : open_memstream(&text, &size);
+    if (file == NULL)
+        return NULL;
+    hit_values_write(values, file);
+    fclose(file);
+    return text;
+}
+
 static void event_text(struct output *output, const struct record *record, const char *program)
 {
     struct rein_cause cause = {.kind = record->cause,
@@ -356,7 +376,10 @@ static void event_text(struct output *output, const struct record *record, const
     rein_cause_text(&cause, text, sizeof text);
     switch (record->cause) {
     case REIN_CAUSE_BREAKPOINT:
-        line(output, record->tid, "%s: %s", text, record->site->label);
+        more = values_text(record->values);
+        line(output, record->tid, "%s: %s%s%s", text, record->site->label, more == NULL ? "" : ": ",
+             more == NULL ? "" : more);
+        free(more);
         break;
     case REIN_CAUSE_WATCHPOINT:
         if (record->value_known)
@@ -570,7 +593,12 @@ static json_t *site_json(const struct output *output, const struct site *site)
     json_t *object = json_object();
     set_site(object, site);
     set_address(object, "address", site->address);
-    set_number(object, "hits", (int64_t)site_hits(site));
+    struct site_counts counts = site_counts(site);
+    set_number(object, "hits", (int64_t)counts.hits);
+    if (json_object_get(object, "condition") != NULL) {
+        set_number(object, "executions", (int64_t)counts.executions);
+        set_number(object, "errors", (int64_t)counts.errors);
+    }
     if (!output->by_thread)
         return object;
     json_t *list = json_array();
@@ -643,6 +671,22 @@ static void watches_table(FILE *file, const struct watches *watches)
     }
 }
 
+/* Behind the hits, the rest of a site's line: its condition, and of how many executions they are. */
+static void put_condition(FILE *file, const struct site *site)
+{
+    char *condition = site_condition(site);
+    struct site_counts counts = site_counts(site);
+    if (condition != NULL && site->is_impossible)
+        fprintf(file, " if %s: impossible", condition);
+    else if (condition != NULL)
+        fprintf(file, " if %s: of %" PRIu64 " execution%s", condition, counts.executions,
+                counts.executions == 1 ? "" : "s");
+    if (counts.errors > 0)
+        fprintf(file, "; %" PRIu64 " could not be evaluated", counts.errors);
+    putc('\n', file);
+    free(condition);
+}
+
 static void summary_text(struct output *output, const struct sites *sites, const struct watches *watches)
 {
     FILE *file = output->file;
@@ -675,8 +719,9 @@ static void summary_text(struct output *output, const struct sites *sites, const
         size_t length = strlen(site->location); /* not "work_take = work_take (work.c:57)" */
         bool same = strncmp(site->label, site->location, length) == 0 &&
                     (site->label[length] == '\0' || site->label[length] == ' ');
-        fprintf(file, "%12" PRIu64 "  0x%016" PRIx64 "  %s%s%s\n", site_hits(site), site->address,
+        fprintf(file, "%12" PRIu64 "  0x%016" PRIx64 "  %s%s%s", site_hits(site), site->address,
                 same ? "" : site->location, same ? "" : " = ", site->label);
+        put_condition(file, site);
     }
     for (size_t i = 0; i < sites->wanted_count; i++)
         if (!sites->wanted[i].found_ever)

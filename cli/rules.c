@@ -23,8 +23,10 @@ struct rule *rules_last(const struct rules *rules)
 
 void rules_free(struct rules *rules)
 {
-    for (size_t i = 0; i < rules->count; i++)
+    for (size_t i = 0; i < rules->count; i++) {
+        free(rules->items[i]->prints);
         free(rules->items[i]);
+    }
     free(rules->items);
     *rules = (struct rules){0};
 }

@@ -11,6 +11,10 @@ struct rule {
     uint64_t ignore; /* so many hits go by in silence first */
     uint64_t limit;  /* behind these, so many are told, and then no more; 0: all */
     size_t depth;    /* how much of the call stack is told; 0: nothing */
+    /* Expressions, of the command line. */
+    const char *condition; /* NULL: none */
+    const char **prints;   /* the arguments of --print */
+    size_t print_count;
 
     /* The monitor's. */
     uint64_t ignored, told;

@@ -3,6 +3,7 @@
  * large, are opened only for a location that is found nowhere else. */
 #include "sites.h"
 
+#include <ctype.h>
 #include <elf.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -12,12 +13,37 @@
 
 #include "cli.h"
 #include "linker.h"
+#include "site_code.h"
+
+/* The condition in "LOCATION if CONDITION"; NULL: there is none. *length is the location's. */
+static const char *find_condition(const char *text, size_t *length)
+{
+    for (const char *at = text; (at = strstr(at, "if")) != NULL; at += 2) {
+        bool alone = at > text && isspace((unsigned char)at[-1]) &&
+                     (at[2] == '\0' || at[2] == '(' || isspace((unsigned char)at[2]));
+        if (!alone)
+            continue;
+        *length = (size_t)(at - text);
+        while (*length > 0 && isspace((unsigned char)text[*length - 1]))
+            --*length;
+        at += 2;
+        return at + strspn(at, " \t\n");
+    }
+    *length = strlen(text);
+    return NULL;
+}
 
 bool sites_add(struct sites *sites, const char *text, struct rule *rule, const char **why)
 {
     struct location location;
-    if (!location_parse(text, &location, why))
+    size_t length;
+    const char *condition = find_condition(text, &length);
+    char *place = cli_format("%.*s", (int)length, text);
+    bool is_location = location_parse(place, &location, why);
+    free(place);
+    if (!is_location)
         return false;
+    rule->condition = condition;
     sites->wanted = cli_grow(sites->wanted, sites->wanted_count, sizeof *sites->wanted);
     sites->wanted[sites->wanted_count++] = (struct wanted){.location = location, .rule = rule};
     return true;
@@ -32,6 +58,8 @@ static void free_site(struct site *site)
         free(link);
     }
     rein_breakpoint_unref(site->breakpoint);
+    site_code_free(site->code);
+    site_code_free(site->next_code);
     free(site->threads);
     free(site->location);
     free(site->label);
@@ -125,6 +153,7 @@ static void add_rule(struct site *site, struct rule *rule)
     link = cli_alloc(1, sizeof *link);
     *link = (struct rule_link){rule, first};
     atomic_store(&site->rules, link);
+    site->is_made = false;
 }
 
 /* address is in the process; the site is known by path and own. */
@@ -374,15 +403,22 @@ void sites_resolve(struct sites *sites, rein_process *process)
         resolve(sites, &sites->wanted[i], process);
 }
 
+/* What it has counted is kept. */
+static void forget_breakpoint(struct site *site)
+{
+    site->earlier = site_counts(site);
+    rein_breakpoint_unref(site->breakpoint);
+    site->breakpoint = NULL;
+    site->linker_hits = 0;
+}
+
 void sites_forget_program(struct sites *sites)
 {
     for (size_t i = 0; i < sites->count; i++) {
         struct site *site = sites->items[i];
-        site->earlier += site->breakpoint == NULL ? 0 : rein_breakpoint_hits(site->breakpoint);
-        rein_breakpoint_unref(site->breakpoint);
-        site->breakpoint = NULL;
+        forget_breakpoint(site);
         site->module = NULL;
-        site->is_set = site->is_stale = false;
+        site->is_set = site->is_stale = site->is_made = false;
     }
     for (size_t i = 0; i < sites->wanted_count; i++) {
         sites->wanted[i].found = 0;
@@ -392,8 +428,73 @@ void sites_forget_program(struct sites *sites)
 
 /* ---- Breakpoints ---- */
 
+static bool wants_code(const struct site *site)
+{
+    for (const struct rule_link *link = atomic_load(&site->rules); link != NULL; link = link->next)
+        if (link->rule->condition != NULL || link->rule->print_count > 0)
+            return true;
+    return false;
+}
+
+/* The rules in the order in which they have come. To be freed. */
+static const struct rule **rules_of(const struct site *site, size_t *count)
+{
+    const struct rule_link *first = atomic_load(&site->rules);
+    *count = 0;
+    for (const struct rule_link *link = first; link != NULL; link = link->next)
+        ++*count;
+    const struct rule **rules = cli_alloc(*count, sizeof(void *));
+    size_t at = *count;
+    for (const struct rule_link *link = first; link != NULL; link = link->next)
+        rules[--at] = link->rule;
+    return rules;
+}
+
+void sites_make_code(struct sites *sites, const struct machine *machine, bool may_wait)
+{
+    for (size_t i = 0; i < sites->count && machine != NULL; i++) {
+        struct site *site = sites->items[i];
+        bool is_mapped = site->module != NULL || site->path == NULL, may_come;
+        char *why;
+        if (!is_mapped || !wants_code(site) || (site->is_made && site->made_for == site->address))
+            continue;
+        size_t count;
+        const struct rule **rules = rules_of(site, &count);
+        struct site_code *code = site_code_make(rules, count, site->location, sites->modules, site->module,
+                                                site->address, machine, &why, &may_come);
+        free(rules);
+        if (code == NULL && may_come && may_wait) {
+            free(why);
+            continue;
+        }
+        site_code_free(site->next_code);
+        site->next_code = code;
+        site->is_made = true;
+        site->made_for = site->address;
+        site->is_impossible = code == NULL;
+        if (code == NULL) {
+            free(site->failure);
+            site->failure = why;
+        }
+    }
+}
+
+/* On the monitor: from now on the next hit goes by the code that was made. */
+static void take_code(struct site *site)
+{
+    if (site->next_code == NULL)
+        return;
+    site->next_code->older = site->code;
+    site->code = site->next_code;
+    site->next_code = NULL;
+    if (site->is_set && site->breakpoint != NULL)
+        rein_breakpoint_set_condition(site->breakpoint, site->code->condition);
+}
+
 static void set_site(struct site *site, rein_process *process, rein_breakpoint_callback callback, uint64_t other)
 {
+    if (wants_code(site) && (!site->is_made || site->made_for != site->address || site->is_impossible))
+        return;
     if (site->address == other) { /* the linker's breakpoint serves this one too */
         site->is_set = true;
         return;
@@ -402,11 +503,8 @@ static void set_site(struct site *site, rein_process *process, rein_breakpoint_c
     options.flags = REIN_BREAKPOINT_WHILE_RUNNING;
     options.callback = callback;
     options.arg = site;
-    if (site->breakpoint != NULL) {
-        site->earlier += rein_breakpoint_hits(site->breakpoint);
-        rein_breakpoint_unref(site->breakpoint);
-        site->breakpoint = NULL;
-    }
+    options.condition = site->code == NULL ? NULL : site->code->condition;
+    forget_breakpoint(site);
     int result = rein_process_add_breakpoint(process, site->address, &options, &site->breakpoint);
     site->is_set = result == 0;
     free(site->failure);
@@ -423,6 +521,7 @@ void sites_set(struct sites *sites, rein_process *process, rein_breakpoint_callb
             site->is_set = false;
         }
         site->is_stale = false;
+        take_code(site);
         bool is_done = site_is_done(site);
         if (site->is_over && !is_done) /* another location has come to the same place */
             site->is_over = site->is_set = false;
@@ -449,9 +548,40 @@ void sites_take_out_done(struct sites *sites, rein_process *process, const struc
     }
 }
 
+struct site_counts site_counts(const struct site *site)
+{
+    struct site_counts counts = site->earlier;
+    struct rein_breakpoint_info info = REIN_BREAKPOINT_INFO_INIT;
+    if (site->breakpoint == NULL || rein_breakpoint_info(site->breakpoint, &info) != 0)
+        return counts;
+    uint64_t linker_hits = site->linker_hits;
+    counts.hits += linker_hits > 0 ? linker_hits : info.matched;
+    counts.executions += info.hits;
+    counts.errors += info.errors;
+    return counts;
+}
+
 uint64_t site_hits(const struct site *site)
 {
-    return site->earlier + (site->breakpoint == NULL ? 0 : rein_breakpoint_hits(site->breakpoint));
+    return site_counts(site).hits;
+}
+
+char *site_condition(const struct site *site)
+{
+    char *all = NULL;
+    size_t count;
+    const struct rule **rules = rules_of(site, &count);
+    for (size_t i = 0; i < count; i++) {
+        char *longer = rules[i]->condition == NULL
+                           ? NULL
+                           : cli_format("%s%s%s", all == NULL ? "" : all, all == NULL ? "" : ", ", rules[i]->condition);
+        free(all);
+        all = longer;
+        if (all == NULL)
+            break;
+    }
+    free(rules);
+    return all;
 }
 
 /* ---- Counts by thread ---- */
@@ -528,7 +658,9 @@ void sites_give_hits(struct sites *sites, struct sites *to)
             to->items[to->count++] = site;
             continue;
         }
-        to->items[at]->earlier += site->earlier;
+        to->items[at]->earlier.hits += site->earlier.hits;
+        to->items[at]->earlier.executions += site->earlier.executions;
+        to->items[at]->earlier.errors += site->earlier.errors;
         add_threads(site, to->items[at]);
         free_site(site);
     }

@@ -12,6 +12,7 @@
 #include <rein/rein.h>
 
 #include "location.h"
+#include "machine.h"
 #include "modules.h"
 #include "rules.h"
 
@@ -19,6 +20,12 @@ struct thread_count {
     rein_thread *thread; /* counted */
     uint64_t hits;
     char name[16]; /* "": it was not asked yet */
+};
+
+struct site_counts {
+    uint64_t hits;       /* with a true condition, if there is one */
+    uint64_t executions; /* all */
+    uint64_t errors;     /* the condition could not be evaluated */
 };
 
 /* A place in a file (or at an absolute address) that has, or had, a breakpoint. It stays when its library goes or the
@@ -43,8 +50,15 @@ struct site {
     bool is_set;
     bool is_stale;               /* what it was set in is not mapped any more */
     rein_breakpoint *breakpoint; /* counted; NULL: never set */
-    uint64_t earlier;            /* hits of breakpoints before this one */
+    struct site_counts earlier;  /* of breakpoints before this one */
     char *failure;               /* why it could not be set */
+
+    /* Its condition and what is to be printed, for the address that they were made for. */
+    bool is_made, is_impossible; /* .failure says why */
+    uint64_t made_for;
+    struct site_code *code;       /* the monitor's */
+    struct site_code *next_code;  /* made, and not given to the monitor yet */
+    _Atomic uint64_t linker_hits; /* with a true condition, where the linker's breakpoint serves it */
 
     struct thread_count *threads; /* a hash table by thread; size is a power of two, or 0 */
     size_t thread_count, thread_room;
@@ -75,7 +89,8 @@ struct sites {
     void *owner;
 };
 
-/* Adds a location, with what is to be done there; false if text is none: *why. */
+/* Adds a location, "LOCATION" or "LOCATION if CONDITION", with what is to be done there; false if text is none: *why. text
+ * must stay where it is. */
 bool sites_add(struct sites *sites, const char *text, struct rule *rule, const char **why);
 void sites_free(struct sites *sites);
 /* Wants what the other wants. in_silence: what is missing is not worth a word. */
@@ -92,6 +107,9 @@ void sites_forget_program(struct sites *sites);
 /* On the monitor, or with the process stopped: puts breakpoints where they are missing, removes those whose module is
  * gone. callback gets the site as its argument. other, if not 0, is an address that has a breakpoint already. */
 void sites_set(struct sites *sites, rein_process *process, rein_breakpoint_callback callback, uint64_t other);
+/* Before that, on the main thread: makes what is to be evaluated at sites that have none, or one for another address. machine is
+ * the process's; NULL: not known yet. may_wait: libraries are still to be loaded, which may have names that are not known. */
+void sites_make_code(struct sites *sites, const struct machine *machine, bool may_wait);
 struct site *sites_at(const struct sites *sites, uint64_t address);
 
 /* On the monitor: no rule of the site has anything to tell any more. */
@@ -100,7 +118,10 @@ bool site_is_done(const struct site *site);
  * common with others (NULL: none). */
 void sites_take_out_done(struct sites *sites, rein_process *process, const struct site *kept);
 
+struct site_counts site_counts(const struct site *site);
 uint64_t site_hits(const struct site *site);
+/* "x > 3"; of several locations "x > 3, y > 4". NULL: there is none. To be freed. */
+char *site_condition(const struct site *site);
 /* On the monitor: counts a hit of this thread. */
 void site_count_thread(struct site *site, rein_thread *thread);
 /* On the monitor: notes the name of a thread that is about to be gone. */

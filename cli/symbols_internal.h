@@ -56,4 +56,14 @@ struct symbols {
 /* NULL if libdwfl cannot make anything of it. */
 Dwfl_Module *symbols_module(struct symbols *symbols);
 
+/* DWARF: of lines.c. False if there is none. The others are for when there is. */
+bool symbols_load_dwarf(struct symbols *symbols);
+/* Compilation units: the next one, from *unit NULL on; that of an address. *whole is where its functions and variables are: in a
+ * file of its own (.dwo), if the DWARF is split. False: there is none. */
+bool symbols_next_unit(struct symbols *symbols, Dwarf_CU **unit, Dwarf_Die *die, Dwarf_Die *whole);
+bool symbols_unit_at(struct symbols *symbols, uint64_t address, Dwarf_Die *die, Dwarf_Die *whole);
+/* From the file's own addresses to those in the DWARF data, and back. */
+uint64_t symbols_to_dwarf(const struct symbols *symbols, uint64_t address);
+uint64_t symbols_from_dwarf(const struct symbols *symbols, uint64_t address);
+
 #endif

@@ -10,6 +10,7 @@
 #include <rein/seccomp.h>
 
 #include "cli.h"
+#include "expression.h"
 #include "stack.h"
 #include "tracer.h"
 
@@ -25,10 +26,12 @@ static const char help[] =
     "                          SOURCE:LINE           where the line's first statement begins\n"
     "                          0xADDRESS             in the process\n"
     "                          FILE:0xADDRESS        the file's own address, as objdump shows it\n"
+    "                          'LOCATION if EXPR'    only if it is not 0: 'hot if rdi == 42 && p->next->len > 3'\n"
     "      --stack[=N]       with each hit the call stack, at most N frames (64)\n"
     "      --ignore N        the first N hits are not told\n"
     "      --limit N         N hits are told, then the breakpoint is taken out\n"
-    "                          these three are for the -b that they stand behind\n"
+    "      --print EXPR,...  with each hit of the -b in front of it: values of variables, registers, expressions\n"
+    "                          these four are for the -b that they stand behind\n"
     "  -w, --watch EXPR[:SIZE]\n"
     "                        tell who writes to a variable, and what; may be repeated. EXPR is SYMBOL[+OFFSET],\n"
     "                          FILE:SYMBOL[+OFFSET], 0xADDRESS or FILE:0xADDRESS; SIZE is in bytes\n"
@@ -51,7 +54,15 @@ static const char help[] =
     "\n"
     "Ends with COMMAND's exit status, or by the signal that ended it. See rein-trace(1).\n";
 
-enum { OPTION_NO_ASLR = 256, OPTION_SECCOMP, OPTION_SOFTWARE_WATCH, OPTION_STACK, OPTION_IGNORE, OPTION_LIMIT };
+enum {
+    OPTION_NO_ASLR = 256,
+    OPTION_SECCOMP,
+    OPTION_SOFTWARE_WATCH,
+    OPTION_STACK,
+    OPTION_IGNORE,
+    OPTION_LIMIT,
+    OPTION_PRINT
+};
 
 static const char calls_prefix[] = "syscall=";
 
@@ -71,6 +82,7 @@ static const struct option long_options[] = {
     {"stack", optional_argument, NULL, OPTION_STACK},
     {"ignore", required_argument, NULL, OPTION_IGNORE},
     {"limit", required_argument, NULL, OPTION_LIMIT},
+    {"print", required_argument, NULL, OPTION_PRINT},
     {"help", no_argument, NULL, 'h'},
     {NULL, 0, NULL, 0},
 };
@@ -138,6 +150,33 @@ static int parse_rule_option(struct tracer *tracer, int option)
     return 0;
 }
 
+/* What is wrong with an expression by itself; 0: nothing. */
+static int check_expression(const char *option, const char *argument, const char *text, bool is_list)
+{
+    struct expression_error error;
+    if (expression_check(text, is_list, &error))
+        return 0;
+    char *shown = expression_show(text, &error);
+    cli_error("%s '%s': %s\n%s", option, argument, error.text, shown);
+    free(error.text);
+    free(shown);
+    return STATUS_USAGE;
+}
+
+static int check_condition(const char *condition, const char *argument)
+{
+    return condition == NULL ? 0 : check_expression("-b", argument, condition, false);
+}
+
+static int add_print(struct rule *rule, const char *text)
+{
+    if (rule == NULL)
+        return cli_usage("trace", "--print %s is for the -b in front of it, and there is none", text);
+    rule->prints = cli_grow(rule->prints, rule->print_count, sizeof *rule->prints);
+    rule->prints[rule->print_count++] = text;
+    return check_expression("--print", text, text, true);
+}
+
 static int parse_option(struct tracer *tracer, struct options *options, int option)
 {
     const char *why;
@@ -146,7 +185,9 @@ static int parse_option(struct tracer *tracer, struct options *options, int opti
     case 'b':
         if (!sites_add(&tracer->sites, optarg, rules_add(&tracer->rules), &why))
             return cli_usage("trace", "-b %s: %s", optarg, why);
-        break;
+        return check_condition(rules_last(&tracer->rules)->condition, optarg);
+    case OPTION_PRINT:
+        return add_print(rules_last(&tracer->rules), optarg);
     case 'w':
         if (!watches_add(&tracer->watches, optarg, &why))
             return cli_usage("trace", "-w %s: %s", optarg, why);
@@ -384,7 +425,8 @@ static void follow(struct tracer *tracer)
     for (;;) {
         int records = take_records(tracer);
         output_flush(&tracer->output);
-        if (tracer->told_to_end || (tracer->output.failed && !tracer->jobs.has_program)) /* nobody reads it any more */
+        if (tracer->told_to_end || tracer->refused ||
+            (tracer->output.failed && !tracer->jobs.has_program)) /* nobody reads it any more */
             break;
         bool ready = wait_for_more(tracer, polls, 3, records);
         if (polls[0].revents != 0 || records == 0)
@@ -453,6 +495,10 @@ static int run(struct tracer *tracer, const struct options *options)
         return options->command != NULL ? STATUS_OWN_FAILURE : STATUS_FAILED;
     }
     follow(tracer);
+    if (tracer->refused) {
+        rein_process_kill(tracer->first->process);
+        return STATUS_FAILED;
+    }
     finish(tracer, &how, &ended);
     if (tracer->failed)
         return options->command != NULL ? STATUS_OWN_FAILURE : STATUS_FAILED;

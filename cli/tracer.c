@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "cli.h"
+#include "site_code.h"
 #include "stack.h"
 
 enum { FAR_BEHIND = 4096 };
@@ -59,6 +60,7 @@ static void free_tracee(struct tracee *tracee)
 {
     rein_process_unref(tracee->process);
     rein_breakpoint_unref(tracee->linker_breakpoint);
+    free(tracee->troubles);
     sites_free(&tracee->sites);
     watches_free(&tracee->watches);
     modules_free(&tracee->modules);
@@ -80,6 +82,7 @@ void tracer_free(struct tracer *tracer)
     watches_free(&tracer->watches);
     rules_free(&tracer->rules);
     module_files_free(&tracer->files);
+    machines_free(tracer->machines);
 }
 
 bool tracer_wants_places(const struct tracer *tracer)
@@ -108,6 +111,7 @@ static enum rein_verdict note(struct record *record, rein_thread *thread, bool h
     if (hold)
         rein_thread_unref(thread);
     free(record->strings);
+    hit_values_free(record->values);
     return REIN_VERDICT_GO_ON;
 }
 
@@ -117,13 +121,16 @@ static bool is_far_behind(const struct tracer *tracer)
 }
 
 /* A hit: is it to be told, and with how much of the stack? */
-static bool ask_rules(struct tracee *tracee, struct site *site, size_t *depth, bool *last)
+static bool ask_rules(struct tracee *tracee, struct site *site, rein_thread *thread, uint64_t hits, size_t *depth,
+                      bool *last)
 {
     struct rules *rules = &tracee->tracer->rules;
     size_t done = rules->done;
     bool told = false;
     for (struct rule_link *link = atomic_load(&site->rules); link != NULL; link = link->next) {
         bool was_done = rule_is_done(link->rule);
+        if (!site_code_is_true(site->code, link->rule, thread, hits))
+            continue;
         told |= rule_hit(link->rule, depth);
         rules->done += !was_done && rule_is_done(link->rule);
     }
@@ -135,7 +142,8 @@ static bool ask_rules(struct tracee *tracee, struct site *site, size_t *depth, b
     return told;
 }
 
-static enum rein_verdict note_hit(struct tracee *tracee, struct site *site, rein_thread *thread)
+static enum rein_verdict note_hit(struct tracee *tracee, struct site *site, rein_thread *thread,
+                                  const rein_breakpoint *breakpoint)
 {
     struct tracer *tracer = tracee->tracer;
     enum rein_verdict verdict = REIN_VERDICT_GO_ON;
@@ -143,11 +151,13 @@ static enum rein_verdict note_hit(struct tracee *tracee, struct site *site, rein
     bool last;
     if (tracer->output.by_thread)
         site_count_thread(site, thread);
-    if (ask_rules(tracee, site, &depth, &last) && !tracer->count && (tracer->shown & (1u << REIN_CAUSE_BREAKPOINT))) {
+    if (ask_rules(tracee, site, thread, rein_breakpoint_hits(breakpoint), &depth, &last) && !tracer->count &&
+        (tracer->shown & (1u << REIN_CAUSE_BREAKPOINT))) {
         struct record record = begin_record(tracee, thread, REIN_CAUSE_BREAKPOINT);
         record.site = site;
         record.pc = site->address;
         record.depth = depth;
+        record.values = hit_values_read(site->code, thread, rein_breakpoint_hits(breakpoint));
         verdict = note(&record, thread, depth > 0 || is_far_behind(tracer));
     }
     if (last) {
@@ -161,8 +171,49 @@ static enum rein_verdict note_hit(struct tracee *tracee, struct site *site, rein
 static enum rein_verdict on_hit(rein_thread *thread, rein_breakpoint *breakpoint, void *arg)
 {
     struct site *site = arg;
-    (void)breakpoint;
-    return note_hit(site->owner, site, thread);
+    return note_hit(site->owner, site, thread, breakpoint);
+}
+
+/* False: it is known already that conditions there have trouble. */
+static bool is_new_trouble(struct tracee *tracee, rein_word pc)
+{
+    for (size_t i = 0; i < tracee->trouble_count; i++)
+        if (tracee->troubles[i] == pc)
+            return false;
+    rein_word *more = reallocarray(tracee->troubles, tracee->trouble_count + 1, sizeof *more);
+    if (more == NULL)
+        return false;
+    tracee->troubles = more;
+    tracee->troubles[tracee->trouble_count++] = pc;
+    return true;
+}
+
+/* A condition could not be evaluated: the program goes on. */
+static enum rein_verdict note_trouble(struct tracee *tracee, rein_thread *thread, rein_word pc, const char *trouble,
+                                      rein_word address)
+{
+    if (!is_new_trouble(tracee, pc))
+        return REIN_VERDICT_GO_ON;
+    struct record record = begin_record(tracee, thread, REIN_CAUSE_BREAKPOINT);
+    record.pc = pc;
+    record.trouble = trouble;
+    record.address = address;
+    return note(&record, thread, false);
+}
+
+/* The linker's breakpoint serves a site, too: is that one's condition true? */
+static bool is_true_there(struct tracee *tracee, struct site *site, rein_thread *thread,
+                          const rein_breakpoint *breakpoint)
+{
+    struct rein_evaluation evaluation = REIN_EVALUATION_INIT;
+    if (site->code == NULL || site->code->condition == NULL)
+        return true;
+    evaluation.hits = rein_breakpoint_hits(breakpoint);
+    if (rein_thread_evaluate(thread, site->code->condition, &evaluation) != 0 && evaluation.trouble != NULL)
+        note_trouble(tracee, thread, site->address, evaluation.trouble, evaluation.trouble_address);
+    bool is_true = evaluation.has_value && evaluation.value != 0;
+    site->linker_hits += is_true;
+    return is_true;
 }
 
 static enum rein_verdict on_write(rein_thread *thread, const struct rein_cause *cause, void *arg)
@@ -185,9 +236,8 @@ static enum rein_verdict on_linker(rein_thread *thread, rein_breakpoint *breakpo
 {
     struct tracee *tracee = arg;
     enum rein_verdict verdict = REIN_VERDICT_GO_ON;
-    (void)breakpoint;
-    if (tracee->linker_site != NULL)
-        verdict = note_hit(tracee, tracee->linker_site, thread);
+    if (tracee->linker_site != NULL && is_true_there(tracee, tracee->linker_site, thread, breakpoint))
+        verdict = note_hit(tracee, tracee->linker_site, thread, breakpoint);
     if (!linker_is_consistent(&tracee->linker, tracee->process))
         return verdict;
     struct record record = begin_record(tracee, thread, REIN_CAUSE_BREAKPOINT);
@@ -252,6 +302,10 @@ static enum rein_verdict on_event(rein_thread *thread, const struct rein_cause *
     struct record record = begin_record(tracee, thread, cause->kind);
     bool is_first = tracee->parent == 0, hold = false;
     switch (cause->kind) {
+    case REIN_CAUSE_BREAKPOINT:
+        if (cause->trouble == NULL)
+            return REIN_VERDICT_POLICY;
+        return note_trouble(tracee, thread, cause->pc, cause->trouble, cause->trouble_address);
     case REIN_CAUSE_SIGNAL:
         if (is_first)
             jobs_program_got(&tracer->jobs, cause->signal.number, cause->signal.sender_pid);
@@ -273,6 +327,7 @@ static enum rein_verdict on_event(rein_thread *thread, const struct rein_cause *
     case REIN_CAUSE_EXEC:
         tracee->program_number++;
         tracee->linker.notify = 0;
+        tracee->trouble_count = 0;
         record.other = cause->former_id;
         record.program = program_of(tracee->process);
         record.arch = rein_process_architecture(tracee->process);
@@ -472,22 +527,49 @@ static bool tell_watch(struct tracee *tracee, struct watch *watch, const struct 
     return !fatal;
 }
 
+/* Can what is asked of a location's hits be evaluated at none of its sites? That is told. */
+static bool is_impossible(const struct sites *sites, const struct wanted *wanted)
+{
+    const struct site *wrong = NULL;
+    for (size_t i = 0; i < sites->count; i++) {
+        const struct site *site = sites->items[i];
+        bool is_its = false;
+        for (const struct rule_link *link = atomic_load(&site->rules); link != NULL; link = link->next)
+            is_its |= link->rule == wanted->rule;
+        if (is_its && (site->module != NULL || site->path == NULL) && !site->is_impossible)
+            return false;
+        if (is_its && site->is_impossible)
+            wrong = site;
+    }
+    if (wrong != NULL)
+        cli_error("%s", wrong->failure);
+    return wrong != NULL;
+}
+
 /* Tells what is odd, once. False if something can never be. */
 static bool tell_missing(struct tracee *tracee, const struct linker *linker, bool may_fail)
 {
     bool possible = true;
-    for (size_t i = 0; i < tracee->sites.wanted_count; i++)
+    for (size_t i = 0; i < tracee->sites.wanted_count; i++) {
         if (!tell_location(tracee, &tracee->sites.wanted[i], linker, may_fail))
             possible = false;
+        if ((may_fail || tracee->is_untouched) && is_impossible(&tracee->sites, &tracee->sites.wanted[i])) {
+            possible = false;
+            tracee->tracer->refused = true;
+        }
+    }
     for (size_t i = 0; i < tracee->watches.count; i++)
         if (!tell_watch(tracee, tracee->watches.items[i], linker, may_fail))
             possible = false;
-    for (size_t i = 0; i < tracee->sites.count && !tracee->starting; i++) {
+    for (size_t i = 0; i < tracee->sites.count && !tracee->starting && !tracee->tracer->refused; i++) {
         struct site *site = tracee->sites.items[i];
         if (site->failure == NULL || site->told)
             continue;
         site->told = true;
-        output_warning(tracee->output, "%s: %s", site->location, site->failure);
+        if (site->is_impossible)
+            output_warning(tracee->output, "%s", site->failure);
+        else
+            output_warning(tracee->output, "%s: %s", site->location, site->failure);
     }
     return possible;
 }
@@ -514,13 +596,14 @@ static bool update(struct tracee *tracee, bool may_fail)
     tracee->sites.complete = !tracee->starting;
     sites_resolve(&tracee->sites, tracee->process);
     watches_resolve(&tracee->watches);
+    sites_make_code(&tracee->sites, machine_of(&tracee->tracer->machines, tracee->process), tracee->starting);
     rein_monitor_call(tracee->tracer->monitor, set_on_monitor, &request);
     return tell_missing(tracee, &request.linker, may_fail) || !may_fail;
 }
 
 bool tracer_begin_program(struct tracee *tracee, bool at_exec)
 {
-    tracee->starting = at_exec;
+    tracee->starting = tracee->is_untouched = at_exec;
     bool possible = modules_scan(&tracee->modules) ? update(tracee, true) : true;
     for (size_t i = 0; i < tracee->sites.count; i++)
         tracee->sites.items[i]->told = true;
@@ -545,6 +628,7 @@ static void libraries_changed(struct tracee *tracee)
     if (!modules_scan(&tracee->modules)) /* it is gone, or it may not be looked into any more */
         return;
     update(tracee, false);
+    tracee->is_untouched = false;
     if (was_starting) /* found where they were expected: nothing to tell */
         for (size_t i = 0; i < tracee->sites.count; i++)
             tracee->sites.items[i]->told = true;
@@ -668,6 +752,19 @@ static void tell_with_stack(struct tracee *tracee, const struct record *record)
     stack_clear(&stack);
 }
 
+static void tell_trouble(struct tracee *tracee, const struct record *record)
+{
+    const struct rein_cause cause = {.kind = REIN_CAUSE_BREAKPOINT,
+                                     .pc = record->pc,
+                                     .trouble = record->trouble,
+                                     .trouble_address = record->address};
+    const struct site *site = sites_at(&tracee->sites, record->pc);
+    char text[256];
+    rein_cause_text(&cause, text, sizeof text);
+    output_warning(tracee->output, "%s: %s; it counts as false, and this is told once",
+                   site == NULL ? "?" : site->location, text);
+}
+
 static void take_event(struct tracee *tracee, const struct record *record)
 {
     struct tracer *tracer = tracee->tracer;
@@ -682,6 +779,10 @@ static void take_event(struct tracee *tracee, const struct record *record)
     }
     if (record->cause == REIN_CAUSE_SYSCALL_ENTRY || record->cause == REIN_CAUSE_SYSCALL_EXIT) {
         take_call(tracee, record);
+        return;
+    }
+    if (record->trouble != NULL) {
+        tell_trouble(tracee, record);
         return;
     }
     if (record->cause == REIN_CAUSE_SIGNAL || record->cause == REIN_CAUSE_WATCHPOINT)
@@ -711,10 +812,10 @@ void tracer_take(struct tracer *tracer, const struct record *record)
     else
         take_event(tracee, record); /* it may be gone then */
     free(record->program);
-    if (record->held != NULL) {
+    hit_values_free(record->values);
+    if (record->held != NULL && !tracer->refused)
         rein_thread_continue(record->held);
-        rein_thread_unref(record->held);
-    }
+    rein_thread_unref(record->held);
 }
 
 void tracer_finish(struct tracer *tracer, const struct rein_exit *how)

@@ -31,6 +31,7 @@ struct tracee {
     struct watches watches;
     struct output *output; /* the tracer's, or its own */
     bool starting;         /* the program's libraries are still to be loaded */
+    bool is_untouched;     /* and none of the first program's own code has run: a condition can still be refused */
     bool ended;            /* its end has been written */
     time_t last_scan;
     uint64_t no_code; /* where a stack has led to, and nothing was found */
@@ -41,6 +42,8 @@ struct tracee {
     rein_breakpoint *linker_breakpoint;
     size_t rules_done;               /* when its sites were looked through last */
     _Atomic unsigned program_number; /* how many programs it has executed */
+    rein_word *troubles;             /* where conditions could not be evaluated: it is told once */
+    size_t trouble_count;
 };
 
 struct tracer {
@@ -60,11 +63,14 @@ struct tracer {
     struct tracee *first;   /* the one that was started or attached to; it is kept to the end */
     struct tracee *tracees; /* all */
     struct module_files files;
+    struct machine *machines;
     struct sites sites;     /* what is wanted, and the hits of those that have ended */
     struct watches watches; /* likewise */
     struct output output;
     unsigned ends; /* how many have ended */
     bool failed;
+    bool
+        refused; /* what is asked for cannot be, as was only seen when the program's libraries were there: it was told */
     bool told_to_end;
     int die_by;
 };

@@ -10,7 +10,7 @@ _rein_symbols() {
     for ((i = 2; i < COMP_CWORD; i++)); do
         word=${COMP_WORDS[i]}
         case $word in
-            -b | --break | -e | --events | --ignore | --limit | -o | --output | -p | --pid | -w | --watch) ((i++)) ;;
+            -b | --break | -e | --events | --ignore | --limit | -o | --output | -p | --pid | --print | -w | --watch) ((i++)) ;;
             -*) ;;
             *) program=$word && break ;;
         esac
@@ -70,7 +70,7 @@ _rein() {
     # Behind COMMAND its own completion has the word.
     for ((i = 2; i < COMP_CWORD; i++)); do
         case ${COMP_WORDS[i]} in
-            -b | --break | -e | --events | --ignore | --limit | -o | --output | -p | --pid | -w | --watch) ((i++)) ;;
+            -b | --break | -e | --events | --ignore | --limit | -o | --output | -p | --pid | --print | -w | --watch) ((i++)) ;;
             --)
                 ((i++))
                 break
@@ -107,7 +107,7 @@ _rein() {
         *)
             if [[ $word == -* ]]; then
                 mapfile -t COMPREPLY < <(compgen -W '--break --count --events --follow --help --ignore --json --limit --no-aslr --output
-                    --pid --seccomp --software-watch --stack --threads --watch' -- "$word")
+                    --pid --print --seccomp --software-watch --stack --threads --watch' -- "$word")
             else
                 mapfile -t COMPREPLY < <(compgen -c -- "$word")
                 [[ $word != */* ]] || mapfile -t COMPREPLY < <(compgen -f -- "$word")

@@ -1,0 +1,409 @@
+/* Values in words and in JSON, by their types. */
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli.h"
+#include "output.h"
+#include "site_code.h"
+#include "values.h"
+
+enum { ELEMENTS_SHOWN = 50, DEEPEST_SHOWN = 8 };
+
+struct view {
+    const struct types *types;
+    const struct reading *reading;
+    const struct hit_value *value;
+};
+
+/* The string that a pointer at that offset points to; NULL: it cannot be read, or was not. */
+static const char *string_at(const struct view *view, uint64_t offset)
+{
+    for (size_t i = 0; view->value->strings != NULL && i < view->reading->string_count; i++)
+        if (view->reading->strings[i] == offset && view->value->strings[i * STRING_ROOM])
+            return view->value->strings + i * STRING_ROOM + 1;
+    return NULL;
+}
+
+/* How many bytes a character of UTF-8 has that begins at text; 0: there is none. */
+static size_t utf8_length(const unsigned char *text, size_t left)
+{
+    size_t length = text[0] < 0x80                      ? 1
+                    : text[0] >= 0xc2 && text[0] < 0xe0 ? 2
+                    : text[0] >= 0xe0 && text[0] < 0xf0 ? 3
+                    : text[0] >= 0xf0 && text[0] < 0xf5 ? 4
+                                                        : 0;
+    if (length > left)
+        return 0;
+    for (size_t i = 1; i < length; i++)
+        if ((text[i] & 0xc0) != 0x80)
+            return 0;
+    return length;
+}
+
+/* How many bytes have been read from there on; how many characters an array there has of these. */
+static size_t bytes_from(const struct view *view, uint64_t offset)
+{
+    return (size_t)(view->reading->size - offset);
+}
+
+static size_t text_limit(const struct view *view, const struct type *type, uint64_t offset)
+{
+    size_t left = bytes_from(view, offset);
+    return type->count < left ? (size_t)type->count : left;
+}
+
+/* "abc", with what cannot be shown as \n or \x07; at most so many characters, then "...". */
+static void put_string(FILE *file, const char *text, size_t limit)
+{
+    size_t length = strnlen(text, limit), shown = length < STRING_SHOWN ? length : STRING_SHOWN;
+    putc('"', file);
+    for (size_t i = 0; i < shown; i++) {
+        unsigned char c = (unsigned char)text[i];
+        if (c == '"' || c == '\\')
+            fprintf(file, "\\%c", c);
+        else if (c == '\n' || c == '\t')
+            fprintf(file, "\\%c", c == '\n' ? 'n' : 't');
+        else if (c < ' ' || c == 0x7f || utf8_length((const unsigned char *)text + i, shown - i) == 0)
+            fprintf(file, "\\x%02x", c);
+        else
+            for (size_t rest = utf8_length((const unsigned char *)text + i, shown - i); rest > 0; rest--)
+                putc(text[rest > 1 ? i++ : i], file);
+    }
+    fputs(length > shown ? "\"..." : "\"", file);
+}
+
+/* A field of bits is moved to the beginning of a word of its own. */
+static uint64_t bits_of(const unsigned char *bytes, size_t left, const struct member *member)
+{
+    uint64_t word = 0;
+    unsigned char all[9] = {0};
+    memcpy(all, bytes, left < sizeof all ? left : sizeof all);
+    memcpy(&word, all, sizeof word);
+    word >>= member->bit_offset;
+    if (member->bit_offset > 0)
+        word |= (uint64_t)all[8] << (64 - member->bit_offset);
+    unsigned unused = 64 - member->bit_size;
+    return member->type->is_signed ? (uint64_t)((int64_t)(word << unused) >> unused) : word << unused >> unused;
+}
+
+static uint64_t integer_of(const struct type *type, const unsigned char *bytes)
+{
+    uint64_t word = values_word(bytes, (size_t)type->size);
+    unsigned unused = (unsigned)(64 - 8 * type->size);
+    return type->is_signed ? (uint64_t)((int64_t)(word << unused) >> unused) : word;
+}
+
+static char *float_text(const struct type *type, const unsigned char *bytes)
+{
+    if (type->size == 4 || type->size == 8)
+        return values_lane(values_lane_kind(type->size == 4 ? "float32" : "float64"), bytes);
+    if (type->name != NULL && strcmp(type->name, "long double") == 0 && type->size >= 10)
+        return values_float80(bytes);
+    return values_hex(bytes, (size_t)type->size, false);
+}
+
+static bool is_text(const struct type *type)
+{
+    return type->kind == TYPE_ARRAY && type->target->is_char && type->target->size == 1;
+}
+
+/* Those whose name does not say that they are numbers: registers, and what comes of them. */
+static bool is_raw(const struct type *type)
+{
+    return type->name == NULL && !type->is_signed;
+}
+
+static char *scalar_text(const struct type *type, const unsigned char *bytes)
+{
+    const uint64_t last_decimal = 0xfffff;
+    if (type->size == 0 || type->size > 8)
+        return values_hex(bytes, (size_t)type->size, type->kind == TYPE_OTHER);
+    uint64_t value = integer_of(type, bytes);
+    const char *name = type->kind == TYPE_ENUM ? type_enumerator(type, value) : NULL;
+    if (name != NULL)
+        return cli_copy(name);
+    if (type->kind == TYPE_BOOL && value <= 1)
+        return cli_copy(value ? "true" : "false");
+    if (type->is_char && value >= ' ' && value < 0x7f)
+        return cli_format("%" PRId64 " '%s%c'", (int64_t)value, value == '\'' || value == '\\' ? "\\" : "",
+                          (char)value);
+    if (type->kind == TYPE_OTHER || (is_raw(type) && value > last_decimal))
+        return cli_format("0x%" PRIx64, value);
+    return type->is_signed ? cli_format("%" PRId64, (int64_t)value) : cli_format("%" PRIu64, value);
+}
+
+/* ---- In words ---- */
+
+struct text_request {
+    const struct view *view;
+    FILE *file;
+    uint64_t offset; /* of the structure */
+    unsigned depth;
+    bool any;
+};
+
+static void put_value(const struct view *view, FILE *file, const struct type *type, uint64_t offset, unsigned depth);
+
+static bool put_member(const struct member *member, void *arg)
+{
+    struct text_request *request = arg;
+    const struct view *view = request->view;
+    uint64_t offset = request->offset + member->offset;
+    if (member->is_static || member->is_virtual_base)
+        return true;
+    fputs(request->any ? ", " : "", request->file);
+    request->any = true;
+    if (member->is_base)
+        fprintf(request->file, "<%s> = ", member->type->name == NULL ? "base" : member->type->name);
+    else if (member->name != NULL)
+        fprintf(request->file, "%s = ", member->name);
+    if (offset + (member->bit_size > 0 ? 1 : member->type->size) > view->reading->size) {
+        fputs("...", request->file);
+        return false;
+    }
+    if (member->bit_size > 0) {
+        uint64_t value = bits_of(view->value->bytes + offset, bytes_from(view, offset), member);
+        char *text = scalar_text(member->type, (unsigned char *)&value);
+        fputs(text, request->file);
+        free(text);
+    } else {
+        put_value(view, request->file, member->type, offset, request->depth + 1);
+    }
+    return true;
+}
+
+static void put_array(const struct view *view, FILE *file, const struct type *type, uint64_t offset, unsigned depth)
+{
+    const struct type *element = type_complete(view->types, type->target);
+    uint64_t left = view->reading->size - offset;
+    putc('{', file);
+    for (uint64_t i = 0; i < type->count; i++) {
+        fputs(i > 0 ? ", " : "", file);
+        if (i == ELEMENTS_SHOWN || element->size == 0 || (i + 1) * element->size > left) {
+            fputs("...", file);
+            break;
+        }
+        put_value(view, file, element, offset + i * element->size, depth + 1);
+    }
+    putc('}', file);
+}
+
+static void put_value(const struct view *view, FILE *file, const struct type *type, uint64_t offset, unsigned depth)
+{
+    const unsigned char *bytes = view->value->bytes + offset;
+    const char *string;
+    char *text = NULL;
+    if (depth > DEEPEST_SHOWN) {
+        fputs("{...}", file);
+        return;
+    }
+    switch (type->kind) {
+    case TYPE_STRUCT: {
+        struct text_request request = {view, file, offset, depth, false};
+        putc('{', file);
+        type_each_member(view->types, type, put_member, &request);
+        putc('}', file);
+        return;
+    }
+    case TYPE_ARRAY:
+        if (is_text(type))
+            put_string(file, (const char *)bytes, text_limit(view, type, offset));
+        else
+            put_array(view, file, type, offset, depth);
+        return;
+    case TYPE_POINTER:
+    case TYPE_REFERENCE:
+    case TYPE_FUNCTION:
+        fprintf(file, "0x%" PRIx64, values_word(bytes, view->types->word));
+        string = string_at(view, offset);
+        if (string != NULL) {
+            putc(' ', file);
+            put_string(file, string, STRING_SHOWN + 1);
+        }
+        return;
+    case TYPE_FLOAT:
+        text = float_text(type, bytes);
+        break;
+    default:
+        text = scalar_text(type, bytes);
+        break;
+    }
+    fputs(text, file);
+    free(text);
+}
+
+static char *trouble_text(const struct hit_value *value)
+{
+    return strcmp(value->trouble, "memory cannot be read") == 0
+               ? cli_format("memory at 0x%" PRIx64 " cannot be read", value->address)
+               : cli_copy(value->trouble);
+}
+
+static struct view view_of(const struct hit_values *values, size_t i)
+{
+    return (struct view){&values->code->scene.types, &values->code->readings[i], &values->items[i]};
+}
+
+void hit_values_write(const struct hit_values *values, FILE *file)
+{
+    for (size_t i = 0; i < values->code->reading_count; i++) {
+        struct view view = view_of(values, i);
+        fprintf(file, "%s%s = ", i > 0 ? ", " : "", view.reading->text);
+        if (view.value->trouble != NULL) {
+            char *text = trouble_text(view.value);
+            fprintf(file, "<%s>", text);
+            free(text);
+        } else {
+            put_value(&view, file, view.reading->type, 0, 0);
+        }
+    }
+}
+
+/* ---- As JSON ---- */
+
+struct json_request {
+    const struct view *view;
+    json_t *object;
+    uint64_t offset;
+    unsigned depth;
+};
+
+static json_t *value_json(const struct view *view, const struct type *type, uint64_t offset, unsigned depth);
+
+static json_t *integer_json(const struct type *type, const unsigned char *bytes)
+{
+    char *text;
+    json_t *json;
+    uint64_t value = type->size > 0 && type->size <= 8 ? integer_of(type, bytes) : 0;
+    if (type->kind == TYPE_BOOL && value <= 1)
+        return json_boolean(value);
+    if ((type->kind == TYPE_INTEGER || type->kind == TYPE_BOOL ||
+         (type->kind == TYPE_ENUM && type_enumerator(type, value) == NULL)) &&
+        type->size > 0 && type->size <= 8 && (type->is_signed || value <= INT64_MAX))
+        return json_integer((int64_t)value);
+    text = scalar_text(type, bytes);
+    json = json_string(text);
+    free(text);
+    return json;
+}
+
+static json_t *string_json(const char *text, size_t limit)
+{
+    json_t *object = json_object();
+    char *copy = cli_format("%.*s", (int)(limit < STRING_SHOWN ? limit : STRING_SHOWN), text);
+    output_set_text(object, "text", copy);
+    free(copy);
+    json_t *string = json_incref(json_object_get(object, "text"));
+    json_decref(object);
+    return string;
+}
+
+static bool member_json(const struct member *member, void *arg)
+{
+    struct json_request *request = arg;
+    const struct view *view = request->view;
+    uint64_t offset = request->offset + member->offset;
+    if (member->is_static || member->is_virtual_base)
+        return true;
+    if (offset + (member->bit_size > 0 ? 1 : member->type->size) > view->reading->size)
+        return false;
+    json_t *value;
+    if (member->bit_size > 0) {
+        uint64_t bits = bits_of(view->value->bytes + offset, bytes_from(view, offset), member);
+        value = integer_json(member->type, (unsigned char *)&bits);
+    } else {
+        value = value_json(view, member->type, offset, request->depth + 1);
+    }
+    if (member->name == NULL && !member->is_base &&
+        json_is_object(value)) { /* nameless: its members are seen as this one's */
+        json_object_update(request->object, value);
+        json_decref(value);
+        return true;
+    }
+    const char *name = member->is_base ? member->type->name : member->name;
+    json_object_set_new(request->object, name == NULL ? "" : name, value);
+    return true;
+}
+
+static json_t *array_json(const struct view *view, const struct type *type, uint64_t offset, unsigned depth)
+{
+    const struct type *element = type_complete(view->types, type->target);
+    json_t *list = json_array();
+    for (uint64_t i = 0; i < type->count && i < ELEMENTS_SHOWN && element->size > 0; i++) {
+        if ((i + 1) * element->size > view->reading->size - offset)
+            break;
+        json_array_append_new(list, value_json(view, element, offset + i * element->size, depth + 1));
+    }
+    return list;
+}
+
+static json_t *pointer_json(const struct view *view, uint64_t offset)
+{
+    char text[24];
+    const char *string = string_at(view, offset);
+    snprintf(text, sizeof text, "0x%" PRIx64, values_word(view->value->bytes + offset, view->types->word));
+    if (string == NULL)
+        return json_string(text);
+    json_t *object = json_object();
+    json_object_set_new(object, "address", json_string(text));
+    json_object_set_new(object, "text", string_json(string, STRING_SHOWN));
+    return object;
+}
+
+static json_t *float_json(const struct type *type, const unsigned char *bytes)
+{
+    char *text = float_text(type, bytes), *end;
+    double value = strtod(text, &end);
+    json_t *json = *end == '\0' && type->size <= 8 ? json_real(value) : NULL;
+    if (json == NULL) /* infinite, or no number, or with more digits */
+        json = json_string(text);
+    free(text);
+    return json;
+}
+
+static json_t *value_json(const struct view *view, const struct type *type, uint64_t offset, unsigned depth)
+{
+    const unsigned char *bytes = view->value->bytes + offset;
+    if (depth > DEEPEST_SHOWN)
+        return json_null();
+    switch (type->kind) {
+    case TYPE_STRUCT: {
+        struct json_request request = {view, json_object(), offset, depth};
+        type_each_member(view->types, type, member_json, &request);
+        return request.object;
+    }
+    case TYPE_ARRAY:
+        if (is_text(type))
+            return string_json((const char *)bytes, text_limit(view, type, offset));
+        return array_json(view, type, offset, depth);
+    case TYPE_POINTER:
+    case TYPE_REFERENCE:
+    case TYPE_FUNCTION:
+        return pointer_json(view, offset);
+    case TYPE_FLOAT:
+        return float_json(type, bytes);
+    default:
+        return integer_json(type, bytes);
+    }
+}
+
+json_t *hit_values_json(const struct hit_values *values)
+{
+    json_t *object = json_object();
+    for (size_t i = 0; i < values->code->reading_count; i++) {
+        struct view view = view_of(values, i);
+        json_t *value;
+        if (view.value->trouble != NULL) {
+            char *text = trouble_text(view.value);
+            value = json_object();
+            json_object_set_new(value, "error", json_string(text));
+            free(text);
+        } else {
+            value = value_json(&view, view.reading->type, 0, 0);
+        }
+        json_object_set_new(object, view.reading->text, value);
+    }
+    return object;
+}

@@ -1,0 +1,526 @@
+/* Types from DWARF are made as they are asked for: a structure that points to itself has no end else. */
+#include "types.h"
+
+#include <dwarf.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli.h"
+#include "symbols_internal.h"
+
+static struct type *make(const struct types *types, enum type_kind kind, uint64_t size)
+{
+    struct type *type = arena_alloc(types->arena, 1, sizeof *type);
+    type->kind = kind;
+    type->size = size;
+    return type;
+}
+
+/* ---- C's own ---- */
+
+enum { WORD = 0 }; /* as wide as a pointer */
+static const struct {
+    const char *name;
+    enum type_kind kind;
+    uint64_t size;
+    bool is_signed;
+} basics[] = {
+    {"void", TYPE_VOID, 1, false},
+    {"bool", TYPE_BOOL, 1, false},
+    {"char", TYPE_INTEGER, 1, true},
+    {"signed char", TYPE_INTEGER, 1, true},
+    {"unsigned char", TYPE_INTEGER, 1, false},
+    {"short", TYPE_INTEGER, 2, true},
+    {"unsigned short", TYPE_INTEGER, 2, false},
+    {"int", TYPE_INTEGER, 4, true},
+    {"unsigned int", TYPE_INTEGER, 4, false},
+    {"long", TYPE_INTEGER, WORD, true},
+    {"unsigned long", TYPE_INTEGER, WORD, false},
+    {"long long", TYPE_INTEGER, 8, true},
+    {"unsigned long long", TYPE_INTEGER, 8, false},
+    {"float", TYPE_FLOAT, 4, true},
+    {"double", TYPE_FLOAT, 8, true},
+    {"long double", TYPE_FLOAT, 16, true},
+    {"u8", TYPE_INTEGER, 1, false},
+    {"u16", TYPE_INTEGER, 2, false},
+    {"u32", TYPE_INTEGER, 4, false},
+    {"u64", TYPE_INTEGER, 8, false},
+    {"i8", TYPE_INTEGER, 1, true},
+    {"i16", TYPE_INTEGER, 2, true},
+    {"i32", TYPE_INTEGER, 4, true},
+    {"i64", TYPE_INTEGER, 8, true},
+    {"s8", TYPE_INTEGER, 1, true},
+    {"s16", TYPE_INTEGER, 2, true},
+    {"s32", TYPE_INTEGER, 4, true},
+    {"s64", TYPE_INTEGER, 8, true},
+    {"uint8_t", TYPE_INTEGER, 1, false},
+    {"uint16_t", TYPE_INTEGER, 2, false},
+    {"uint32_t", TYPE_INTEGER, 4, false},
+    {"uint64_t", TYPE_INTEGER, 8, false},
+    {"int8_t", TYPE_INTEGER, 1, true},
+    {"int16_t", TYPE_INTEGER, 2, true},
+    {"int32_t", TYPE_INTEGER, 4, true},
+    {"int64_t", TYPE_INTEGER, 8, true},
+    {"size_t", TYPE_INTEGER, WORD, false},
+    {"ssize_t", TYPE_INTEGER, WORD, true},
+    {"ptrdiff_t", TYPE_INTEGER, WORD, true},
+    {"intptr_t", TYPE_INTEGER, WORD, true},
+    {"uintptr_t", TYPE_INTEGER, WORD, false},
+};
+
+const struct type *type_basic(const struct types *types, const char *name)
+{
+    for (size_t i = 0; i < sizeof basics / sizeof *basics; i++) {
+        if (strcmp(basics[i].name, name) != 0)
+            continue;
+        struct type *type = make(types, basics[i].kind, basics[i].size == WORD ? types->word : basics[i].size);
+        type->name = basics[i].name;
+        type->is_char = strstr(name, "char") != NULL;
+        type->is_signed = basics[i].is_signed && !(types->char_is_unsigned && strcmp(name, "char") == 0);
+        if (strcmp(name, "long double") == 0 && types->word == 4)
+            type->size = 12;
+        return type;
+    }
+    return NULL;
+}
+
+const struct type *type_integer(const struct types *types, uint64_t size, bool is_signed)
+{
+    struct type *type = make(types, TYPE_INTEGER, size);
+    type->is_signed = is_signed;
+    return type;
+}
+
+const struct type *type_pointer(const struct types *types, const struct type *target)
+{
+    struct type *type = make(types, TYPE_POINTER, types->word);
+    type->target = target;
+    return type;
+}
+
+bool type_is_integer(const struct type *type)
+{
+    return type->kind == TYPE_INTEGER || type->kind == TYPE_BOOL || type->kind == TYPE_ENUM;
+}
+
+bool type_is_scalar(const struct type *type)
+{
+    return type_is_integer(type) || type->kind == TYPE_POINTER;
+}
+
+/* ---- From DWARF ---- */
+
+static bool get_number(Dwarf_Die *die, unsigned name, uint64_t *number)
+{
+    Dwarf_Attribute attribute;
+    Dwarf_Word word;
+    if (dwarf_attr_integrate(die, name, &attribute) == NULL || dwarf_formudata(&attribute, &word) != 0)
+        return false;
+    *number = word;
+    return true;
+}
+
+static bool has_flag(Dwarf_Die *die, unsigned name)
+{
+    Dwarf_Attribute attribute;
+    bool flag;
+    return dwarf_attr(die, name, &attribute) != NULL && dwarf_formflag(&attribute, &flag) == 0 && flag;
+}
+
+static bool type_die(Dwarf_Die *die, Dwarf_Die *type)
+{
+    Dwarf_Attribute attribute;
+    return dwarf_attr_integrate(die, DW_AT_type, &attribute) != NULL && dwarf_formref_die(&attribute, type) != NULL;
+}
+
+static void fill_base(struct type *type, Dwarf_Die *die)
+{
+    uint64_t encoding = 0;
+    get_number(die, DW_AT_encoding, &encoding);
+    switch (encoding) {
+    case DW_ATE_boolean:
+        type->kind = TYPE_BOOL;
+        break;
+    case DW_ATE_float:
+        type->kind = TYPE_FLOAT;
+        break;
+    case DW_ATE_signed_char:
+    case DW_ATE_signed:
+        type->is_signed = true;
+        type->kind = TYPE_INTEGER;
+        break;
+    case DW_ATE_unsigned_char:
+    case DW_ATE_UTF:
+    case DW_ATE_unsigned:
+    case DW_ATE_address:
+        type->kind = TYPE_INTEGER;
+        break;
+    default:
+        break;
+    }
+    type->is_char = type->size == 1 && (encoding == DW_ATE_signed_char || encoding == DW_ATE_unsigned_char);
+}
+
+/* The dimension'th subrange of an array, and whether another follows it. */
+static void fill_array(struct type *type, Dwarf_Die *die, bool *more)
+{
+    Dwarf_Die child;
+    unsigned dimension = 0;
+    *more = false;
+    for (int result = dwarf_child(die, &child); result == 0; result = dwarf_siblingof(&child, &child)) {
+        if (dwarf_tag(&child) != DW_TAG_subrange_type)
+            continue;
+        if (dimension++ < type->dimension)
+            continue;
+        if (dimension - 1 > type->dimension) {
+            *more = true;
+            return;
+        }
+        uint64_t bound;
+        if (get_number(&child, DW_AT_count, &bound)) {
+            type->count = bound;
+            type->is_count_known = true;
+        } else if (get_number(&child, DW_AT_upper_bound, &bound)) {
+            type->count = bound + 1;
+            type->is_count_known = true;
+        }
+    }
+}
+
+/* The type of an array's elements: an array, too, if it has more dimensions. */
+static const struct type *array_type(const struct types *types, struct symbols *symbols, Dwarf_Die *die,
+                                     unsigned dimension)
+{
+    struct type *type = make(types, TYPE_ARRAY, 0);
+    bool more;
+    type->dimension = dimension;
+    type->has_die = true;
+    type->die = *die;
+    type->symbols = symbols;
+    fill_array(type, die, &more);
+    type->target = more ? array_type(types, symbols, die, dimension + 1) : type_of_die(types, symbols, die);
+    uint64_t size;
+    if (type->is_count_known && !__builtin_mul_overflow(type->count, type->target->size, &size))
+        type->size = size;
+    return type;
+}
+
+static bool is_enum_signed(const struct types *types, struct symbols *symbols, Dwarf_Die *die)
+{
+    Dwarf_Die base, child;
+    if (type_die(die, &base))
+        return type_from_die(types, symbols, &base)->is_signed;
+    for (int result = dwarf_child(die, &child); result == 0; result = dwarf_siblingof(&child, &child)) {
+        Dwarf_Attribute attribute;
+        if (dwarf_attr(&child, DW_AT_const_value, &attribute) != NULL &&
+            dwarf_whatform(&attribute) == DW_FORM_sdata) { /* as compilers write those that have negative ones */
+            Dwarf_Sword value;
+            if (dwarf_formsdata(&attribute, &value) == 0 && value < 0)
+                return true;
+        }
+    }
+    return false;
+}
+
+const struct type *type_from_die(const struct types *types, struct symbols *symbols, Dwarf_Die *die)
+{
+    Dwarf_Die peeled;
+    if (dwarf_peel_type(die, &peeled) != 0)
+        return make(types, TYPE_VOID, 1);
+    if (dwarf_tag(&peeled) == DW_TAG_array_type)
+        return array_type(types, symbols, &peeled, 0);
+    struct type *type = make(types, TYPE_OTHER, 0);
+    get_number(&peeled, DW_AT_byte_size, &type->size);
+    type->name = dwarf_diename(&peeled);
+    type->has_die = true;
+    type->die = peeled;
+    type->symbols = symbols;
+    switch (dwarf_tag(&peeled)) {
+    case DW_TAG_base_type:
+        fill_base(type, &peeled);
+        break;
+    case DW_TAG_enumeration_type:
+        type->kind = TYPE_ENUM;
+        type->is_signed = is_enum_signed(types, symbols, &peeled);
+        break;
+    case DW_TAG_pointer_type:
+        type->kind = TYPE_POINTER;
+        type->size = types->word;
+        break;
+    case DW_TAG_reference_type:
+    case DW_TAG_rvalue_reference_type:
+        type->kind = TYPE_REFERENCE;
+        type->size = types->word;
+        break;
+    case DW_TAG_union_type:
+        type->is_union = true;
+        type->kind = TYPE_STRUCT;
+        break;
+    case DW_TAG_structure_type:
+    case DW_TAG_class_type:
+        type->kind = TYPE_STRUCT;
+        break;
+    case DW_TAG_subroutine_type:
+    case DW_TAG_subprogram:
+        type->kind = TYPE_FUNCTION;
+        type->size = 1;
+        break;
+    case DW_TAG_unspecified_type: /* nullptr_t */
+        type->kind = type->size == types->word ? TYPE_POINTER : TYPE_VOID;
+        break;
+    default:
+        break;
+    }
+    return type;
+}
+
+const struct type *type_of_die(const struct types *types, struct symbols *symbols, Dwarf_Die *die)
+{
+    Dwarf_Die type;
+    return type_die(die, &type) ? type_from_die(types, symbols, &type) : type_basic(types, "void");
+}
+
+const struct type *type_target(const struct types *types, const struct type *type)
+{
+    if (type->target != NULL || !type->has_die)
+        return type->target != NULL ? type->target : type_basic(types, "void");
+    return type_of_die(types, type->symbols, (Dwarf_Die *)&type->die);
+}
+
+const char *type_text(const struct types *types, const struct type *type)
+{
+    const char *what;
+    switch (type->kind) {
+    case TYPE_POINTER:
+    case TYPE_REFERENCE:
+        if (type->kind == TYPE_POINTER && type->name != NULL) /* nullptr_t */
+            return type->name;
+        what = type_text(types, type_target(types, type));
+        return arena_format(types->arena, "%s%s%s", what, what[strlen(what) - 1] == '*' ? "" : " ",
+                            type->kind == TYPE_POINTER ? "*" : "&");
+    case TYPE_ARRAY:
+        what = type_text(types, type_target(types, type));
+        return type->is_count_known ? arena_format(types->arena, "%s[%llu]", what, (unsigned long long)type->count)
+                                    : arena_format(types->arena, "%s[]", what);
+    case TYPE_STRUCT:
+        what = type->is_union ? "union" : dwarf_tag((Dwarf_Die *)&type->die) == DW_TAG_class_type ? "class" : "struct";
+        return type->name == NULL ? what : arena_format(types->arena, "%s %s", what, type->name);
+    case TYPE_ENUM:
+        return type->name == NULL ? "enum" : arena_format(types->arena, "enum %s", type->name);
+    case TYPE_FUNCTION:
+        return "function";
+    case TYPE_UNTYPED:
+        return "data of unknown type";
+    case TYPE_VOID:
+        return "void";
+    default:
+        return type->name != NULL
+                   ? type->name
+                   : arena_format(types->arena, "%sint%d", type->is_signed ? "" : "u", (int)type->size * 8);
+    }
+}
+
+/* ---- Names ---- */
+
+static bool is_tag(int tag, const char *wanted)
+{
+    switch (tag) {
+    case DW_TAG_structure_type:
+    case DW_TAG_class_type:
+        return wanted == NULL || strcmp(wanted, "struct") == 0 || strcmp(wanted, "class") == 0;
+    case DW_TAG_union_type:
+        return wanted == NULL || strcmp(wanted, "union") == 0;
+    case DW_TAG_enumeration_type:
+        return wanted == NULL || strcmp(wanted, "enum") == 0;
+    case DW_TAG_typedef:
+    case DW_TAG_base_type:
+        return wanted == NULL;
+    default:
+        return false;
+    }
+}
+
+static bool has_name(Dwarf_Die *die, const char *name, size_t length)
+{
+    const char *own = dwarf_diename(die);
+    return own != NULL && strncmp(own, name, length) == 0 && own[length] == '\0';
+}
+
+/* name is "a::b::c"; a scope that it does not name is looked into if it has no name itself, or name has none either. */
+static bool find_in(Dwarf_Die *scope, const char *tag, const char *name, bool definitions_only, Dwarf_Die *found)
+{
+    Dwarf_Die child;
+    const char *colons = strstr(name, "::");
+    size_t length = colons == NULL ? strlen(name) : (size_t)(colons - name);
+    for (int result = dwarf_child(scope, &child); result == 0; result = dwarf_siblingof(&child, &child)) {
+        int own = dwarf_tag(&child);
+        bool is_scope = own == DW_TAG_namespace || own == DW_TAG_structure_type || own == DW_TAG_class_type ||
+                        own == DW_TAG_union_type;
+        if (colons == NULL && is_tag(own, tag) && has_name(&child, name, length) &&
+            !(definitions_only && has_flag(&child, DW_AT_declaration))) {
+            *found = child;
+            return true;
+        }
+        if (colons != NULL && is_scope && has_name(&child, name, length) &&
+            find_in(&child, tag, colons + 2, definitions_only, found))
+            return true;
+        if (own == DW_TAG_namespace && find_in(&child, tag, name, definitions_only, found))
+            return true;
+    }
+    return false;
+}
+
+static bool find_die(struct symbols *symbols, uint64_t address, const char *tag, const char *name,
+                     bool definitions_only, Dwarf_Die *found)
+{
+    Dwarf_Die unit, whole;
+    Dwarf_CU *next = NULL;
+    if (!symbols_load_dwarf(symbols))
+        return false;
+    if (address != 0 && symbols_unit_at(symbols, address, &unit, &whole) &&
+        find_in(&whole, tag, name, definitions_only, found))
+        return true;
+    while (symbols_next_unit(symbols, &next, &unit, &whole))
+        if (find_in(&whole, tag, name, definitions_only, found))
+            return true;
+    return false;
+}
+
+const struct type *type_find(const struct types *types, struct symbols *symbols, uint64_t address,
+                             const struct type_name *name)
+{
+    Dwarf_Die die;
+    if (!find_die(symbols, address, name->tag, name->name, true, &die) &&
+        !find_die(symbols, address, name->tag, name->name, false, &die))
+        return NULL;
+    return type_from_die(types, symbols, &die);
+}
+
+const struct type *type_complete(const struct types *types, const struct type *type)
+{
+    static const char *const tags[] = {"struct", "union", "enum"};
+    Dwarf_Die die;
+    if (!type->has_die || type->name == NULL || !has_flag((Dwarf_Die *)&type->die, DW_AT_declaration))
+        return type;
+    const char *tag = tags[type->kind == TYPE_ENUM ? 2 : type->is_union];
+    return find_die(type->symbols, 0, tag, type->name, true, &die) ? type_from_die(types, type->symbols, &die) : type;
+}
+
+/* ---- Members ---- */
+
+static void fill_bits(struct member *member, Dwarf_Die *die)
+{
+    uint64_t bits, offset, size = member->type->size;
+    if (!get_number(die, DW_AT_bit_size, &bits) || bits == 0 || bits > 64)
+        return;
+    if (get_number(die, DW_AT_data_bit_offset, &offset)) {
+        member->offset += offset / 8;
+        member->bit_offset = (unsigned)offset % 8;
+    } else if (get_number(die, DW_AT_bit_offset, &offset)) { /* DWARF 2 and 3: from the highest bit down */
+        get_number(die, DW_AT_byte_size, &size);
+        uint64_t low = size * 8 - offset - bits;
+        member->offset += low / 8;
+        member->bit_offset = (unsigned)low % 8;
+    }
+    member->bit_size = (unsigned)bits;
+}
+
+static void fill_member(const struct types *types, const struct type *type, Dwarf_Die *die, struct member *member)
+{
+    Dwarf_Attribute attribute;
+    *member = (struct member){.name = dwarf_diename(die), .is_base = dwarf_tag(die) == DW_TAG_inheritance};
+    member->type = type_complete(types, type_of_die(types, type->symbols, die));
+    member->is_static =
+        dwarf_tag(die) == DW_TAG_variable || has_flag(die, DW_AT_external) || has_flag(die, DW_AT_declaration);
+    if (dwarf_attr(die, DW_AT_data_member_location, &attribute) != NULL) {
+        Dwarf_Word offset;
+        if (dwarf_formudata(&attribute, &offset) == 0)
+            member->offset = offset;
+        else
+            member->is_virtual_base = true; /* where it is, is computed */
+    }
+    fill_bits(member, die);
+}
+
+void type_each_member(const struct types *types, const struct type *type,
+                      bool (*found)(const struct member *member, void *arg), void *arg)
+{
+    Dwarf_Die child;
+    if (!type->has_die)
+        return;
+    for (int result = dwarf_child((Dwarf_Die *)&type->die, &child); result == 0;
+         result = dwarf_siblingof(&child, &child)) {
+        struct member member;
+        int tag = dwarf_tag(&child);
+        if (tag != DW_TAG_member && tag != DW_TAG_inheritance && tag != DW_TAG_variable)
+            continue;
+        fill_member(types, type, &child, &member);
+        if (!found(&member, arg))
+            return;
+    }
+}
+
+struct member_search {
+    const struct types *types;
+    const char *name;
+    struct member *member;
+    bool found;
+    unsigned depth;
+};
+
+static bool find_member(const struct member *member, void *arg)
+{
+    enum { DEEPEST = 32 };
+    struct member_search *search = arg;
+    if (member->name != NULL && !member->is_base) {
+        search->found = strcmp(member->name, search->name) == 0;
+        if (search->found)
+            *search->member = *member;
+    } else if (member->type->kind == TYPE_STRUCT && search->depth < DEEPEST) {
+        search->depth++;
+        type_each_member(search->types, member->type, find_member, search);
+        search->depth--;
+        if (search->found) {
+            search->member->offset += member->offset;
+            search->member->is_virtual_base |= member->is_virtual_base;
+        }
+    }
+    return !search->found;
+}
+
+bool type_find_member(const struct types *types, const struct type *type, const char *name, struct member *member)
+{
+    struct member_search search = {.types = types, .name = name, .member = member};
+    type_each_member(types, type, find_member, &search);
+    return search.found;
+}
+
+bool type_enumerator_value(Dwarf_Die *die, uint64_t *value)
+{
+    Dwarf_Attribute attribute;
+    Dwarf_Sword number;
+    Dwarf_Word word;
+    if (dwarf_attr(die, DW_AT_const_value, &attribute) == NULL)
+        return false;
+    bool is_signed =
+        dwarf_whatform(&attribute) == DW_FORM_sdata || dwarf_whatform(&attribute) == DW_FORM_implicit_const;
+    if (is_signed && dwarf_formsdata(&attribute, &number) == 0)
+        *value = (uint64_t)number;
+    else if (dwarf_formudata(&attribute, &word) == 0)
+        *value = word;
+    else
+        return false;
+    return true;
+}
+
+const char *type_enumerator(const struct type *type, uint64_t value)
+{
+    Dwarf_Die child;
+    uint64_t mask = type->size >= 8 ? UINT64_MAX : (UINT64_C(1) << 8 * type->size) - 1, own;
+    for (int result = dwarf_child((Dwarf_Die *)&type->die, &child); result == 0;
+         result = dwarf_siblingof(&child, &child))
+        if (dwarf_tag(&child) == DW_TAG_enumerator && type_enumerator_value(&child, &own) &&
+            ((own ^ value) & mask) == 0)
+            return dwarf_diename(&child);
+    return NULL;
+}

@@ -1,0 +1,186 @@
+#!/usr/bin/env bash
+# `rein trace -b LOCATION --print EXPR,...`: values by their types, as text and as JSON, and that expressions mean what they mean in
+# C: hundreds of random ones against the compiler. Rows P2, P5, E1, X2.
+set -euo pipefail
+. "$(dirname "$0")/support.sh"
+echo leak:libdw.so >suppressions # of libdw 0.188
+export LSAN_OPTIONS=suppressions=$PWD/suppressions:print_suppressions=0
+cc=${TRACEE_CC:-cc}
+
+cat >program.c <<'C'
+#include <stdio.h>
+enum color { RED, GREEN = 5, NONE = -1 };
+union both { long l; char c[8]; };
+struct inner { short a, b; };
+struct node {
+    struct node *next;
+    const char *label;
+    char name[8];
+    unsigned three : 3;
+    int minus : 5;
+    struct inner inner[2];
+    union both both;
+    enum color color;
+    _Bool flag;
+    float f;
+    double d;
+    unsigned char byte;
+    struct { int x, y; };
+};
+static int numbers[100];
+static char text[300];
+static unsigned long long wide = 0xffffffffffffffff;
+static long double tall = 1.25L;
+
+__attribute__((noinline)) static int work(struct node *p, int x, double d, struct inner pair)
+{
+    __asm__ volatile("" : : "r"(p), "r"(numbers), "r"(text), "r"(&wide), "r"(&tall) : "memory");
+    return x + (int)d + pair.a + p->inner[1].b;
+}
+
+int main(void)
+{
+    struct node second = {.label = NULL, .name = "second"};
+    struct node first = {&second, "a \"label\"\n\xff\xc3\xa4", "12345678", 5, -9, {{1, -2}, {3, 4}}, {65}, GREEN, 1, 0.1f, 2.5, 200, {7, 8}};
+    for (int i = 0; i < 100; i++)
+        numbers[i] = i;
+    for (int i = 0; i < 299; i++)
+        text[i] = 'x';
+    for (int i = 0; i < 3; i++)
+        work(&first, -i, 0.5, (struct inner){9, 10});
+    return 3;
+}
+C
+wanted=(
+    'x = -1'
+    'p->label = 0x[0-9a-f]+ "a \\"label\\"\\n\\xffä"'
+    'p->name = "12345678"'
+    'p->three = 5'
+    'p->minus = -9'
+    'p->inner = \{\{a = 1, b = -2\}, \{a = 3, b = 4\}\}'
+    'p->inner\[1\]\.b = 4'
+    "p->both = \{l = 65, c = \"A\"\}"
+    'p->color = GREEN'
+    'p->flag = true'
+    'p->f = 0\.1'
+    'p->d = 2\.5'
+    "p->byte = 200"
+    'p->x \+ p->y = 15'
+    'p->next->label = 0x0'
+    'p->next->name\[0\] = 115 .s.'
+    '\(enum color\)-1 = NONE'
+    '\(enum color\)3 = 3'
+    'RED = RED'
+    'd = 0\.5'
+    'pair = \{a = 9, b = 10\}'
+    'wide = 18446744073709551615'
+    'tall = 1\.25'
+    'p->next->next->label = <memory at 0x[48] cannot be read>'
+    'x / 0 = <division by zero>'
+    'hits = 2'
+    '&p->next->next->label = 0x[48]'
+    'sizeof\(struct inner\) = 4'
+    'numbers = \{0, 1, 2, .*, 49, \.\.\.\}'
+)
+for kind in -O0 '-O1 -gdwarf-4'; do
+    read -ra flags <<<"$kind"
+    "$cc" -g "${flags[@]}" -o program program.c
+    ends 3 "$REIN_BINARY" trace -e breakpoint -b 'work if x == -1' \
+        --print 'x,p->label,p->name,p->three,p->minus,p->inner , p->inner[1].b,p->both,p->color,p->flag,p->f,p->d,p->byte' \
+        --print 'p->x + p->y,p->next->label,p->next->name[0],(enum color)-1,(enum color)3,RED,d,pair,wide,tall' \
+        --print 'p->next->next->label,x / 0,hits,&p->next->next->label,sizeof(struct inner),numbers,*p,text' ./program
+    for value in "${wanted[@]}"; do
+        has err "^\[[0-9]+\] breakpoint at .*[:,] $value(, |$)" 1
+    done
+    has err ', \*p = \{next = 0x[0-9a-f]+, label = 0x[0-9a-f]+ "a .*", name = "12345678", three = 5, minus = -9, .*\{x = 7, y = 8\}\}' 1
+    has err ', text = "x{200}"\.\.\.$' 1
+done
+
+# Each -b has its own; none without one.
+ends 3 "$REIN_BINARY" trace -e breakpoint -b work --print x -b main --print 'sizeof(int)' ./program
+has err ' work .*: x = -?[0-2]$' 3
+has err ' main .*: sizeof\(int\) = 4$' 1
+
+ends 3 "$REIN_BINARY" trace -j -b 'work if x == -1' --print 'x,p->label,p->name,p->inner,p->color,p->flag,p->d,wide,*p,p->next->label' \
+    --print 'p->next->next->label,numbers,p->next' ./program
+jq -es 'map(select(.event == "breakpoint"))[0].values | .x == -1 and (.["p->label"].text | startswith("a \"label\"\n"))
+    and (.["p->label"].address | startswith("0x")) and .["p->name"] == "12345678"
+    and .["p->inner"] == [{"a": 1, "b": -2}, {"a": 3, "b": 4}] and .["p->color"] == "GREEN" and .["p->flag"] == true
+    and .["p->d"] == 2.5 and .wide == "18446744073709551615" and .["*p"].minus == -9 and .["*p"].x == 7
+    and .["p->next->label"] == "0x0" and (.["p->next->next->label"].error | test("cannot be read"))
+    and (.numbers | length) == 50 and (.["p->next"] | startswith("0x"))' err >/dev/null || { head -n 3 err; fail "values"; }
+
+# An expression that is wrong.
+ends 2 "$REIN_BINARY" trace -b work --print 'x,+' ./program
+has err "^rein: --print 'x,\+': an expression is missing here"
+has err '^       \^$'
+ends 1 "$REIN_BINARY" trace -b work --print 'x,y' ./program
+has err "^rein: --print 'x,y': there is no variable, register or constant \"y\""
+[ ! -s out ] || fail "it ran"
+
+# ---- Random expressions, against the compiler ----
+
+cat >random.awk <<'A'
+function pick(list, n,    parts) { n = split(list, parts, " "); return parts[int(rand() * n) + 1] }
+function constant() {
+    return pick("0 1 2 3 7 10 100 255 256 1000 65535 65536 0x7fffffff 0x80000000 2147483648 4294967295u 1u 3l 5ul 0x100000000 077 '\\n' 'a'")
+}
+function leaf() {
+    if (rand() < 0.3) return constant()
+    return pick("i u c sc uc s us l ul ll ull b e p->i p->uc p->bits p->sbits (u64)p->wide a[2] a[i&3] g.i (*p).s q->next->i *pi pi[1]")
+}
+function expr(depth,    r) {
+    r = rand()
+    if (depth == 0 || r < 0.08) return leaf()
+    if (r < 0.2) return pick("- ~ ! +") " " expr(depth - 1)
+    if (r < 0.3) return "(" pick("u8 s8 u16 s16 u32 s32 u64 s64 int long short char _Bool unsigned long@long unsigned@char") ")" "(" expr(depth - 1) ")"
+    if (r < 0.36) return "(" expr(depth - 1) " ? " expr(depth - 1) " : " expr(depth - 1) ")"
+    if (r < 0.42) return "(" expr(depth - 1) ") " pick("<< >>") " " int(rand() * 20)
+    if (r < 0.48) return "(" expr(depth - 1) ") " pick("/ %") " " pick("1 2 3 7 10u 100l 1000ul 5ll")
+    return "(" expr(depth - 1) ") " pick("+ - * & | ^ && || == != < <= > >=") " (" expr(depth - 1) ")"
+}
+BEGIN {
+    srand(seed)
+    for (n = 0; n < count; n++) {
+        text = expr(1 + int(rand() * 4))
+        gsub(/@/, " ", text)
+        print "(long long)(" text ")"
+    }
+}
+A
+cat >head.c <<'C'
+#include <stdint.h>
+#include <stdio.h>
+typedef uint8_t u8; typedef int8_t s8; typedef uint16_t u16; typedef int16_t s16;
+typedef uint32_t u32; typedef int32_t s32; typedef uint64_t u64; typedef int64_t s64;
+enum letters { A, B = 7 };
+struct thing { int i; unsigned char uc; unsigned bits : 5; int sbits : 7; unsigned long long wide : 37; short s; struct thing *next; };
+int i = -3; unsigned u = 4000000000u; char c = -7; signed char sc = -100; unsigned char uc = 200; short s = -30000;
+unsigned short us = 60000; long l = -123456; unsigned long ul = 0x89abcdef; long long ll = -5000000000; unsigned long long ull = 0xf123456789abcdef;
+_Bool b = 1; enum letters e = B; int a[4] = {5, -6, 7, -8}; int *pi = a;
+struct thing g = {1 << 20, 130, 21, -33, 0x1abcdef123, -2, &g}, *p = &g, *q = &g;
+__attribute__((noinline)) void here(void) { __asm__ volatile("" : : : "memory"); }
+int main(void)
+{
+    here();
+C
+# (A field of more bits than an int has is to gcc, and to no other, of a type that is as narrow.)
+# compared SEED COMPILER...: what rein prints is what the program computes.
+compared() {
+    local seed=$1 count=150 options=() line
+    shift
+    awk -v seed="$seed" -v count=$count -f random.awk >expressions
+    { cat head.c; sed 's/.*/    printf("%lld\\n", &);/' expressions; echo '    return 0; }'; } >compared.c
+    "$@" -w -g -O0 -fwrapv -o compared compared.c
+    ./compared >expected
+    while read -r line; do options+=(--print "$line"); done <expressions
+    ends 0 "$REIN_BINARY" trace -e breakpoint -b here "${options[@]}" ./compared
+    sed -n 's/^.* here (compared\.c:[0-9]*): //p' err | sed 's/, /\n/g' >found
+    paste -d= expressions expected | sed 's/\(.*\)=/\1 = /' | diff - found >difference || { head -n 10 difference; fail "seed $seed, $*"; }
+}
+for seed in 1 2; do
+    compared "$seed" "$cc"
+done
+if ! is_32_bit && type i686-linux-gnu-gcc >/dev/null 2>&1; then
+    compared 3 i686-linux-gnu-gcc -static
+fi
