@@ -552,7 +552,7 @@ static size_t make_random(unsigned char *code, size_t room)
         [EXT] = 1,     [TRACE_QUICK] = 1, [IF_GOTO] = 2, [GOTO] = 2,    [CONST8] = 1,
         [CONST16] = 2, [CONST32] = 4,     [CONST64] = 8, [REG] = 2,     [ZERO_EXT] = 1,
         [GETV] = 2,    [SETV] = 2,        [TRACEV] = 2,  [TRACE16] = 2, [PICK] = 1};
-    size_t size = 1 + next_random() % (room - 1), at = 0, head = next_random() % 8;
+    size_t size = 1 + (size_t)(next_random() % (room - 1)), at = 0, head = (size_t)(next_random() % 8);
     bool wild = next_random() % 4 == 0;
     while (at < size) {
         unsigned char opcode = (unsigned char)(next_random() % (PRINTF + 1));
