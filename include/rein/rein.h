@@ -593,15 +593,15 @@ REIN_API int rein_thread_step(rein_thread *thread, unsigned flags, int timeout_m
 /* Many steps for one request: the monitor makes one after the other, with no call of the caller's between two. At least one is
  * made. It ends, and the cause is REIN_CAUSE_STEP, when
  *   - count steps are made (0: no limit); or
- *   - the pc is not in low <= pc < high any more (both 0: anywhere), as it is behind a call to a function elsewhere, or a return
+ *   - the pc is not in low <= pc < high any more (high 0: no end), as it is behind a call to a function elsewhere, or a return
  *     from this one; or
  *   - until, which is asked on the monitor after each step, answers true. The thread is StoppedStep to it, and its registers and
- *     memory can be used; it must be quick, and calls that wait return REIN_ON_MONITOR.
+ *     memory can be used; it must be quick, and calls that wait return REIN_ON_MONITOR. To end the run it answers true: that it
+ *     stops the thread, which is stopped already, does not.
  * It also ends with whatever stops a single step: a breakpoint that is stepped onto, which is a hit, a watchpoint, a signal,
  * an exit, an exec, the entry or exit of a traced system call, a stop by request. Only a hit, or the making of a thread or process, that
  * callback and policy let go on does not end it, and a breakpoint on the way is stepped over. An event REIN_CAUSE_STEP comes for the
- * last step only. A repetition of a string instruction is a step. What the code is in a page of a file that cannot be written is
- * looked up once in a run. Instructions that change registers only are executed by rein, in the thread's place, up to 64 in a row, as
+ * last step only. A repetition of a string instruction is a step. Instructions that change registers only are executed by rein, in the thread's place, up to 64 in a row, as
  * long as there are no watchpoints: what the program, and the predicate, see is the same (see REIN_MONITOR_STEP_OVER). */
 typedef bool (*rein_step_callback)(rein_thread *thread, void *arg);
 struct rein_step_options {
@@ -617,8 +617,8 @@ struct rein_step_options {
         sizeof(struct rein_step_options), 0, 0, 0, 0, NULL, NULL                                                       \
     }
 /* *done, if not NULL, is how many steps were made. REIN_TIMEOUT (0 is taken for 1) and REIN_CANCELLED end it with the
- * instruction that is under way: the thread is stopped, unless it is in the kernel and cannot be (rein_thread_stop). Else as
- * rein_thread_step. REIN_ON_MONITOR in a callback. */
+ * instruction that is under way: the thread is stopped, unless it is in the kernel and cannot be (rein_thread_stop), or another
+ * caller continues it at that moment. Else as rein_thread_step. REIN_ON_MONITOR in a callback. */
 REIN_API int rein_thread_step_many(rein_thread *thread, const struct rein_step_options *options, int timeout_ms,
                                    uint64_t *done);
 
@@ -772,7 +772,7 @@ REIN_API int rein_thread_write(rein_thread *thread, rein_word address, const voi
 
 /* Reads from many places, at one moment of the monitor's and, where all can be read, in one system call for 64 of them. Each range
  * has its own done and result, as of rein_process_read; the function's result is that of the first that failed. The others
- * are read all the same. */
+ * are read all the same. On arm64 an address is without its tag afterwards. */
 struct rein_range {
     rein_word address;
     void *buffer; /* the caller's, of size bytes */
@@ -947,7 +947,7 @@ REIN_API int rein_process_take_descriptor(rein_process *process, int descriptor,
  *     number divided by -1 is itself.
  *   - Addresses in a 32-bit program have 32 bits: what is above is dropped.
  *   - Breakpoints are not visible in memory, as ever. Memory and registers are read once: what is looked at twice is
- *     the same (of memory, as long as it is in the last 512 bytes that were looked at).
+ *     the same (of memory, as long as no more than eight aligned blocks of 64 bytes are looked at).
  *   - `trace`, `trace_quick`, `trace16`, `tracenz`, `tracev` and `printf` call the callbacks for them, if there are
  *     any. printf's function and stream are not looked at.
  * It may be what a stranger has sent: it is checked when it is made, and no bytecode can do more than look, and take a
@@ -985,7 +985,8 @@ struct rein_evaluation {
     bool has_value;
     rein_word value;
     /* NULL, or why there is none: "division by zero", "memory cannot be read" (at trouble_address), "there is no
-     * register with that number", "a register is wider than a word", "it takes too many steps" (100,000) ... A static
+     * register with that number", "a register is wider than a word", "it takes too many steps" (100,000; or 2,000
+     * looks at memory and registers) ... A static
      * string. */
     const char *trouble;
     rein_word trouble_address;
@@ -1019,7 +1020,8 @@ REIN_API int rein_thread_evaluate(rein_thread *thread, rein_bytecode *bytecode, 
  * with a true condition, as many as are to be ignored. A step onto a breakpoint that ends so is a step like any other.
  * If the condition cannot be evaluated (it divides by zero, the memory that it looks at cannot be read), that is an
  * event for the process's callback and policy, which is told by the cause's .trouble; the breakpoint's own callback,
- * which is for hits that are wanted, is not called. */
+ * which is for hits that are wanted, is not called. (Nor is anybody told of a step by request that begins at a breakpoint
+ * which was not shown: that executes the instruction, and so is counted as a hit in each of the counts.) */
 enum {
     REIN_BREAKPOINT_WHILE_RUNNING = 1 << 0, /* may be added though threads run; without it, that is REIN_BAD_STATE */
 };

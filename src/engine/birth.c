@@ -210,6 +210,15 @@ static void forget_birth(struct birth *birth)
 static void note_birth(rein_monitor *monitor, int id, enum birth_kind what, rein_process *process, rein_thread *parent)
 {
     struct birth *birth = calloc(1, sizeof *birth), *older = birth_find(monitor, id);
+    if (birth) { /* whole, before it is in any list: the monitor may be killed at any time, and the host goes through them then */
+        list_init(&birth->link);
+        list_init(&birth->of_process);
+        birth->monitor = monitor;
+        birth->id = id;
+        birth->what = what;
+        birth->image = process ? process->image : 0;
+        birth->at = monitor_now();
+    }
     if (!birth || (!older && table_set(&monitor->births_by_id, (uint64_t)id, birth))) {
         free(birth);
         /* The monitor ends now, perhaps before the child's first stop. */
@@ -218,15 +227,9 @@ static void note_birth(rein_monitor *monitor, int id, enum birth_kind what, rein
         monitor_fail(monitor, REIN_NO_MEMORY, 0, "no memory for the birth of process %d", id);
         return;
     }
-    birth->monitor = monitor;
-    birth->id = id;
-    birth->what = what;
     birth->process = process_ref(process);
     birth->parent = rein_thread_ref(parent);
-    birth->image = process ? process->image : 0;
-    birth->at = monitor_now();
     list_append(&monitor->births, &birth->link);
-    list_init(&birth->of_process);
     if (process)
         list_append(&process->births, &birth->of_process);
     while (older && older->same)

@@ -687,6 +687,8 @@ void breakpoint_step(rein_thread *thread)
     thread->stepping = STEPPING_USER;
     if (signal && !in_call && known)
         kind = classify(thread, &registers);
+    if (in_call || kind == ARCH_INSTRUCTION_SYSCALL || kind == ARCH_INSTRUCTION_UNKNOWN)
+        steps_forget_code(thread);
     if (!in_call && kind != ARCH_INSTRUCTION_SYSCALL)
         take_turn(thread);
     /* A step over a whole call (OS_RESUME_STEP) shows neither its entry nor its exit. */

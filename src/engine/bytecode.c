@@ -328,11 +328,11 @@ bool bytecode_has_value(const rein_bytecode *bytecode)
 
 /* ---- The execution ---- */
 
-static const char no_memory_there[] = "memory cannot be read", too_many_steps[] = "it takes too many steps";
+const char bytecode_no_memory[] = "memory cannot be read", bytecode_too_many_steps[] = "it takes too many steps";
 
 int bytecode_trouble_text(const char *trouble, uint64_t address, char *text, size_t size)
 {
-    if (!strcmp(trouble, no_memory_there))
+    if (!strcmp(trouble, bytecode_no_memory))
         return snprintf(text, size, "memory at 0x%llx cannot be read", (unsigned long long)address);
     return snprintf(text, size, "%s", trouble);
 }
@@ -436,10 +436,10 @@ static const char *read_memory(struct run *run, uint64_t address, unsigned char 
 {
     const struct bytecode_machine *machine = run->machine;
     address &= machine->address_mask;
-    if (machine->read(machine->arg, address, bytes, size))
-        return NULL;
-    run->bad_address = address;
-    return no_memory_there;
+    const char *trouble = machine->read(machine->arg, address, bytes, size);
+    if (trouble)
+        run->bad_address = address;
+    return trouble;
 }
 
 /* In the tracee's byte order: the architectures that there are have the lowest byte first. */
@@ -467,7 +467,7 @@ static const char *trace_string(struct run *run, uint64_t address, uint64_t size
     unsigned char byte = 1;
     while (length < size && byte) {
         if (!run->steps--)
-            return too_many_steps;
+            return bytecode_too_many_steps;
         const char *trouble = read_memory(run, address + length++, &byte, 1);
         if (trouble)
             return trouble;
@@ -583,7 +583,7 @@ void bytecode_run(const rein_bytecode *bytecode, const struct bytecode_machine *
         if (it.opcode == OP_END)
             break;
         if (!run.steps--) {
-            trouble = too_many_steps;
+            trouble = bytecode_too_many_steps;
             break;
         }
         at = it.next;

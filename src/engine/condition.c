@@ -18,7 +18,8 @@
 
 /* ---- Evaluation ---- */
 
-enum { BLOCK_SIZE = 64, BLOCKS = 8 };
+/* What asks the kernel is limited as well: other threads wait for the monitor. It takes a millisecond or two. */
+enum { BLOCK_SIZE = 64, BLOCKS = 8, QUESTIONS_MAX = 2000 };
 
 struct block {
     uint64_t address;
@@ -36,6 +37,7 @@ struct view {
     enum arch_set others_set;
     struct block blocks[BLOCKS];
     unsigned block_count, oldest;
+    unsigned questions; /* that may still be asked of the kernel */
 };
 
 static int64_t read_now(struct view *view, uint64_t address, void *buffer, size_t size)
@@ -47,12 +49,21 @@ static int64_t read_now(struct view *view, uint64_t address, void *buffer, size_
     return done;
 }
 
+static bool may_ask(struct view *view)
+{
+    view->questions -= view->questions > 0;
+    return view->questions > 0;
+}
+
+/* NULL: too much has been asked. */
 static const struct block *get_block(struct view *view, uint64_t address)
 {
     for (unsigned i = 0; i < view->block_count; i++) {
         if (view->blocks[i].address == address)
             return &view->blocks[i];
     }
+    if (!may_ask(view))
+        return NULL;
     struct block *block = &view->blocks[view->oldest];
     view->oldest = (view->oldest + 1) % BLOCKS;
     if (view->block_count < BLOCKS)
@@ -63,7 +74,7 @@ static const struct block *get_block(struct view *view, uint64_t address)
     return block;
 }
 
-static bool read_memory(void *arg, uint64_t address, void *buffer, size_t size)
+static const char *read_memory(void *arg, uint64_t address, void *buffer, size_t size)
 {
     struct view *view = arg;
     unsigned char *to = buffer;
@@ -71,15 +82,19 @@ static bool read_memory(void *arg, uint64_t address, void *buffer, size_t size)
     while (size) {
         size_t offset = address % BLOCK_SIZE, length = BLOCK_SIZE - offset < size ? BLOCK_SIZE - offset : size;
         const struct block *block = get_block(view, address - offset);
+        if (!block)
+            return bytecode_too_many_steps;
         if (offset + length <= block->size)
             memcpy(to, block->bytes + offset, length);
+        else if (!may_ask(view))
+            return bytecode_too_many_steps;
         else if (read_now(view, address, to, length) != (int64_t)length)
-            return false;
+            return bytecode_no_memory;
         address += length;
         to += length;
         size -= length;
     }
-    return true;
+    return NULL;
 }
 
 /* One of those that are not in every snapshot. */
@@ -88,6 +103,8 @@ static const char *get_other_register(struct view *view, const struct arch *arch
     enum arch_set set = (enum arch_set)arch->registers[index].set;
     if (!view->others || view->others_set != set) {
         struct error error;
+        if (!may_ask(view))
+            return bytecode_too_many_steps;
         free(view->others);
         view->others = registers_fetch(view->thread, arch, set, &error);
         view->others_set = set;
@@ -167,6 +184,7 @@ static void evaluate(rein_thread *thread, const rein_bytecode *bytecode, struct 
     view.registers_known = false;
     view.others = NULL;
     view.block_count = view.oldest = 0;
+    view.questions = QUESTIONS_MAX;
     const struct arch *arch = view.memory_of->arch;
     bool is_narrow = arch->registers[arch->sp_index].bytes == 4;
     const struct bytecode_machine machine = {.get_register = get_register,

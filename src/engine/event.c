@@ -280,10 +280,10 @@ static void handle_trap(rein_thread *thread, const struct os_event *event)
         event_stop_plain(thread);
 }
 
-/* One of a run of steps is done; that of a system call is not if the call is to be made again. */
+/* A step is done, perhaps one of a run of them; that of a system call is not if the call is to be made again. */
 static void note_step(rein_thread *thread, const struct arch_registers *registers)
 {
-    if (!thread->steps || is_quiet(thread))
+    if (!thread->steps || thread->state == REIN_STATE_RUNNING || is_quiet(thread))
         return;
     bool again = thread->step_call && (arch_pc(registers) == thread->step_call ||
                                        thread->process->os->call_is_made_again(registers, NULL) == 1);

@@ -146,6 +146,8 @@ int rein_process_read_ranges(rein_process *process, struct rein_range *ranges, s
     for (size_t i = 0; i < count; i++) {
         ranges[i].done = 0;
         ranges[i].result = REIN_INVALID_ARGUMENT;
+    }
+    for (size_t i = 0; i < count; i++) {
         if (!ranges[i].buffer && ranges[i].size)
             return error_fail(REIN_INVALID_ARGUMENT, "rein_process_read_ranges: ranges[%zu].buffer is NULL", i);
     }

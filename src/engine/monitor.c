@@ -384,7 +384,7 @@ static bool is_too_early(const rein_monitor *monitor, const rein_thread *thread,
 /* Asks for the stops that are near, each by its id. */
 static bool look_at_expected(rein_monitor *monitor)
 {
-    bool found = false, asked = false;
+    bool found = false, asked = list_empty(&monitor->expected);
     int64_t now = list_empty(&monitor->expected) ? 0 : monitor_now();
     struct list later;
     list_init(&later);

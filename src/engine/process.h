@@ -189,6 +189,7 @@ struct rein_process {
     struct list changed;       /* in the monitor */
     struct list recent;        /* in the monitor */
     rein_process *recent_same; /* the next of these with the same id */
+    uint64_t runs;             /* how often its threads were let run */
     bool recent_unlisted;      /* it is not in the table of them */
     struct list retrying;      /* in the monitor: who waits for it is to be asked again, though nothing changes */
     struct list births;        /* of its children, struct birth */
@@ -397,13 +398,15 @@ struct steps {
     bool page_seen, is_fixed; /* of .page */
     bool code_known;          /* .code is what is in .page */
     uint64_t page;
-    uint64_t changes; /* breakpoints.changes then */
+    uint64_t changes, runs_of_others; /* breakpoints.changes, and what steps.c counts, then */
     unsigned char code[4096];
 };
 /* The thread has made a step, and is at pc: makes the next. false: that was the last. */
 bool steps_go_on(rein_thread *thread, uint64_t pc);
 /* It is to make the next, and `made` have been made here in a row: makes one more, if that can be. */
 bool steps_emulate(rein_thread *thread, unsigned made);
+/* The thread makes a system call: what is known of the code may not be so any more. */
+void steps_forget_code(rein_thread *thread);
 /* The code there, breakpoints hidden: how much of it there is. */
 size_t steps_read_code(rein_thread *thread, uint64_t pc, unsigned char *code, size_t size);
 

@@ -7,15 +7,15 @@
  * breakpoints): no stop, and no call of the kernel's.
  *
  * Of each instruction the code is wanted, to know what its step takes (a system call, popf, ...). A page of a file that cannot
- * be written is read once in a run. As in emulate.c, a program that makes it writable, changes it, and takes the permission
- * away again is not noticed. */
+ * be written is read once, and is what it was until somebody makes a system call: the thread itself, or another that has run
+ * since, in this process or in one that shares the memory. */
 #include <string.h>
 
 #include "engine/process.h"
 
 static bool is_in_range(const struct rein_step_options *options, uint64_t pc)
 {
-    return (!options->low && !options->high) || (pc >= options->low && pc < options->high);
+    return pc >= options->low && (pc < options->high || !options->high);
 }
 
 /* Has the predicate had enough? It finds the thread stopped. */
@@ -51,27 +51,51 @@ bool steps_go_on(rein_thread *thread, uint64_t pc)
 
 /* ---- The code ---- */
 
+/* How often others of the process have been let run so far. */
+static uint64_t runs_of_others(const rein_thread *thread)
+{
+    return thread->process->runs - thread->runs;
+}
+
+/* What is in the page, and that it cannot be written, may still be so. */
+static bool is_as_it_was(const rein_thread *thread, const struct steps *steps)
+{
+    const rein_process *process = thread->process;
+    return steps->changes == process->breakpoints.changes && steps->runs_of_others == runs_of_others(thread) &&
+           !process->has_sharers && !thread->guest;
+}
+
+void steps_forget_code(rein_thread *thread)
+{
+    if (thread->steps)
+        thread->steps->page_seen = thread->steps->code_known = false;
+}
+
 size_t steps_read_code(rein_thread *thread, uint64_t pc, unsigned char *code, size_t size)
 {
     rein_process *process = thread->process;
     const struct os_backend *os = process->os;
     struct steps *steps = thread->steps;
     uint64_t page = pc - pc % sizeof steps->code, skip = pc - page;
-    bool whole = steps && skip + size <= sizeof steps->code;
-    if (whole && steps->code_known && steps->page == page && steps->changes == process->breakpoints.changes) {
+    /* Nobody else is running, who might change it at any time. */
+    bool whole = steps && skip + size <= sizeof steps->code && !process->code_runners;
+    if (whole && !is_as_it_was(thread, steps))
+        steps_forget_code(thread);
+    if (whole && steps->code_known && steps->page == page) {
         memcpy(code, steps->code + skip, size);
         return size;
     }
     if (whole && (!steps->page_seen || steps->page != page)) {
         steps->page_seen = true;
         steps->code_known = false;
+        steps->changes = process->breakpoints.changes;
+        steps->runs_of_others = runs_of_others(thread);
         steps->page = page;
         steps->is_fixed = os->is_fixed_code(thread->id, pc) == 1;
     }
     if (whole && steps->is_fixed) {
         int64_t got = os->read(&process->memory, thread->id, page, steps->code, sizeof steps->code);
         steps->code_known = got == (int64_t)sizeof steps->code;
-        steps->changes = process->breakpoints.changes;
         if (steps->code_known) {
             breakpoints_hide(process, page, steps->code, sizeof steps->code);
             memcpy(code, steps->code + skip, size);
@@ -132,6 +156,7 @@ bool steps_emulate(rein_thread *thread, unsigned made)
         return false;
     thread_keep_registers(thread, &registers);
     thread->run_count = ++thread->runs; /* as if it had run, and stopped there */
+    thread->process->runs++;
     thread->stop_clock = thread->process->breakpoints.clock;
     thread->steps->done++;
     return true;
@@ -146,8 +171,9 @@ static bool steps_ready(struct request *request)
     struct error why = request->error;
     int result = process_check(thread->process, &request->error);
     if (!result && rein_state_is_running(thread->state)) {
-        bool cannot = thread->state == REIN_STATE_STOPPING && (thread->stuck || thread->in_vfork);
-        if (!cannot || !steps->given_up)
+        /* It cannot stop now, or another caller has had it run on. */
+        bool in_vain = thread->state != REIN_STATE_STOPPING || thread->stuck || thread->in_vfork;
+        if (!steps->given_up || !in_vain)
             return false;
     }
     if (thread->steps == steps)
@@ -200,10 +226,12 @@ int rein_thread_step_many(rein_thread *thread, const struct rein_step_options *o
     if (!thread || !options || options->size != sizeof *options || (options->flags & ~(unsigned)REIN_STEP_DELIVER))
         return error_fail(REIN_INVALID_ARGUMENT, "rein_thread_step_many: thread is NULL, or options are not "
                                                  "initialised with REIN_STEP_OPTIONS_INIT, or have unknown flags");
-    if (options->low > options->high)
+    if (options->high && options->low > options->high)
         return error_fail(REIN_INVALID_ARGUMENT, "rein_thread_step_many: the range ends at 0x%llx, before it begins",
                           (unsigned long long)options->high);
     struct rein_step_options wanted = *options;
+    wanted.low = process_address(thread->process, options->low);
+    wanted.high = process_address(thread->process, options->high);
     struct steps steps = {
         .request = {.run = run_steps,
                     .ready = steps_ready,

@@ -328,6 +328,7 @@ int thread_resume(rein_thread *thread, enum os_resume how, int signal)
     }
     thread->registers_known = thread->registers_kept; /* these, if it does not run, and lives after all */
     thread->run_count = ++thread->runs;
+    thread->process->runs++;
     if (!thread->process->in_group_stop) /* those that have been told are over, and it cannot be late for one */
         thread->group_stops = thread->process->group_stops;
     thread->stops_at_calls = how == OS_RESUME_TO_SYSCALL;        /* it is not counted as running yet */

@@ -494,6 +494,77 @@ static void T1_as_the_processor_does(void **state)
     assert_ok(rein_monitor_close(own));
 }
 
+#if defined(__x86_64__) || defined(__i386__)
+/* The code under way changes in the middle, by the thread's own doing: what it does is what the processor would do. */
+static void T1_code_that_changes(void **state)
+{
+    (void)state;
+    for (int way = 0; way < 2; way++) {
+        struct fixture *fixture = spawn("rewrites_itself", NULL);
+        rein_thread *thread = at_label(fixture, "changed_constant");
+        struct rein_step_options options = REIN_STEP_OPTIONS_INIT;
+        options.low = address_of(fixture, "changed_constant");
+        options.high = address_of(fixture, "changed_end");
+        if (way)
+            options.count = 1;
+        do
+            steps(thread, &options);
+        while (pc_of(thread) >= options.low && pc_of(thread) < options.high);
+        run_out(fixture);
+    }
+}
+#endif
+
+enum { ROUNDS_CONTINUED = 60, ROUND_MS = 5 };
+
+struct continuer {
+    rein_process *process;
+    atomic_int round, over; /* it has begun; it has ended for this thread */
+};
+
+/* In each round, around the time at which the limit passes. */
+static void *continue_at_the_limit(void *arg)
+{
+    struct continuer *continuer = arg;
+    for (int round = 1; round <= ROUNDS_CONTINUED; round++) {
+        while (atomic_load(&continuer->round) < round)
+            sched_yield();
+        double begin = now();
+        while (now() < begin + (ROUND_MS - 0.5) / 1000)
+            sched_yield();
+        while (now() < begin + (ROUND_MS + 1.5) / 1000)
+            rein_process_continue(continuer->process);
+        atomic_store(&continuer->over, round);
+    }
+    return NULL;
+}
+
+/* A run whose time limit has passed comes back, though somebody continues the thread before it has stopped for that. */
+static void T1_P5_time_limit_and_continued(void **state)
+{
+    (void)state;
+    skip_if_lent();
+    struct fixture *fixture = spawn("spin", "1", NULL);
+    struct continuer continuer = {.process = fixture->process};
+    pthread_t other;
+    set_policy(fixture->process, REIN_IGNORE);
+    rein_thread *thread = first_thread(fixture->process);
+    assert_int_equal(pthread_create(&other, NULL, continue_at_the_limit, &continuer), 0);
+    for (int round = 1; round <= ROUNDS_CONTINUED; round++) {
+        struct rein_step_options options = REIN_STEP_OPTIONS_INIT;
+        uint64_t done;
+        assert_ok(rein_thread_stop(thread, LIMIT_MS));
+        atomic_store(&continuer.round, round);
+        int result = rein_thread_step_many(thread, &options, ROUND_MS, &done);
+        if (result != REIN_OK && result != REIN_TIMEOUT)
+            assert_int_equal(result, REIN_BAD_STATE); /* it has begun late, and found the thread continued */
+        while (atomic_load(&continuer.over) < round)
+            sched_yield();
+    }
+    pthread_join(other, NULL);
+    assert_ok(rein_process_kill(fixture->process));
+}
+
 static void T1_E1_bad_arguments(void **state)
 {
     (void)state;
@@ -536,6 +607,10 @@ int main(void)
         live_test(T1_C3_into_the_end),
         live_test(T1_traced_calls),
         live_test(T1_as_the_processor_does),
+#if defined(__x86_64__) || defined(__i386__)
+        live_test(T1_code_that_changes),
+#endif
+        live_test(T1_P5_time_limit_and_continued),
         live_test(T1_E1_bad_arguments),
     };
     return live_main(tests);

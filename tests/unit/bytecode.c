@@ -100,14 +100,14 @@ static const char *use_variable(void *arg, enum rein_variable_use use, unsigned 
     return NULL;
 }
 
-static bool read_memory(void *arg, uint64_t address, void *buffer, size_t size)
+static const char *read_memory(void *arg, uint64_t address, void *buffer, size_t size)
 {
     struct machine *machine = arg;
     machine->reads++;
     if (address < MEMORY_AT || address - MEMORY_AT > MEMORY_SIZE - size)
-        return false;
+        return bytecode_no_memory;
     memcpy(buffer, machine->memory + (address - MEMORY_AT), size);
-    return true;
+    return NULL;
 }
 
 static void note_trace(void *arg, uint64_t address, uint64_t size)

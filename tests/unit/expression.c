@@ -153,11 +153,11 @@ static const char *get_variable(void *arg, enum rein_variable_use use, unsigned 
     return NULL;
 }
 
-static bool read_own(void *arg, uint64_t address, void *buffer, size_t size)
+static const char *read_own(void *arg, uint64_t address, void *buffer, size_t size)
 {
     struct iovec local = {buffer, size}, remote = {(void *)(uintptr_t)address, size}; /* NOLINT */
     (void)arg;
-    return process_vm_readv(getpid(), &local, 1, &remote, 1, 0) == (ssize_t)size;
+    return process_vm_readv(getpid(), &local, 1, &remote, 1, 0) == (ssize_t)size ? NULL : bytecode_no_memory;
 }
 
 static struct rein_evaluation run(const struct bytecode *code)

@@ -20,7 +20,7 @@
 
 #define BATCH 64 /* pages, or ranges, of one call, at most IOV_MAX */
 #define WHOLE                                                                                                          \
-    (UINT64_C(16) << 20) /* bytes of one call, while all is accessible: the monitor has other things to do, too */
+    (UINT64_C(16) << 20) /* bytes of one call, while all is accessible: one that a signal is to end, does soon */
 #define SMALL_WRITE 256  /* bytes: this much goes to /proc/ID/mem at once if that is open, for it is mostly text */
 /* Where what is executed does not follow what is written, it always does: there the kernel sees to that (flush_ptrace_access() in
  * arch/arm64/mm/flush.c), and in process_vm_writev(2) not. */
@@ -237,8 +237,8 @@ static size_t move_by_word(struct transfer *transfer)
 static int64_t move(struct transfer *transfer)
 {
     size_t total = transfer->size;
-    bool try_file_first =
-        transfer->writes && transfer->size <= SMALL_WRITE && (transfer->memory->fd >= 0 || !TEXT_FOLLOWS);
+    bool is_small = transfer->size <= SMALL_WRITE && transfer->memory->fd >= 0;
+    bool try_file_first = transfer->writes && (is_small || !TEXT_FOLLOWS);
 
     while (transfer->size > 0) {
         /* To the end of the page that is refused the first way; what is behind it may be open to it again. */
@@ -255,7 +255,7 @@ static int64_t move(struct transfer *transfer)
             moved = move_by_word(transfer);
         if (moved == 0)
             break;
-        try_file_first = false;
+        try_file_first = transfer->writes && !TEXT_FOLLOWS;
     }
 
     if (transfer->size == total && total > 0 && !transfer->looked)
