@@ -35,6 +35,8 @@ bool is_installed(const char *program);
 /* Starts a program with its output thrown away; argv[0] is looked for in PATH. Ends the bench when it cannot. */
 pid_t start_program(char *const argv[]);
 void wait_for_end(pid_t pid);
+/* Starts a program as start_program and waits for its end: microseconds; less than 0: it had to be killed after a minute. */
+double run_program(char *const argv[]);
 
 /* ---- target.c's other side ---- */
 
@@ -45,6 +47,8 @@ struct target {
 /* With so many idle threads, beside the one that works; and so many hitters. */
 struct target *target_start(unsigned idle);
 struct target *target_start_with(unsigned idle, unsigned hitters);
+/* Under a tracer: its command, up to the program. target_end ends both. */
+struct target *target_start_under(const char *const command[]);
 void target_end(struct target *target);
 /* Has it begin to do something `count` times; does not wait. */
 void target_ask(struct target *target, enum target_work work, uint32_t count);
@@ -62,6 +66,8 @@ struct crowd {
 /* Takes all threads of a process; stopped says how to leave them. */
 struct crowd floor_attach(pid_t pid, bool stopped);
 void floor_detach(struct crowd *crowd); /* all must be stopped */
+/* Reads the registers of all, which must be stopped, into pcs. */
+void floor_read_pcs(const struct crowd *crowd, uint64_t *pcs);
 void floor_interrupt(const struct crowd *crowd);
 void floor_continue(const struct crowd *crowd);
 /* Serves `count` stops of one thread: wait, read the registers, go on. A signal of the program's own is delivered. */

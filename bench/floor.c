@@ -81,6 +81,12 @@ void floor_detach(struct crowd *crowd)
     free(crowd->ids);
 }
 
+void floor_read_pcs(const struct crowd *crowd, uint64_t *pcs)
+{
+    for (size_t i = 0; i < crowd->count; i++)
+        pcs[i] = get_registers(crowd->ids[i]).rip;
+}
+
 void floor_serve(pid_t id, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++) {

@@ -31,13 +31,6 @@ static double rein_forks(void *arg)
     return target_do(forking->other, WORK_FORKS, FORKS);
 }
 
-static double run(char *const argv[])
-{
-    double begin = now_us();
-    wait_for_end(start_program(argv));
-    return (now_us() - begin) / FORKS;
-}
-
 static char forks[16];
 
 static double command_forks(void *arg)
@@ -56,7 +49,7 @@ static double command_forks(void *arg)
                           (char *)"forks",
                           forks,
                           NULL};
-    return run(argv);
+    return run_program(argv) / FORKS;
 }
 
 static double strace_forks(void *arg)
@@ -65,7 +58,7 @@ static double strace_forks(void *arg)
     char *const argv[] = {(char *)"strace",     (char *)"-f", (char *)"-o", (char *)"/dev/null",
                           (char *)"-e",         (char *)"trace=none", (char *)(uintptr_t)beside("target"),
                           (char *)"forks",      forks,        NULL};
-    return run(argv);
+    return run_program(argv) / FORKS;
 }
 
 void bench_forks(void)

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/futex.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <spawn.h>
@@ -144,6 +145,20 @@ void wait_for_end(pid_t pid)
     check(waitpid(pid, NULL, 0) == pid);
 }
 
+double run_program(char *const argv[])
+{
+    double begin = now_us();
+    pid_t pid = start_program(argv);
+    struct pollfd end = {.fd = (int)syscall(SYS_pidfd_open, pid, 0), .events = POLLIN};
+    check(end.fd >= 0);
+    bool ended = poll(&end, 1, LIMIT_S * 1000) == 1;
+    close(end.fd);
+    if (!ended)
+        kill(pid, SIGKILL);
+    wait_for_end(pid);
+    return ended ? now_us() - begin : -1;
+}
+
 /* ---- The traced program ---- */
 
 struct target *target_start(unsigned idle)
@@ -151,7 +166,7 @@ struct target *target_start(unsigned idle)
     return target_start_with(idle, 0);
 }
 
-struct target *target_start_with(unsigned idle, unsigned hitters)
+static struct target *start_target(char *const argv[])
 {
     struct target *target = calloc(1, sizeof *target);
     int fd = memfd_create("bench", MFD_CLOEXEC);
@@ -159,14 +174,10 @@ struct target *target_start_with(unsigned idle, unsigned hitters)
     target->page = mmap(NULL, sizeof *target->page, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     check(target->page != MAP_FAILED);
 
-    char idle_text[16], hitters_text[16];
-    snprintf(idle_text, sizeof idle_text, "%u", idle);
-    snprintf(hitters_text, sizeof hitters_text, "%u", hitters);
-    char *const argv[] = {(char *)"target", idle_text, hitters_text, NULL};
     posix_spawn_file_actions_t actions;
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_adddup2(&actions, fd, TARGET_FD);
-    check(posix_spawn(&target->pid, beside("target"), &actions, NULL, argv, environ) == 0);
+    check(posix_spawnp(&target->pid, argv[0], &actions, NULL, argv, environ) == 0);
     posix_spawn_file_actions_destroy(&actions);
     close(fd);
     /* It is ready, or could not make its threads. */
@@ -174,11 +185,36 @@ struct target *target_start_with(unsigned idle, unsigned hitters)
     while (!atomic_load(&target->page->ready)) {
         syscall(SYS_futex, &target->page->ready, FUTEX_WAIT, 0, &moment, NULL, 0);
         if (waitpid(target->pid, NULL, WNOHANG) == target->pid) {
-            fprintf(stderr, "bench: no %u threads could be made: see ulimit -u and kernel.pid_max\n", idle);
+            fprintf(stderr, "bench: %s has not come to work: if it was to make many threads, see ulimit -u and "
+                            "kernel.pid_max\n", argv[0]);
             exit(1);
         }
     }
     return target;
+}
+
+struct target *target_start_with(unsigned idle, unsigned hitters)
+{
+    char idle_text[16], hitters_text[16];
+    snprintf(idle_text, sizeof idle_text, "%u", idle);
+    snprintf(hitters_text, sizeof hitters_text, "%u", hitters);
+    char *const argv[] = {(char *)(uintptr_t)beside("target"), idle_text, hitters_text, NULL};
+    return start_target(argv);
+}
+
+struct target *target_start_under(const char *const command[])
+{
+    enum { WORDS = 16 };
+    char *argv[WORDS + 3] = {NULL};
+    size_t count = 0;
+    while (command[count]) {
+        check(count < WORDS);
+        argv[count] = (char *)(uintptr_t)command[count]; /* posix_spawn's parameter is not const, but it changes nothing */
+        count++;
+    }
+    argv[count++] = (char *)(uintptr_t)beside("target");
+    argv[count++] = (char *)"0";
+    return start_target(argv);
 }
 
 void target_end(struct target *target)

@@ -8,24 +8,17 @@
 
 static rein_monitor *monitor;
 
-static double run(char *const argv[])
-{
-    double begin = now_us();
-    wait_for_end(start_program(argv));
-    return now_us() - begin;
-}
-
 static double plain_start(void *arg)
 {
     (void)arg;
     char *const argv[] = {(char *)"/bin/true", NULL};
-    return run(argv);
+    return run_program(argv);
 }
 
 static double command_start(void *arg)
 {
     char *const argv[] = {arg, (char *)"trace", (char *)"/bin/true", NULL};
-    return run(argv);
+    return run_program(argv);
 }
 
 static double strace_start(void *arg)
@@ -33,7 +26,7 @@ static double strace_start(void *arg)
     (void)arg;
     char *const argv[] = {(char *)"strace",     (char *)"-o",        (char *)"/dev/null", (char *)"-e",
                           (char *)"trace=none", (char *)"/bin/true", NULL};
-    return run(argv);
+    return run_program(argv);
 }
 
 static double gdb_start(void *arg)
@@ -41,27 +34,27 @@ static double gdb_start(void *arg)
     (void)arg;
     char *const argv[] = {(char *)"gdb",       (char *)"-nx", (char *)"-batch", (char *)"-ex", (char *)"run",
                           (char *)"/bin/true", NULL};
-    return run(argv);
+    return run_program(argv);
 }
 
 static double plain_large_start(void *arg)
 {
     char *const argv[] = {arg, NULL};
-    return run(argv);
+    return run_program(argv);
 }
 
 static double command_break(void *arg)
 {
     char *command = (char *)(uintptr_t)beside("../rein");
     char *const argv[] = {command, (char *)"trace", (char *)"-b", (char *)"wanted_function", arg, NULL};
-    return run(argv);
+    return run_program(argv);
 }
 
 static double gdb_break(void *arg)
 {
     char *const argv[] = {(char *)"gdb", (char *)"-nx", (char *)"-batch", (char *)"-ex", (char *)"break wanted_function",
                           (char *)"-ex", (char *)"run", arg,              NULL};
-    return run(argv);
+    return run_program(argv);
 }
 
 /* gdb ends at the hit, rein tells it and follows the program to its end. */

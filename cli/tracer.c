@@ -103,7 +103,8 @@ static enum rein_verdict note(struct record *record, rein_thread *thread, bool h
 {
     struct tracer *tracer = record->tracee->tracer;
     bool urgent = hold || record->kind != RECORD_CAUSE || record->cause == REIN_CAUSE_EXEC ||
-                  record->cause == REIN_CAUSE_GROUP_STOP || record->cause == REIN_CAUSE_PROCESS_EXIT;
+                  record->cause == REIN_CAUSE_GROUP_STOP ||
+                  (record->cause == REIN_CAUSE_PROCESS_EXIT && record->tracee == tracer->first);
     if (hold)
         record->held = rein_thread_ref(thread);
     if (journal_append(&tracer->journal, record, urgent))
@@ -290,7 +291,8 @@ static bool note_child(struct record *record, const struct rein_cause *cause)
     }
     record->child->parent = tracee->pid;
     rein_process_set_callback(cause->new_process, on_event, record->child);
-    if (rein_process_inner_id(cause->new_process, &record->inner) != 0 || record->inner == record->other)
+    if (!(tracee->tracer->shown & (1u << cause->kind)) ||
+        rein_process_inner_id(cause->new_process, &record->inner) != 0 || record->inner == record->other)
         record->inner = 0;
     return cause->kind == REIN_CAUSE_FORK && tracer_wants_places(tracee->tracer);
 }
@@ -319,6 +321,8 @@ static enum rein_verdict on_event(rein_thread *thread, const struct rein_cause *
         break;
     case REIN_CAUSE_THREAD_EXIT:
         record.exit = cause->exit;
+        if (!(tracer->shown & (1u << REIN_CAUSE_THREAD_EXIT)) && !tracer->output.by_thread)
+            break;
         if (rein_thread_name(thread, record.name) != 0)
             record.name[0] = '\0';
         else if (tracer->output.by_thread)

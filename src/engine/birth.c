@@ -352,6 +352,23 @@ static int find_group(rein_monitor *monitor, int id, int *group, int *parent)
     return result;
 }
 
+/* Has the parent made a thread? A signal that is none asks that of a process that is known, in one call and without a file. The
+ * kind of the event does not tell: it goes by the signal that the child is to send at its end. */
+static bool is_born_thread(const rein_thread *parent, const struct os_event *event, bool *guest)
+{
+    rein_process *process = parent->process;
+    int group, grandparent;
+    if (!parent->guest) {
+        if (process->os->is_thread_of(event->child, process->id))
+            return event->child != process->id;
+        if (event->kind != OS_EVENT_CLONE)
+            return false;
+    }
+    if (find_group(process->monitor, event->child, &group, &grandparent))
+        return event->kind == OS_EVENT_CLONE;
+    return process_of_group(process->monitor, group, guest) == process && group != event->child;
+}
+
 enum birth_of birth_told(rein_thread *parent, const struct os_event *event, rein_thread **new_thread)
 {
     rein_process *process = parent->process;
@@ -371,11 +388,8 @@ enum birth_of birth_told(rein_thread *parent, const struct os_event *event, rein
         if (child->kernel == KERNEL_STOPPED)
             event_stop_plain(child);
     } else {
-        int group, grandparent;
-        bool guest = false, known = !find_group(monitor, event->child, &group, &grandparent);
-        rein_process *of = known ? process_of_group(monitor, group, &guest) : NULL;
-        bool is_thread = known ? of == process && group != event->child : event->kind == OS_EVENT_CLONE;
-        if (!is_thread) {
+        bool guest = false;
+        if (!is_born_thread(parent, event, &guest)) {
             note_birth(monitor, event->child, BIRTH_EXPECTED, process, parent);
             return BIRTH_AWAITED;
         }

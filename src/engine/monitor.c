@@ -74,10 +74,12 @@ static void wait_for_word(rein_monitor *monitor, _Atomic uint32_t *word, int64_t
 void request_finish(struct request *request, int result)
 {
     const struct os_backend *os = request->monitor->os;
+    bool on_monitor = request->on_monitor; /* where nobody sleeps until it is done */
     list_remove(&request->waiting);
     request->result = result;
     atomic_store_explicit(&request->done, 1, memory_order_release);
-    os->word_wake(&request->done); /* the request may be gone by now */
+    if (!on_monitor)
+        os->word_wake(&request->done); /* the request may be gone by now */
 }
 
 static void request_cancel(struct request *request)

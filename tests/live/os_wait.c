@@ -49,6 +49,7 @@ enum deed {
     DEED_SLEEP,
     DEED_STORM, /* sends itself SIGUSR1 without a pause */
     DEED_RARE,  /* sends itself SIGUSR2, every 10 ms */
+    DEED_FORK,  /* makes one child, which ends at once */
     DEED_END,
 };
 
@@ -79,7 +80,9 @@ static void *thread_main(void *arg)
         atomic_fetch_add(&shared->threads[self].sent, 1);
         syscall(SYS_tgkill, getpid(), id, deed == DEED_RARE ? SIGUSR2 : SIGUSR1);
     }
-    while (deed == DEED_SLEEP)
+    if (deed == DEED_FORK && !syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0))
+        _exit(0);
+    while (deed == DEED_SLEEP || deed == DEED_FORK)
         pause();
     syscall(SYS_exit, 0); /* not exit, by the last one: LeakSanitizer does not work in a traced process */
     return NULL;
@@ -298,6 +301,58 @@ static void act_follow(struct scene *scene)
     CHECK(!linux_detach(id, 0));
     scene->traced[1] = false;
     CHECK(await_event(scene, &event, 20) == 0);
+}
+
+static int note_id(int id, void *arg)
+{
+    *(int *)arg = id;
+    return 1;
+}
+
+static bool is_held(int pid, int id)
+{
+    enum os_thread_status status;
+    return !linux_thread_status(pid, id, &status) && status == OS_THREAD_STOPPED;
+}
+
+/* Parent and child are both stopped before anybody looks, and one of the two SIGCHLDs was dropped. When the one that is left is
+ * the parent's, its event leads to the child's: without a sleep. */
+static void act_birth(struct scene *scene)
+{
+    struct os_event event, next;
+    CHECK(seize(scene, 1));
+    int id = shared->threads[1].id, child = 0;
+    atomic_store(&shared->go, 1);
+    for (int i = 0; i < 50000 && !(child && is_held(child, child) && is_held(shared->process, id)); i++) {
+        linux_for_each_child_of(shared->process, note_id, &child);
+        sleep_us(100);
+    }
+    CHECK(child && is_held(child, child) && is_held(shared->process, id));
+    CHECK(await_event(scene, &event, 5000) == 1);
+    if (event.id == id) {
+        CHECK(event.kind == OS_EVENT_FORK && event.child == child);
+        CHECK(linux_waiter_next(scene->waiter, &next) == 1);
+        CHECK(next.id == child && next.kind == OS_EVENT_INTERRUPTED);
+    } else {
+        CHECK(event.id == child);
+        CHECK(await_event(scene, &next, 5000) == 1);
+        CHECK(next.id == id && next.kind == OS_EVENT_FORK);
+    }
+    CHECK(await_event(scene, &event, 20) == 0); /* neither is told twice */
+    CHECK(!linux_detach(child, 0));
+    CHECK(!linux_detach(id, 0));
+    scene->traced[1] = false;
+}
+
+static void test_birth_is_found_at_once(void **state)
+{
+    (void)state;
+    static const enum deed one_fork[] = {DEED_SLEEP, DEED_FORK};
+    for (int i = 0; i < 5 && first_kind == 0; i++) { /* the others look anyway */
+        tracee_start(2, one_fork);
+        play(REIN_MONITOR_PROCESS, act_birth);
+        tracee_kill();
+    }
 }
 
 static atomic_int handled, handled_foreign, handled_queued;
@@ -866,13 +921,21 @@ int main(int argc, char **argv)
     if (shared == MAP_FAILED)
         return 1;
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_create),          cmocka_unit_test(test_sleep),
-        cmocka_unit_test(test_follow),          cmocka_unit_test(test_host_ignores_children),
-        cmocka_unit_test(test_all_at_once),     cmocka_unit_test(test_storm_hides_nobody),
-        cmocka_unit_test(test_next_of),         cmocka_unit_test(test_silent_end),
-        cmocka_unit_test(test_no_wake_is_lost), cmocka_unit_test(test_children_of_the_host),
-        cmocka_unit_test(test_lent_handler),    cmocka_unit_test(test_lent_sigwait),
-        cmocka_unit_test(test_lent_signalfd),   cmocka_unit_test(test_lent_wake_from_handler),
+        cmocka_unit_test(test_create),
+        cmocka_unit_test(test_sleep),
+        cmocka_unit_test(test_follow),
+        cmocka_unit_test(test_host_ignores_children),
+        cmocka_unit_test(test_birth_is_found_at_once),
+        cmocka_unit_test(test_all_at_once),
+        cmocka_unit_test(test_storm_hides_nobody),
+        cmocka_unit_test(test_next_of),
+        cmocka_unit_test(test_silent_end),
+        cmocka_unit_test(test_no_wake_is_lost),
+        cmocka_unit_test(test_children_of_the_host),
+        cmocka_unit_test(test_lent_handler),
+        cmocka_unit_test(test_lent_sigwait),
+        cmocka_unit_test(test_lent_signalfd),
+        cmocka_unit_test(test_lent_wake_from_handler),
     };
     return cmocka_run_group_tests_name("os_wait", tests, NULL, NULL);
 }

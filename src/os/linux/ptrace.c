@@ -607,11 +607,29 @@ static int decode_event_stop(int number, struct os_event *event)
     return 1;
 }
 
+/* What a filter has given with its stop. Linux 5.3 tells that together with what stop it is, in one call. */
+static bool is_told_at_filter(int id, unsigned long *message)
+{
+    struct __ptrace_syscall_info info;
+
+    memset(&info, 0, sizeof info);
+    if (ptrace(PTRACE_GET_SYSCALL_INFO, id, in_pointer(sizeof info), &info) < 0 ||
+        info.op != PTRACE_SYSCALL_INFO_SECCOMP)
+        return false;
+    *message = info.seccomp.ret_data;
+    return true;
+}
+
 static int decode_ptrace_event(int id, int what, struct os_event *event)
 {
     unsigned long message = 0;
     siginfo_t info;
 
+    if (what == PTRACE_EVENT_SECCOMP && is_told_at_filter(id, &message)) {
+        event->kind = OS_EVENT_SECCOMP;
+        event->foreign_filter = message != REIN_FILTER_DATA;
+        return 1;
+    }
     if (ptrace(PTRACE_GETEVENTMSG, id, NULL, &message) != 0)
         return 0; /* ESRCH, the one way to fail here */
     /* Is that this event's message, or, the thread having been killed, that of its last stop already? */

@@ -17,6 +17,10 @@
  *   before its SIGCHLD is sent: ptrace_stop and exit_notify of the kernel set the state first, and notify
  *   after.)
  *
+ *   A birth is told by the parent's event, whose SIGCHLD as a rule is still pending when the child stops, and
+ *   so has the child's dropped. The event names the child, which is as good as a hint: it is asked for once.
+ *   If it has not stopped by then, its SIGCHLD is still to come.
+ *
  *   When to look at all: when dirty and no hint came for 200 us; and when events come without a pause, after
  *   every 32, so that a thread in a breakpoint storm cannot hide another for ever. Both grow with what a look
  *   has cost, so that with many tracees looking stays a small part of the work; the first also while looks
@@ -100,6 +104,7 @@ struct os_waiter {
     bool deaf; /* LENT: events came without SIGCHLD, which the host ignores, or gets elsewhere */
 
     /* PROCESS. */
+    int born; /* whom the last event has told of; 0: nobody, or he was asked for */
     bool dirty;
     bool in_vain; /* a hint has told nothing new since the last look */
     int timer;    /* of the kernel's */
@@ -139,6 +144,8 @@ static int take(struct os_waiter *waiter, int id, struct os_event *event)
         if (linux_decode((int)found, status, event)) {
             waiter->events++;
             waiter->pause_us = PAUSE_FIRST_US;
+            if (event->child && waiter->kind == REIN_MONITOR_PROCESS)
+                waiter->born = event->child;
             return 1;
         }
         /* It was killed in this very stop: its end is another event, which may be there already. */
@@ -491,6 +498,10 @@ int linux_waiter_next(struct os_waiter *waiter, struct os_event *event)
 {
     if (waiter->look == LOOK_NOT && waiter->dirty && waiter->events >= EVENTS_A_LOOK + waiter->look_cost_us)
         look_begin(waiter, false);
+    int born = waiter->born;
+    waiter->born = 0;
+    if (born && take(waiter, born, event) == 1)
+        return 1;
     if (!waiter->hint && !waiter->listed && waiter->look == LOOK_NOT) {
         if (++waiter->dry < (waiter->kind == REIN_MONITOR_PROCESS ? DRY_PROCESS : DRY_OTHERS))
             return 0;
@@ -525,7 +536,7 @@ int linux_waiting_signal(int id)
 
 void linux_waiter_sleep(struct os_waiter *waiter, int64_t timeout_us)
 {
-    if (waiter->hint || waiter->listed)
+    if (waiter->hint || waiter->born || waiter->listed)
         return;
     if (waiter->kind == REIN_MONITOR_LENT) {
         if (!atomic_load(&waiter->woken))
