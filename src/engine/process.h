@@ -95,10 +95,10 @@ struct rein_thread {
     unsigned char shown_count;
     bool no_delivery; /* no signal can be delivered at the stop that it is in, though it is a step's */
     uint64_t mask;
-    struct arch_registers registers; /* the general ones, of a stopped thread */
-    bool registers_known;            /* they are */
-    bool registers_kept;             /* they are newer than the kernel's */
-    uint64_t runs;                   /* how often it was resumed */
+    struct arch_registers *registers; /* the general ones, of a stopped thread; NULL: nobody has asked for them yet */
+    bool registers_known;             /* they are */
+    bool registers_kept;              /* they are newer than the kernel's */
+    uint64_t runs;                    /* how often it was resumed */
     uint64_t run_count;       /* the stop, or run, that it is in: tells whether a snapshot of registers is still true */
     int deliver;              /* the signal it gets when it runs on */
     bool next_is_void;        /* the same of the signal that its next stop is about, if it is one */

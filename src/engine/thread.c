@@ -92,6 +92,7 @@ void rein_thread_unref(rein_thread *thread)
     function_calls_free(thread);
     watch_release(thread);
     rein_cause_clear(&thread->cause);
+    free(thread->registers);
     process_unref(thread->process);
     free(thread);
 }
@@ -270,12 +271,32 @@ void thread_forget_registers(rein_thread *thread)
     thread->registers_known = thread->registers_kept = false;
 }
 
+/* What is seldom wanted of a thread is out of line, and allocated when it first is. When the host has died no memory can be
+ * had: see host_has_died. */
+static void *allocate(const rein_thread *thread, size_t size)
+{
+    return thread->process->monitor->host_died ? NULL : calloc(1, size);
+}
+
+/* Without it they are the kernel's alone. */
+static bool has_room_for_registers(rein_thread *thread)
+{
+    if (!thread->registers)
+        thread->registers = allocate(thread, sizeof *thread->registers);
+    return thread->registers != NULL;
+}
+
 int thread_get_registers(rein_thread *thread, struct arch_registers *registers)
 {
-    int result = thread->registers_known ? 0 : thread->process->os->get_registers(thread->id, &thread->registers);
-    thread->registers_known = !result;
-    if (!result)
-        *registers = thread->registers;
+    if (thread->registers_known) {
+        *registers = *thread->registers;
+        return 0;
+    }
+    int result = thread->process->os->get_registers(thread->id, registers);
+    if (!result && has_room_for_registers(thread)) {
+        *thread->registers = *registers;
+        thread->registers_known = true;
+    }
     return result;
 }
 
@@ -297,13 +318,17 @@ int thread_set_registers(rein_thread *thread, const struct arch_registers *regis
 
 void thread_keep_registers(rein_thread *thread, const struct arch_registers *registers)
 {
-    thread->registers = *registers;
+    if (!has_room_for_registers(thread)) {
+        thread_check(thread, thread_set_registers(thread, registers), "cannot have its registers set");
+        return;
+    }
+    *thread->registers = *registers;
     thread->registers_known = thread->registers_kept = true;
 }
 
 int thread_give_registers(rein_thread *thread)
 {
-    int result = thread->registers_kept ? thread->process->os->set_registers(thread->id, &thread->registers) : 0;
+    int result = thread->registers_kept ? thread->process->os->set_registers(thread->id, thread->registers) : 0;
     thread->registers_kept = thread->registers_kept && result;
     return result;
 }
