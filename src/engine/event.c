@@ -379,7 +379,7 @@ static bool look_at_trap(rein_thread *thread, struct arch_registers *registers, 
     hits->any = hits->accessed = hits->to_come = hits->ended = false;
     hits->count = 0;
     int result = thread_get_registers(thread, registers);
-    if (!result && thread->watched_stop && watch_is_armed(&thread->watched))
+    if (!result && thread->watched_stop && watch_is_armed(thread->watched))
         result = watch_take_hits(thread, registers, hits);
     if (result)
         leave_unhandled(thread, result); /* killed; its end will be told */
@@ -443,7 +443,7 @@ static void handle_stepped(rein_thread *thread, const struct os_event *event)
     struct arch_registers registers;
     struct watch_hits hits;
     hits.count = 0;
-    bool watched = thread->watched_stop && watch_is_armed(&thread->watched);
+    bool watched = thread->watched_stop && watch_is_armed(thread->watched);
     if ((thread->stepping != STEPPING_NOT || watched) && !look_at_trap(thread, &registers, &hits))
         return;
     if (thread->stepping != STEPPING_NOT) {
@@ -464,7 +464,7 @@ static bool bring_out_trap(rein_thread *thread, const struct arch_registers *reg
 {
     rein_process *process = thread->process;
     uint64_t address = arch_pc(registers) - process->arch->trap_pc_offset;
-    bool possible = thread->stepping != STEPPING_NOT || watch_is_armed(&thread->watched) ||
+    bool possible = thread->stepping != STEPPING_NOT || watch_is_armed(thread->watched) ||
                     breakpoint_find(process, address) || table_find(&process->breakpoints.ghosts, address);
     if (!possible && !thread->calls)
         return false;
@@ -523,7 +523,7 @@ static void handle_interrupted(rein_thread *thread, const struct os_event *event
     rein_process *process = thread->process;
     struct arch_registers registers;
     bool look = process->breakpoints.table.count || process->breakpoints.ghosts.count ||
-                thread->stepping != STEPPING_NOT || watch_is_armed(&thread->watched) || thread->calls;
+                thread->stepping != STEPPING_NOT || watch_is_armed(thread->watched) || thread->calls;
     int result = look || asked_for ? thread_get_registers(thread, &registers) : 0;
     if (result) {
         leave_unhandled(thread, result);

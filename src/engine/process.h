@@ -122,7 +122,8 @@ struct rein_thread {
     unsigned char copied, sent_in_vain;
     uint64_t home, sent_to; /* also afterwards: a fault of its may still be to come */
     uint64_t sequence_word; /* os->sequence_word, if that is known; else 0 */
-    struct watched watched;
+    struct watched *watched; /* NULL: its debug registers have never been used */
+    unsigned watch_clock;    /* the process's, when it was last looked whether these are right */
     bool
         trap_waits; /* it was resumed for a trap that it has executed already to come out, and executes nothing before that */
     bool takes_turn;     /* it is resumed for one instruction, and nobody else who is watched by software meanwhile */

@@ -113,7 +113,7 @@ static bool may_emulate(const rein_thread *thread, const struct arch_registers *
     rein_process *process = thread->process;
     return registers->arch->prepare && !process->monitor->steps_over && !thread->step_call && !thread->deliver &&
            !thread->held && !thread->skip && !thread->shown_count && !thread->calls &&
-           !watch_is_armed(&thread->watched) && list_empty(&process->watchpoints.list) &&
+           !watch_is_armed(thread->watched) && list_empty(&process->watchpoints.list) &&
            !breakpoint_find(process, arch_pc(registers)) && !registers->arch->uses_step_flag(registers);
 }
 

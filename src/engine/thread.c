@@ -46,7 +46,11 @@ static void account(rein_thread *thread, int sign)
 rein_thread *thread_create(rein_process *process, int id, enum kernel_state kernel, bool guest)
 {
     rein_thread *thread = calloc(1, sizeof *thread);
-    if (!thread || table_set(&process->monitor->threads, (uint64_t)id, thread)) {
+    bool is_watched = !guest && !list_empty(&process->watchpoints.list);
+    if (!thread || (is_watched && watch_make_room(thread)) ||
+        table_set(&process->monitor->threads, (uint64_t)id, thread)) {
+        if (thread)
+            watch_free(thread);
         free(thread);
         return NULL;
     }
@@ -90,7 +94,7 @@ void rein_thread_unref(rein_thread *thread)
     free_held(thread);
     remote_call_free(thread);
     function_calls_free(thread);
-    watch_release(thread);
+    watch_free(thread);
     rein_cause_clear(&thread->cause);
     free(thread->registers);
     process_unref(thread->process);
