@@ -108,10 +108,10 @@ struct rein_thread {
     bool call_traced;         /* it is one of those that are */
     bool call_disturbed;      /* an interrupt of ours came at its entry, and may end the call */
     bool stops_at_calls;      /* it was resumed so */
-    bool call_changed; /* by the caller; the program's own is .own_call, when the process had the image .call_image */
+    bool call_changed; /* by the caller; the program's own is .call->own, when the process had the image .call_image */
     unsigned call_image;
-    struct rein_syscall call, own_call;
-    struct rein_cause cause;
+    struct seen_call *call;
+    struct rein_cause *cause;        /* NULL: it has stopped, and nothing else; see thread_cause */
     struct remote_call *remote_call; /* that it makes for the caller, stopped as it is to him; else NULL */
     struct steps *steps;             /* for the caller, of which the step under way is one; NULL: it is the only one */
     struct function_call *calls;     /* functions that it is in for the caller, the innermost first */
@@ -349,6 +349,12 @@ void thread_rename(rein_thread *thread, int id);
 /* It is gone, or let go: it leaves all tables. */
 void thread_end(rein_thread *thread, enum transition transition);
 void thread_restore_mask(rein_thread *thread);
+/* Never NULL. */
+const struct rein_cause *thread_cause(const rein_thread *thread);
+/* Takes a copy, counting references. Without memory for it the monitor fails. */
+void thread_set_cause(rein_thread *thread, const struct rein_cause *cause);
+/* Its .call is not NULL from now on. */
+void thread_have_call(rein_thread *thread);
 /* Copies, counting references. */
 void thread_copy_cause(const rein_thread *thread, struct rein_cause *cause);
 
@@ -454,7 +460,7 @@ void event_stop_plain(rein_thread *thread);
 /* syscall.c */
 struct traced_calls *traced_calls_ref(struct traced_calls *calls);
 void traced_calls_unref(struct traced_calls *calls);
-/* Is the thread's .call one of those that are traced? */
+/* Is the thread's .call->now one of those that are traced? */
 bool syscall_is_traced(const rein_thread *thread);
 /* At the exit of a call that was changed, with the pc there. */
 void syscall_give_back(rein_thread *thread, uint64_t pc);

@@ -25,7 +25,7 @@ static bool ask(rein_thread *thread, const struct rein_step_options *options)
     bool stop_was_wanted = process->stop_wanted;
     if (!thread_change(thread, TRANSITION_STEP_DONE))
         return true;
-    thread->cause = (struct rein_cause){.kind = REIN_CAUSE_STEP};
+    thread_set_cause(thread, &(struct rein_cause){.kind = REIN_CAUSE_STEP});
     bool enough = options->until(thread, options->arg);
     /* It may have let the process go, or continued the thread by itself. */
     if (process->condition == PROCESS_HELD && thread->state == REIN_STATE_STOPPED_STEP)
