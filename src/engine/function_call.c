@@ -159,7 +159,8 @@ static void note_books(rein_thread *thread, struct function_call *function)
     function->skip_pc = thread->skip_pc;
     function->skip_sp = thread->skip_sp;
     function->stop_clock = thread->stop_clock;
-    memcpy(function->shown, thread->shown, sizeof function->shown);
+    if (thread->shown_count)
+        memcpy(function->shown, thread->shown, thread->shown_count * sizeof *thread->shown);
     function->shown_count = thread->shown_count;
     function->in_call = thread->in_call;
     function->call_traced = thread->call_traced;

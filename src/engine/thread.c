@@ -100,13 +100,12 @@ void rein_thread_unref(rein_thread *thread)
     if (thread->call != &thread->process->monitor->nobodys_call)
         free(thread->call);
     free(thread->registers);
+    free(thread->shown);
     process_unref(thread->process);
     free(thread);
 }
 
-/* What is seldom wanted of a thread is out of line, and allocated when it first is. When the host has died no memory can be
- * had: see host_has_died. */
-static void *allocate(const rein_thread *thread, size_t size)
+void *thread_allocate(const rein_thread *thread, size_t size)
 {
     return thread->process->monitor->host_died ? NULL : calloc(1, size);
 }
@@ -121,7 +120,7 @@ void thread_set_cause(rein_thread *thread, const struct rein_cause *cause)
 {
     rein_monitor *monitor = thread->process->monitor;
     if (!thread->cause)
-        thread->cause = allocate(thread, sizeof *thread->cause);
+        thread->cause = thread_allocate(thread, sizeof *thread->cause);
     if (!thread->cause) {
         if (!monitor->host_died) /* else nobody asks for it */
             monitor_fail(monitor, REIN_NO_MEMORY, 0, "no memory for why thread %d has stopped", thread->id);
@@ -153,7 +152,7 @@ void thread_have_call(rein_thread *thread)
 {
     rein_monitor *monitor = thread->process->monitor;
     if (!thread->call)
-        thread->call = allocate(thread, sizeof *thread->call);
+        thread->call = thread_allocate(thread, sizeof *thread->call);
     if (thread->call)
         return;
     thread->call = &monitor->nobodys_call;
@@ -333,7 +332,7 @@ void thread_forget_registers(rein_thread *thread)
 static bool has_room_for_registers(rein_thread *thread)
 {
     if (!thread->registers)
-        thread->registers = allocate(thread, sizeof *thread->registers);
+        thread->registers = thread_allocate(thread, sizeof *thread->registers);
     return thread->registers != NULL;
 }
 
