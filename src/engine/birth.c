@@ -105,7 +105,9 @@ rein_process *birth_inherit(rein_thread *parent, int id)
     LIST_FOR_EACH(item, &child->threads) /* it comes back to the same places as its parent, from handlers */
     {
         rein_thread *thread = LIST_ENTRY(item, rein_thread, link);
-        memcpy(thread->shown, parent->shown, sizeof thread->shown);
+        if (!parent->shown_count || !breakpoint_have_shown(thread))
+            continue;
+        memcpy(thread->shown, parent->shown, parent->shown_count * sizeof *parent->shown);
         thread->shown_count = parent->shown_count;
     }
     if ((process->follow_flags & REIN_FOLLOW_BREAKPOINTS) && !child->as_guest)

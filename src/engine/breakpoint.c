@@ -608,12 +608,23 @@ void breakpoint_pass_stopped(rein_thread *thread, bool arrived)
     monitor_note_change(thread->process);
 }
 
+bool breakpoint_have_shown(rein_thread *thread)
+{
+    rein_monitor *monitor = thread->process->monitor;
+    if (!thread->shown)
+        thread->shown = thread_allocate(thread, SHOWN_MAX * sizeof *thread->shown);
+    if (!thread->shown && !monitor->host_died) /* else nothing is shown any more */
+        monitor_fail(monitor, REIN_NO_MEMORY, 0, "no memory for what thread %d comes back to", thread->id);
+    return thread->shown != NULL;
+}
+
 void breakpoint_forget_shown(rein_thread *thread, int signal)
 {
     struct arch_registers registers;
     if (!thread->skip)
         return;
-    if (signal && !thread_get_registers(thread, &registers) && arch_pc(&registers) == thread->skip_pc) {
+    if (signal && !thread_get_registers(thread, &registers) && arch_pc(&registers) == thread->skip_pc &&
+        breakpoint_have_shown(thread)) {
         if (thread->shown_count == SHOWN_MAX)
             memmove(thread->shown, thread->shown + 1, --thread->shown_count * sizeof *thread->shown);
         thread->shown[thread->shown_count++] = (struct shown){thread->skip_pc, thread->skip_sp};

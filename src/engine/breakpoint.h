@@ -99,6 +99,8 @@ bool emulate_bring_up_to_date(rein_thread *thread, rein_breakpoint *breakpoint, 
 void breakpoint_pass_advance(rein_process *process);
 /* A thread that was stepping past one has stopped, or is gone; arrived: it has executed the instruction. */
 void breakpoint_pass_stopped(rein_thread *thread, bool arrived);
+/* The thread has room for breakpoints that it comes back to. false: it has none, and the monitor has failed. */
+bool breakpoint_have_shown(rein_thread *thread);
 /* The thread runs on without being stepped past the breakpoint that it was shown, if any: with a signal it may come
  * back to it, by the handler's return; else what was shown is of no meaning any more. */
 void breakpoint_forget_shown(rein_thread *thread, int signal);

@@ -69,14 +69,6 @@ static enum decision decide(rein_thread *thread, const struct rein_cause *cause,
     return policy == REIN_STOP_ALL ? STOP_ALL : policy == REIN_STOP_THREAD ? STOP_THREAD : GO_ON;
 }
 
-static void set_cause(rein_thread *thread, const struct rein_cause *cause)
-{
-    cause_hold(cause); /* before it is given back: they may be one */
-    struct rein_cause copy = *cause;
-    rein_cause_clear(&thread->cause);
-    thread->cause = copy;
-}
-
 /* The thread has stopped, for one cause or several. Each is decided on by itself, and the strongest decision holds.
  * What is shown ends a step, whatever becomes of it; but not a call that goes on; nor a run of steps what it steps onto, or
  * makes on the way, if that goes on. */
@@ -96,7 +88,7 @@ static void show_all(rein_thread *thread, enum transition transition, const stru
     unsigned deciding = 0;
     for (unsigned i = 0; i < count; i++) {
         bool tell;
-        set_cause(thread, &causes[i]);
+        thread_set_cause(thread, &causes[i]);
         enum decision one = decide(thread, &causes[i], breakpoint, &tell);
         if (tell)
             process_tell(process, thread, &causes[i], one == STOP_ALL, late);
@@ -111,7 +103,7 @@ static void show_all(rein_thread *thread, enum transition transition, const stru
     if ((transition == TRANSITION_SYSCALL || transition == TRANSITION_SIGNAL) &&
         causes[deciding].kind == REIN_CAUSE_WATCHPOINT)
         thread_change(thread, TRANSITION_WATCHPOINT); /* it has written, too, and that is what stops the thread */
-    set_cause(thread, &causes[deciding]);
+    thread_set_cause(thread, &causes[deciding]);
     if (decision == STOP_ALL)
         process_stop(process);
     if (decision != GO_ON)
@@ -379,7 +371,7 @@ static bool look_at_trap(rein_thread *thread, struct arch_registers *registers, 
     hits->any = hits->accessed = hits->to_come = hits->ended = false;
     hits->count = 0;
     int result = thread_get_registers(thread, registers);
-    if (!result && thread->watched_stop && watch_is_armed(&thread->watched))
+    if (!result && thread->watched_stop && watch_is_armed(thread->watched))
         result = watch_take_hits(thread, registers, hits);
     if (result)
         leave_unhandled(thread, result); /* killed; its end will be told */
@@ -443,7 +435,7 @@ static void handle_stepped(rein_thread *thread, const struct os_event *event)
     struct arch_registers registers;
     struct watch_hits hits;
     hits.count = 0;
-    bool watched = thread->watched_stop && watch_is_armed(&thread->watched);
+    bool watched = thread->watched_stop && watch_is_armed(thread->watched);
     if ((thread->stepping != STEPPING_NOT || watched) && !look_at_trap(thread, &registers, &hits))
         return;
     if (thread->stepping != STEPPING_NOT) {
@@ -464,7 +456,7 @@ static bool bring_out_trap(rein_thread *thread, const struct arch_registers *reg
 {
     rein_process *process = thread->process;
     uint64_t address = arch_pc(registers) - process->arch->trap_pc_offset;
-    bool possible = thread->stepping != STEPPING_NOT || watch_is_armed(&thread->watched) ||
+    bool possible = thread->stepping != STEPPING_NOT || watch_is_armed(thread->watched) ||
                     breakpoint_find(process, address) || table_find(&process->breakpoints.ghosts, address);
     if (!possible && !thread->calls)
         return false;
@@ -523,7 +515,7 @@ static void handle_interrupted(rein_thread *thread, const struct os_event *event
     rein_process *process = thread->process;
     struct arch_registers registers;
     bool look = process->breakpoints.table.count || process->breakpoints.ghosts.count ||
-                thread->stepping != STEPPING_NOT || watch_is_armed(&thread->watched) || thread->calls;
+                thread->stepping != STEPPING_NOT || watch_is_armed(thread->watched) || thread->calls;
     int result = look || asked_for ? thread_get_registers(thread, &registers) : 0;
     if (result) {
         leave_unhandled(thread, result);
@@ -554,7 +546,7 @@ static void handle_interrupted(rein_thread *thread, const struct os_event *event
         return;
     if (process->being_taken) { /* it was so before */
         if (thread_change(thread, TRANSITION_GROUP_STOP))
-            thread->cause = cause;
+            thread_set_cause(thread, &cause);
     } else if (news) {
         show(thread, TRANSITION_GROUP_STOP, &cause, NULL);
     } else {
@@ -569,8 +561,8 @@ static void handle_entry(rein_thread *thread, const struct os_event *event, cons
                          bool asked_for)
 {
     bool again = thread->in_call, chosen = event->kind == OS_EVENT_SECCOMP || !thread->process->filtered;
-    thread->call = *call;
-    thread->call.entry_seen = true;
+    thread->call->now = *call;
+    thread->call->now.entry_seen = true;
     thread->in_call = true;
     thread->call_changed = again && thread->call_changed;
     thread->call_traced = chosen && syscall_is_traced(thread);
@@ -581,7 +573,7 @@ static void handle_entry(rein_thread *thread, const struct os_event *event, cons
     }
     thread->call_disturbed =
         asked_for || (again && thread->call_disturbed); /* it came too late for this stop: the call finds it */
-    struct rein_cause cause = {.kind = REIN_CAUSE_SYSCALL_ENTRY, .syscall = thread->call};
+    struct rein_cause cause = {.kind = REIN_CAUSE_SYSCALL_ENTRY, .syscall = thread->call->now};
     if (thread->call_traced && thread->process->traced_calls->flags & REIN_SYSCALL_ENTRIES)
         show(thread, TRANSITION_SYSCALL, &cause, NULL);
     else
@@ -596,10 +588,10 @@ static bool is_interrupted(rein_thread *thread, struct arch_registers *registers
 {
     enum { EINTR_SHOWN = 4, RESTART_NO_HANDLER = 514 };
     const struct os_backend *os = thread->process->os;
-    if (by_us && thread->call.error == EINTR_SHOWN && os->restart_interrupted_call(thread->id, registers) == 1 &&
+    if (by_us && thread->call->now.error == EINTR_SHOWN && os->restart_interrupted_call(thread->id, registers) == 1 &&
         !thread_set_registers(thread, registers)) {
-        thread->call.error = RESTART_NO_HANDLER;
-        thread->call.result = -RESTART_NO_HANDLER;
+        thread->call->now.error = RESTART_NO_HANDLER;
+        thread->call->now.result = -RESTART_NO_HANDLER;
     }
     note_restart(thread, registers);
     return os->call_is_made_again(registers, NULL) == 1;
@@ -627,15 +619,15 @@ static void handle_exit(rein_thread *thread, const struct os_event *event, const
     bool by_us = asked_for || (thread->in_call && thread->call_disturbed), again = false;
     syscall_give_back(thread, call->pc);
     if (thread->in_call) {
-        thread->call.result = call->result;
-        thread->call.error = call->error;
-        thread->call.pc = call->pc;
+        thread->call->now.result = call->result;
+        thread->call->now.error = call->error;
+        thread->call->now.pc = call->pc;
     } else {
-        thread->call = *call;
+        thread->call->now = *call;
         thread->call_traced = syscall_is_traced(thread);
     }
     thread->in_call = false;
-    bool failed = thread->call.error != 0;
+    bool failed = thread->call->now.error != 0;
     if (failed || stepped) {
         int result = thread_get_registers(thread, &registers);
         if (result) {
@@ -646,14 +638,14 @@ static void handle_exit(rein_thread *thread, const struct os_event *event, const
     }
     if (stepped)
         breakpoint_step_done(thread, &registers, !again);
-    struct rein_cause cause = {.kind = REIN_CAUSE_SYSCALL_EXIT, .syscall = thread->call};
+    struct rein_cause cause = {.kind = REIN_CAUSE_SYSCALL_EXIT, .syscall = thread->call->now};
     bool shown = thread->call_traced && process->traced_calls && process->traced_calls->flags & REIN_SYSCALL_EXITS;
     struct watch_hits hits;
     hits.count = 0;
     if (shown)
         hits.causes[hits.count++] = cause;
     if (watch_steps(thread) && !is_quiet(thread))
-        watch_compare(thread, thread->call.pc, &hits);
+        watch_compare(thread, thread->call->now.pc, &hits);
     if (hits.count)
         show_hits(thread, shown ? TRANSITION_SYSCALL : TRANSITION_WATCHPOINT, &hits);
     else if (!stepped || again || is_quiet(thread))
@@ -690,6 +682,7 @@ static void handle_syscall(rein_thread *thread, const struct os_event *event, bo
         breakpoint_pass_stopped(thread, true);
     thread->stepping = STEPPING_NOT;
     thread_restore_mask(thread);
+    thread_have_call(thread);
     if (result)
         leave_unhandled(thread, result);
     else if (passed_over)
@@ -758,8 +751,7 @@ static void tell_exit(rein_thread *thread, const struct rein_exit *how)
     struct rein_cause cause = {.kind = REIN_CAUSE_THREAD_EXIT, .exit = *how};
     if (thread->exit_told) /* and what was told is the thread's own: a leader's end shows the process's status */
         return;
-    rein_cause_clear(&thread->cause);
-    thread->cause = cause;
+    thread_set_cause(thread, &cause);
     thread->exit_told = true;
     bool late = !rein_state_is_running(thread->state);
     if (is_quiet(thread) || !thread_change(thread, TRANSITION_EXIT))
@@ -884,7 +876,8 @@ static void handle_exec(rein_monitor *monitor, const struct os_event *event)
         if (other->guest) {
             attach_guest_leaves(other);
         } else {
-            tell_exit(other, other->cause.kind == REIN_CAUSE_THREAD_EXIT ? &other->cause.exit : &unknown);
+            const struct rein_cause *cause = thread_cause(other);
+            tell_exit(other, cause->kind == REIN_CAUSE_THREAD_EXIT ? &cause->exit : &unknown);
             thread_end(other, TRANSITION_EXIT);
         }
     }

@@ -57,7 +57,7 @@ struct function_call {
     unsigned char shown_count;
     bool in_call, call_traced, call_disturbed, call_changed, stops_at_calls;
     unsigned call_image;
-    struct rein_syscall call, own_call;
+    struct seen_call call;
     bool stop_wanted; /* the process was stopped as a whole */
 
     struct error error; /* if it has not returned */
@@ -159,7 +159,8 @@ static void note_books(rein_thread *thread, struct function_call *function)
     function->skip_pc = thread->skip_pc;
     function->skip_sp = thread->skip_sp;
     function->stop_clock = thread->stop_clock;
-    memcpy(function->shown, thread->shown, sizeof function->shown);
+    if (thread->shown_count)
+        memcpy(function->shown, thread->shown, thread->shown_count * sizeof *thread->shown);
     function->shown_count = thread->shown_count;
     function->in_call = thread->in_call;
     function->call_traced = thread->call_traced;
@@ -167,8 +168,8 @@ static void note_books(rein_thread *thread, struct function_call *function)
     function->call_changed = thread->call_changed;
     function->stops_at_calls = thread->stops_at_calls;
     function->call_image = thread->call_image;
-    function->call = thread->call;
-    function->own_call = thread->own_call;
+    if (thread->call)
+        function->call = *thread->call;
     function->stop_wanted = thread->process->stop_wanted;
 }
 
@@ -364,16 +365,14 @@ void function_call_restore(rein_thread *thread)
     thread->call_changed = function->call_changed;
     thread->stops_at_calls = function->stops_at_calls;
     thread->call_image = function->call_image;
-    thread->call = function->call;
-    thread->own_call = function->own_call;
+    if (thread->call) /* else it was in none before, either */
+        *thread->call = function->call;
     if (rein_state_is_terminal(thread->state))
         return;
     if (!thread_change(thread, transition_to(function->state)))
         return;
-    struct rein_cause cause = function->cause;
-    function->cause = (struct rein_cause){.kind = REIN_CAUSE_STOPPED};
-    rein_cause_clear(&thread->cause);
-    thread->cause = cause;
+    thread_set_cause(thread, &function->cause);
+    rein_cause_clear(&function->cause);
     if (function->stop_wanted)
         process_stop(thread->process);
 }
@@ -598,7 +597,7 @@ static bool function_ready(struct request *request)
     if (asked->abandons || asked->function->abandoned || asked->function != thread->calls || thread->remote_call ||
         !rein_state_is_stopped(thread->state) || !stopped_as_wanted(process))
         return false;
-    rein_cause_text(&thread->cause, why, sizeof why);
+    rein_cause_text(thread_cause(thread), why, sizeof why);
     process_note_heard(process);
     request_finish(request, error_set(error, REIN_CALL_STOPPED,
                                       "Thread %d has stopped in the function that it calls (%s): continue it and "

@@ -594,7 +594,7 @@ static bool has_duties(rein_monitor *monitor, int64_t give_up_at)
         size_t at = (monitor->duty_at + i) & (capacity - 1);
         const rein_thread *thread = monitor->threads.slots[at].value;
         any = thread && (thread->stepping != STEPPING_NOT || thread->stuck || thread->remote_call || thread->calls ||
-                         (watch_is_armed(&thread->watched) && thread->kernel != KERNEL_DYING));
+                         (watch_is_armed(thread->watched) && thread->kernel != KERNEL_DYING));
         if (any)
             monitor->duty_at = at;
     }

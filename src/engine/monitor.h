@@ -82,6 +82,11 @@ struct birth {
     int64_t at;            /* ns, when it was noted */
 };
 
+/* A system call that a thread was seen in, and one that the caller has changed, as the program has made it. */
+struct seen_call {
+    struct rein_syscall now, own;
+};
+
 struct rein_monitor {
     _Atomic unsigned references;
     enum rein_monitor_kind kind;
@@ -124,13 +129,14 @@ struct rein_monitor {
     struct table recent_by_id;
     size_t recent_unlisted; /* how many of them are not in that */
     struct list retrying;
-    int64_t retry_at;        /* ns: a process is to be looked at again then, see process_retry; 0: none */
-    int64_t stuck_check_at;  /* ns; 0: none */
-    int watch_fires;         /* what os->try_watch has found: 1, 0, or negative: not known yet */
-    unsigned watch_slots[2]; /* with 1 */
-    int64_t expected_pause;  /* us, how long to sleep between looks at the awaited ones */
-    size_t duty_at;          /* see has_duties */
-    bool all_too_early;      /* at the last look none of them was asked: hints will tell */
+    int64_t retry_at;              /* ns: a process is to be looked at again then, see process_retry; 0: none */
+    int64_t stuck_check_at;        /* ns; 0: none */
+    int watch_fires;               /* what os->try_watch has found: 1, 0, or negative: not known yet */
+    unsigned watch_slots[2];       /* with 1 */
+    struct seen_call nobodys_call; /* see thread_have_call */
+    int64_t expected_pause;        /* us, how long to sleep between looks at the awaited ones */
+    size_t duty_at;                /* see has_duties */
+    bool all_too_early;            /* at the last look none of them was asked: hints will tell */
 };
 
 /* Is the calling thread the monitor (in a callback, or the lender inside a call)? */

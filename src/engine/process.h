@@ -46,6 +46,8 @@ struct remote_call;   /* see remote_call.c */
 struct steps;         /* see steps.c */
 struct function_call; /* see function_call.c */
 
+/* There may be tens of thousands of these, most of which only wait: what is seldom wanted is a pointer, and yes or no takes a
+ * bit. */
 struct rein_thread {
     _Atomic unsigned references;
     _Atomic int id;
@@ -58,76 +60,81 @@ struct rein_thread {
     enum kernel_state kernel;
     enum os_event_kind stop;
     enum stepping stepping;
-    bool guest; /* a process of its own that shares the memory (vfork child): not shown, but breakpoints are hit */
     rein_process *becomes; /* of a guest: where it goes when it has its own memory, see birth.c; NULL: it is let go */
-    bool leaving;          /* to be let go at its next stop, whatever becomes of the process */
-    bool awaits_birth; /* it does not run on before its child's first stop was seen, or, newborn, its parent's event */
-    bool in_group_stop;
-    bool out_of_group_stop; /* stepped while in one: it returns to that when it runs on */
-    unsigned group_stops;   /* see enter_group_stop */
-    bool fresh;             /* seized, and not seen in a stop since */
-    bool interrupted;       /* os->interrupt was called and no stop has come since */
-    int64_t expected_at;    /* ns */
-    int64_t look_at;        /* ns, when to look why it does not stop */
-    bool interrupt_refused; /* the last interrupt was not made, to be tried again when it is looked at */
-    bool doubtful;          /* the kernel says that it is not stopped, and so dying, but not yet that it has ended */
-    bool unhandled;         /* of its stop nothing is known to the caller yet, for its registers could not be used */
-    bool in_vfork;          /* in the kernel until its child has left the memory */
-    bool stuck;             /* in uninterruptible sleep, an interrupt waiting for it */
-    bool exit_told;         /* its exit has been shown */
-    bool signal_chosen;     /* by rein_thread_set_signal */
-    bool step_deliver;      /* the step under way is to deliver .deliver */
-    bool skip;              /* the breakpoint at skip_pc was shown, the instruction there not executed yet */
-    bool skip_restarts;     /* ... because its system call is made again, as soon as it runs on */
-    bool mask_changed;      /* .mask is to be put back */
-    unsigned image;         /* of the process when it was born, for a guest */
-    int64_t lost_since;     /* ns: the kernel knows of no such tracee; 0: it does */
-    bool step_pushes_flags; /* what the step under way executes */
-    bool step_repeats;
-    bool step_pops_flags;
-    bool step_is_programs; /* the program has the processor's single-step on itself */
-    bool look_for_added;   /* a breakpoint may have been added where it stood, stopped */
-    uint64_t stop_clock;   /* breakpoints.clock when it stopped */
+    int64_t expected_at;   /* ns */
+    int64_t look_at;       /* ns, when to look why it does not stop */
+    int64_t lost_since;    /* ns: the kernel knows of no such tracee; 0: it does */
+    unsigned image;        /* of the process when it was born, for a guest */
+    unsigned group_stops;  /* see enter_group_stop */
+
+    bool guest : 1; /* a process of its own that shares the memory (vfork child): not shown, but breakpoints are hit */
+    bool leaving : 1; /* to be let go at its next stop, whatever becomes of the process */
+    bool
+        awaits_birth : 1; /* it does not run on before its child's first stop was seen, or, newborn, its parent's event */
+    bool in_group_stop : 1;
+    bool out_of_group_stop : 1; /* stepped while in one: it returns to that when it runs on */
+    bool fresh : 1;             /* seized, and not seen in a stop since */
+    bool interrupted : 1;       /* os->interrupt was called and no stop has come since */
+    bool interrupt_refused : 1; /* the last interrupt was not made, to be tried again when it is looked at */
+    bool doubtful : 1;       /* the kernel says that it is not stopped, and so dying, but not yet that it has ended */
+    bool unhandled : 1;      /* of its stop nothing is known to the caller yet, for its registers could not be used */
+    bool in_vfork : 1;       /* in the kernel until its child has left the memory */
+    bool stuck : 1;          /* in uninterruptible sleep, an interrupt waiting for it */
+    bool exit_told : 1;      /* its exit has been shown */
+    bool signal_chosen : 1;  /* by rein_thread_set_signal */
+    bool no_delivery : 1;    /* no signal can be delivered at the stop that it is in, though it is a step's */
+    bool mask_changed : 1;   /* .mask is to be put back */
+    bool look_for_added : 1; /* a breakpoint may have been added where it stood, stopped */
+    bool skip : 1;           /* the breakpoint at skip_pc was shown, the instruction there not executed yet */
+    bool skip_restarts : 1;  /* ... because its system call is made again, as soon as it runs on */
+    bool step_deliver : 1;   /* the step under way is to deliver .deliver */
+    bool step_pushes_flags : 1; /* what the step under way executes */
+    bool step_repeats : 1;
+    bool step_pops_flags : 1;
+    bool step_is_programs : 1; /* the program has the processor's single-step on itself */
+    bool registers_known : 1;  /* .registers are its general ones */
+    bool registers_kept : 1;   /* they are newer than the kernel's */
+    bool next_is_void : 1;     /* as deliver_is_void, of the signal that its next stop is about, if it is one */
+    bool deliver_is_void : 1;  /* one of the other kind came since, see thread_drop_contradicted: not to be held back */
+    bool in_call : 1;          /* the entry of .call was seen, and its exit will be */
+    bool call_traced : 1;      /* it is one of those that are */
+    bool call_disturbed : 1;   /* an interrupt of ours came at its entry, and may end the call */
+    bool stops_at_calls : 1;   /* it was resumed so */
+    bool
+        call_changed : 1; /* by the caller; the program's own is .call->own, when the process had the image .call_image */
+    bool trap_waits : 1;   /* it was resumed for a trap that it has executed already to come out, and executes nothing
+                              before that */
+    bool takes_turn : 1;   /* it is resumed for one instruction, and nobody else who is watched by software meanwhile */
+    bool watched_stop : 1; /* at the stop that it is in debug registers may have fired */
+
+    unsigned char shown_count;
+    unsigned char copied, sent_in_vain; /* see displace.c */
+    uint64_t stop_clock;                /* breakpoints.clock when it stopped */
     uint64_t skip_pc, skip_sp;
-    struct shown shown[SHOWN_MAX];
+    struct shown *shown;    /* room for SHOWN_MAX; NULL: there was never one */
     struct shown step_from; /* where the step under way began */
     uint64_t step_call;     /* the instruction of the system call that it steps; 0: it steps none */
-    unsigned char shown_count;
-    bool no_delivery; /* no signal can be delivered at the stop that it is in, though it is a step's */
     uint64_t mask;
-    struct arch_registers registers; /* the general ones, of a stopped thread */
-    bool registers_known;            /* they are */
-    bool registers_kept;             /* they are newer than the kernel's */
-    uint64_t runs;                   /* how often it was resumed */
+    struct arch_registers *registers; /* of a stopped thread; NULL: nobody has asked for them yet */
+    uint64_t runs;                    /* how often it was resumed */
     uint64_t run_count;       /* the stop, or run, that it is in: tells whether a snapshot of registers is still true */
-    int deliver;              /* the signal it gets when it runs on */
-    bool next_is_void;        /* the same of the signal that its next stop is about, if it is one */
-    bool deliver_is_void;     /* one of the other kind came since, see thread_drop_contradicted: not to be held back */
     struct held_signal *held; /* those that steps have left pending, delivered by the next continue */
-    bool in_call;             /* the entry of .call was seen, and its exit will be */
-    bool call_traced;         /* it is one of those that are */
-    bool call_disturbed;      /* an interrupt of ours came at its entry, and may end the call */
-    bool stops_at_calls;      /* it was resumed so */
-    bool call_changed; /* by the caller; the program's own is .own_call, when the process had the image .call_image */
+    int deliver;              /* the signal it gets when it runs on */
     unsigned call_image;
-    struct rein_syscall call, own_call;
-    struct rein_cause cause;
+    struct seen_call *call;          /* NULL: it was seen in none; see thread_have_call */
+    struct rein_cause *cause;        /* NULL: it has stopped, and nothing else; see thread_cause */
     struct remote_call *remote_call; /* that it makes for the caller, stopped as it is to him; else NULL */
     struct steps *steps;             /* for the caller, of which the step under way is one; NULL: it is the only one */
     struct function_call *calls;     /* functions that it is in for the caller, the innermost first */
     struct function_call *ended;     /* the last one, if nobody has asked for its result yet */
     struct room *
         room; /* with the copy of an instruction where it has been sent to (.home: from); NULL: it has not; see displace.c */
-    unsigned cell;
-    unsigned char copied, sent_in_vain;
-    uint64_t home, sent_to; /* also afterwards: a fault of its may still be to come */
-    uint64_t sequence_word; /* os->sequence_word, if that is known; else 0 */
-    struct watched watched;
-    bool
-        trap_waits; /* it was resumed for a trap that it has executed already to come out, and executes nothing before that */
-    bool takes_turn;     /* it is resumed for one instruction, and nobody else who is watched by software meanwhile */
-    unsigned turn_steps; /* how many more it makes before others have a turn */
-    bool watched_stop;   /* at the stop that it is in debug registers may have fired */
+    uint64_t home, sent_to;  /* also afterwards: a fault of its may still be to come */
+    uint64_t sequence_word;  /* os->sequence_word, if that is known; else 0 */
+    struct watched *watched; /* NULL: its debug registers have never been used */
+    unsigned cell;           /* in .room */
+    unsigned watch_clock;    /* the process's, when it was last looked whether .watched is right */
+    unsigned turn_steps;     /* how many more it makes before others have a turn */
 };
 
 /* Stopped at the entry of a system call, which is still to be made: its pc is behind the instruction, but it does not stand
@@ -349,6 +356,15 @@ void thread_rename(rein_thread *thread, int id);
 /* It is gone, or let go: it leaves all tables. */
 void thread_end(rein_thread *thread, enum transition transition);
 void thread_restore_mask(rein_thread *thread);
+/* What is seldom wanted of a thread is out of line, and allocated when it first is: all zero. When the host has died no memory
+ * can be had (see host_has_died in monitor.c). */
+void *thread_allocate(const rein_thread *thread, size_t size);
+/* Never NULL. */
+const struct rein_cause *thread_cause(const rein_thread *thread);
+/* Takes a copy, counting references. Without memory for it the monitor fails. */
+void thread_set_cause(rein_thread *thread, const struct rein_cause *cause);
+/* Its .call is not NULL from now on. */
+void thread_have_call(rein_thread *thread);
 /* Copies, counting references. */
 void thread_copy_cause(const rein_thread *thread, struct rein_cause *cause);
 
@@ -456,7 +472,7 @@ void event_stop_plain(rein_thread *thread);
 /* syscall.c */
 struct traced_calls *traced_calls_ref(struct traced_calls *calls);
 void traced_calls_unref(struct traced_calls *calls);
-/* Is the thread's .call one of those that are traced? */
+/* Is the thread's .call->now one of those that are traced? */
 bool syscall_is_traced(const rein_thread *thread);
 /* At the exit of a call that was changed, with the pc there. */
 void syscall_give_back(rein_thread *thread, uint64_t pc);

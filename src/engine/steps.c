@@ -25,7 +25,7 @@ static bool ask(rein_thread *thread, const struct rein_step_options *options)
     bool stop_was_wanted = process->stop_wanted;
     if (!thread_change(thread, TRANSITION_STEP_DONE))
         return true;
-    thread->cause = (struct rein_cause){.kind = REIN_CAUSE_STEP};
+    thread_set_cause(thread, &(struct rein_cause){.kind = REIN_CAUSE_STEP});
     bool enough = options->until(thread, options->arg);
     /* It may have let the process go, or continued the thread by itself. */
     if (process->condition == PROCESS_HELD && thread->state == REIN_STATE_STOPPED_STEP)
@@ -137,7 +137,7 @@ static bool may_emulate(const rein_thread *thread, const struct arch_registers *
     rein_process *process = thread->process;
     return registers->arch->prepare && !process->monitor->steps_over && !thread->step_call && !thread->deliver &&
            !thread->held && !thread->skip && !thread->shown_count && !thread->calls &&
-           !watch_is_armed(&thread->watched) && list_empty(&process->watchpoints.list) &&
+           !watch_is_armed(thread->watched) && list_empty(&process->watchpoints.list) &&
            !breakpoint_find(process, arch_pc(registers)) && !registers->arch->uses_step_flag(registers);
 }
 

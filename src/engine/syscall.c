@@ -45,7 +45,7 @@ void traced_calls_unref(struct traced_calls *calls)
 bool syscall_is_traced(const rein_thread *thread)
 {
     const struct traced_calls *calls = thread->process->traced_calls;
-    uint64_t key = key_of(thread->call.arch, (uint32_t)thread->call.number);
+    uint64_t key = key_of(thread->call->now.arch, (uint32_t)thread->call->now.number);
     if (!calls || thread->guest)
         return false;
     return calls->all || (calls->count && bsearch(&key, calls->keys, calls->count, sizeof key, by_key));
@@ -172,9 +172,10 @@ static int show_change(struct request *request, int error, const struct rein_sys
     if (error)
         return error_set_system(&request->error, REIN_SYSTEM, error, "Thread %d: its system call cannot be changed",
                                 thread->id);
-    thread->call = *call;
-    if (thread->cause.kind == REIN_CAUSE_SYSCALL_ENTRY || thread->cause.kind == REIN_CAUSE_SYSCALL_EXIT)
-        thread->cause.syscall = *call;
+    thread->call->now = *call;
+    enum rein_cause_kind kind = thread_cause(thread)->kind;
+    if (kind == REIN_CAUSE_SYSCALL_ENTRY || kind == REIN_CAUSE_SYSCALL_EXIT)
+        thread->cause->syscall = *call;
     return 0;
 }
 
@@ -185,7 +186,7 @@ static int change_entry(struct request *request, const struct rein_syscall *made
     if (!error && !thread->call_changed) {
         thread->call_changed = true;
         thread->call_image = thread->process->image;
-        thread->own_call = thread->call;
+        thread->call->own = thread->call->now;
     }
     return show_change(request, error, shown);
 }
@@ -194,8 +195,8 @@ static int change_entry(struct request *request, const struct rein_syscall *made
  * program's own. One that goes on elsewhere (rt_sigreturn), or in another program, has set them all. */
 void syscall_give_back(rein_thread *thread, uint64_t pc)
 {
-    if (thread->call_changed && thread->call_image == thread->process->image && pc == thread->own_call.pc)
-        thread_check(thread, thread->process->os->set_own_syscall(thread->id, &thread->own_call),
+    if (thread->call_changed && thread->call_image == thread->process->image && pc == thread->call->own.pc)
+        thread_check(thread, thread->process->os->set_own_syscall(thread->id, &thread->call->own),
                      "cannot have its registers back");
     thread_forget_registers(thread);
     thread->call_changed = false;
@@ -204,24 +205,26 @@ void syscall_give_back(rein_thread *thread, uint64_t pc)
 static void run_set(struct request *request)
 {
     const struct rein_syscall *wanted = request->options;
-    struct rein_syscall call = request->thread->call;
     int result = check(request, OS_SYSCALL_ENTRY);
-    call.number = wanted->number;
-    memcpy(call.args, wanted->args, sizeof call.args);
-    call.result = -ENOSYS; /* of number -1, as the kernel has it */
-    if (!result)
+    if (!result) {
+        struct rein_syscall call = request->thread->call->now;
+        call.number = wanted->number;
+        memcpy(call.args, wanted->args, sizeof call.args);
+        call.result = -ENOSYS; /* of number -1, as the kernel has it */
         result = change_entry(request, &call, &call);
+    }
     request_finish(request, result);
 }
 
 static void run_skip(struct request *request)
 {
-    struct rein_syscall call = request->thread->call;
     int result = check(request, OS_SYSCALL_ENTRY);
-    call.number = -1;
-    call.result = *(const int64_t *)request->options;
-    if (!result)
-        result = change_entry(request, &call, &request->thread->call);
+    if (!result) {
+        struct rein_syscall call = request->thread->call->now;
+        call.number = -1;
+        call.result = *(const int64_t *)request->options;
+        result = change_entry(request, &call, &request->thread->call->now);
+    }
     request_finish(request, result);
 }
 
@@ -229,12 +232,13 @@ static void run_set_result(struct request *request)
 {
     enum { LAST_ERROR = 4095 }; /* the kernel tells a failure by the result */
     rein_thread *thread = request->thread;
-    struct rein_syscall call = thread->call;
     int result = check(request, OS_SYSCALL_EXIT);
-    call.result = *(const int64_t *)request->options;
-    call.error = call.result < 0 && call.result >= -LAST_ERROR ? (int)-call.result : 0;
-    if (!result)
+    if (!result) {
+        struct rein_syscall call = thread->call->now;
+        call.result = *(const int64_t *)request->options;
+        call.error = call.result < 0 && call.result >= -LAST_ERROR ? (int)-call.result : 0;
         result = show_change(request, thread->process->os->set_syscall_result(thread->id, &call), &call);
+    }
     request_finish(request, result);
 }
 

@@ -46,7 +46,11 @@ static void account(rein_thread *thread, int sign)
 rein_thread *thread_create(rein_process *process, int id, enum kernel_state kernel, bool guest)
 {
     rein_thread *thread = calloc(1, sizeof *thread);
-    if (!thread || table_set(&process->monitor->threads, (uint64_t)id, thread)) {
+    bool is_watched = !guest && !list_empty(&process->watchpoints.list);
+    if (!thread || (is_watched && watch_make_room(thread)) ||
+        table_set(&process->monitor->threads, (uint64_t)id, thread)) {
+        if (thread)
+            watch_free(thread);
         free(thread);
         return NULL;
     }
@@ -90,10 +94,70 @@ void rein_thread_unref(rein_thread *thread)
     free_held(thread);
     remote_call_free(thread);
     function_calls_free(thread);
-    watch_release(thread);
-    rein_cause_clear(&thread->cause);
+    watch_free(thread);
+    rein_cause_clear(thread->cause);
+    free(thread->cause);
+    if (thread->call != &thread->process->monitor->nobodys_call)
+        free(thread->call);
+    free(thread->registers);
+    free(thread->shown);
     process_unref(thread->process);
     free(thread);
+}
+
+void *thread_allocate(const rein_thread *thread, size_t size)
+{
+    return thread->process->monitor->host_died ? NULL : calloc(1, size);
+}
+
+const struct rein_cause *thread_cause(const rein_thread *thread)
+{
+    static const struct rein_cause stopped = {.kind = REIN_CAUSE_STOPPED};
+    return thread->cause ? thread->cause : &stopped;
+}
+
+void thread_set_cause(rein_thread *thread, const struct rein_cause *cause)
+{
+    rein_monitor *monitor = thread->process->monitor;
+    if (!thread->cause)
+        thread->cause = thread_allocate(thread, sizeof *thread->cause);
+    if (!thread->cause) {
+        if (!monitor->host_died) /* else nobody asks for it */
+            monitor_fail(monitor, REIN_NO_MEMORY, 0, "no memory for why thread %d has stopped", thread->id);
+        return;
+    }
+    cause_hold(cause); /* before it is given back: they may be one */
+    struct rein_cause copy = *cause;
+    rein_cause_clear(thread->cause);
+    *thread->cause = copy;
+}
+
+/* But not the siginfo of what is still to be delivered. */
+static void forget_cause(rein_thread *thread)
+{
+    struct rein_cause *cause = thread->cause;
+    if (!cause)
+        return;
+    rein_cause_clear(cause);
+    if (thread->deliver) {
+        *cause = (struct rein_cause){.kind = REIN_CAUSE_STOPPED, .signal = cause->signal};
+    } else {
+        thread->cause = NULL;
+        free(cause);
+    }
+}
+
+/* Without memory all such threads share one: nothing is shown any more then. */
+void thread_have_call(rein_thread *thread)
+{
+    rein_monitor *monitor = thread->process->monitor;
+    if (!thread->call)
+        thread->call = thread_allocate(thread, sizeof *thread->call);
+    if (thread->call)
+        return;
+    thread->call = &monitor->nobodys_call;
+    if (!monitor->host_died)
+        monitor_fail(monitor, REIN_NO_MEMORY, 0, "no memory for the system call of thread %d", thread->id);
 }
 
 bool thread_change(rein_thread *thread, enum transition transition)
@@ -116,7 +180,7 @@ bool thread_change(rein_thread *thread, enum transition transition)
     account(thread, +1);
     switch (entry.action) {
     case ACTION_RUN:
-        rein_cause_clear(&thread->cause);
+        rein_cause_clear(thread->cause);
         thread_make_ready(thread);
         break;
     case ACTION_HALT:
@@ -128,14 +192,8 @@ bool thread_change(rein_thread *thread, enum transition transition)
     case ACTION_NONE:
         break;
     }
-    if (transition ==
-        TRANSITION_STOP) { /* the cause is forgotten, but not the siginfo of what is still to be delivered */
-        rein_cause_clear(&thread->cause);
-        struct rein_signal kept = thread->cause.signal;
-        thread->cause = (struct rein_cause){.kind = REIN_CAUSE_STOPPED};
-        if (thread->deliver)
-            thread->cause.signal = kept;
-    }
+    if (transition == TRANSITION_STOP)
+        forget_cause(thread);
     monitor_note_change(thread->process);
     return true;
 }
@@ -270,12 +328,25 @@ void thread_forget_registers(rein_thread *thread)
     thread->registers_known = thread->registers_kept = false;
 }
 
+/* Without it they are the kernel's alone. */
+static bool has_room_for_registers(rein_thread *thread)
+{
+    if (!thread->registers)
+        thread->registers = thread_allocate(thread, sizeof *thread->registers);
+    return thread->registers != NULL;
+}
+
 int thread_get_registers(rein_thread *thread, struct arch_registers *registers)
 {
-    int result = thread->registers_known ? 0 : thread->process->os->get_registers(thread->id, &thread->registers);
-    thread->registers_known = !result;
-    if (!result)
-        *registers = thread->registers;
+    if (thread->registers_known) {
+        *registers = *thread->registers;
+        return 0;
+    }
+    int result = thread->process->os->get_registers(thread->id, registers);
+    if (!result && has_room_for_registers(thread)) {
+        *thread->registers = *registers;
+        thread->registers_known = true;
+    }
     return result;
 }
 
@@ -297,13 +368,17 @@ int thread_set_registers(rein_thread *thread, const struct arch_registers *regis
 
 void thread_keep_registers(rein_thread *thread, const struct arch_registers *registers)
 {
-    thread->registers = *registers;
+    if (!has_room_for_registers(thread)) {
+        thread_check(thread, thread_set_registers(thread, registers), "cannot have its registers set");
+        return;
+    }
+    *thread->registers = *registers;
     thread->registers_known = thread->registers_kept = true;
 }
 
 int thread_give_registers(rein_thread *thread)
 {
-    int result = thread->registers_kept ? thread->process->os->set_registers(thread->id, &thread->registers) : 0;
+    int result = thread->registers_kept ? thread->process->os->set_registers(thread->id, thread->registers) : 0;
     thread->registers_kept = thread->registers_kept && result;
     return result;
 }
@@ -677,7 +752,7 @@ int rein_thread_state(rein_thread *thread, enum rein_state *state)
 
 void thread_copy_cause(const rein_thread *thread, struct rein_cause *cause)
 {
-    *cause = thread->cause;
+    *cause = *thread_cause(thread);
     cause_hold(cause);
 }
 
@@ -685,7 +760,7 @@ static void run_cause(struct request *request)
 {
     rein_thread *thread = request->thread;
     int result = 0;
-    if (rein_state_is_stopped(thread->state) || thread->cause.kind == REIN_CAUSE_THREAD_EXIT)
+    if (rein_state_is_stopped(thread->state) || thread_cause(thread)->kind == REIN_CAUSE_THREAD_EXIT)
         thread_copy_cause(thread, request->out);
     else if (thread->state == REIN_STATE_DETACHED)
         result = process_check(thread->process, &request->error);
@@ -835,8 +910,8 @@ static int hold_signal(rein_thread *thread, struct error *error)
     if (!thread->deliver)
         return 0;
     struct rein_signal signal = {.number = thread->deliver};
-    if (thread->cause.signal.number == thread->deliver)
-        signal = thread->cause.signal;
+    if (thread_cause(thread)->signal.number == thread->deliver)
+        signal = thread->cause->signal;
     if (thread_hold_signal(thread, &signal))
         return error_set(error, REIN_NO_MEMORY, "no memory for the pending signal of thread %d", thread->id);
     thread->deliver = 0;

@@ -148,7 +148,7 @@ static void list_armed(const struct watched *watched, const struct arch_watch *p
 static int write_registers(rein_thread *thread, const struct arch_watch *pieces, unsigned count, uint32_t off)
 {
     const struct os_backend *os = thread->process->os;
-    struct watched *watched = &thread->watched;
+    struct watched *watched = thread->watched;
     uint64_t words[ARCH_WATCH_WORDS];
     struct armed armed;
     list_armed(watched, pieces, count, off, &armed);
@@ -167,12 +167,28 @@ static void forget_off(struct watched *watched)
 
 void watch_release(rein_thread *thread)
 {
-    struct watched *watched = &thread->watched;
+    struct watched *watched = thread->watched;
+    if (!watched)
+        return;
     while (watched->count)
         rein_watchpoint_unref(watched->slots[--watched->count]);
     watched->off = watched->to_come = watched->again = 0;
     watched->end_count = 0;
     watched->on = watched->stale = false;
+}
+
+void watch_free(rein_thread *thread)
+{
+    watch_release(thread);
+    free(thread->watched);
+}
+
+/* When the host has died nothing is armed any more, see watch_arm and watch_set_ends. */
+int watch_make_room(rein_thread *thread)
+{
+    if (!thread->watched)
+        thread->watched = calloc(1, sizeof *thread->watched);
+    return thread->watched ? 0 : -ENOMEM;
 }
 
 /* That is off for the instruction at pc. */
@@ -216,13 +232,16 @@ static bool can_fire(rein_monitor *monitor)
 static void take_list(rein_thread *thread)
 {
     rein_process *process = thread->process;
-    struct watched *watched = &thread->watched;
+    struct watched *watched = thread->watched;
     rein_watchpoint *slots[ARCH_WATCH_SLOTS], *newest;
     struct arch_watch pieces[ARCH_WATCH_SLOTS];
-    unsigned count = collect(thread, NULL, slots, pieces, &newest), end_count = watched->end_count;
+    thread->watch_clock = process->watchpoints.clock;
+    if (!watched) /* it is watched by software only, or not at all */
+        return;
+    unsigned count = collect(thread, NULL, slots, pieces, &newest);
+    unsigned end_count = watched->end_count;
     uint64_t off_pc = watched->off_pc;
     bool passes = watched->off != 0;
-    watched->clock = process->watchpoints.clock;
     if (count == watched->count && !memcmp(slots, watched->slots, count * sizeof *slots))
         return;
     watched->again = 0;
@@ -251,17 +270,18 @@ static void take_list(rein_thread *thread)
 void watch_arm(rein_thread *thread)
 {
     rein_process *process = thread->process;
-    struct watched *watched = &thread->watched;
-    if (!watched->ends_are_new && watched->end_count && !thread->trap_waits) {
+    struct watched *watched = thread->watched;
+    if (watched && !watched->ends_are_new && watched->end_count && !thread->trap_waits) {
         watched->end_count = 0;
         watched->stale = true;
     }
-    watched->ends_are_new = false;
+    if (watched)
+        watched->ends_are_new = false;
     if (thread->guest || thread->trap_waits || thread->stop == OS_EVENT_EXITING || process->condition != PROCESS_HELD)
         return;
-    if (watched->clock != process->watchpoints.clock)
+    if (thread->watch_clock != process->watchpoints.clock)
         take_list(thread);
-    if (!watched->stale)
+    if (!watched || !watched->stale)
         return;
     int result = write_registers(thread, watched->pieces, watched->count, watched->off);
     if (result && watched->again) { /* there is none to be had for that */
@@ -273,18 +293,21 @@ void watch_arm(rein_thread *thread)
 
 void watch_disarm(rein_thread *thread)
 {
-    if (!thread->watched.on)
+    struct watched *watched = thread->watched;
+    if (!watched || !watched->on)
         return;
-    thread->watched.end_count = 0;
-    thread->watched.again = 0;
+    watched->end_count = 0;
+    watched->again = 0;
     write_registers(thread, NULL, 0, 0); /* if it fails, the thread is dying */
 }
 
 bool watch_set_ends(rein_thread *thread, const uint64_t *ends, size_t count)
 {
-    struct watched *watched = &thread->watched;
-    if (!count || thread->guest || thread->trap_waits || !can_fire(thread->process->monitor))
+    rein_monitor *monitor = thread->process->monitor;
+    if (!count || thread->guest || thread->trap_waits || monitor->host_died || !can_fire(monitor) ||
+        watch_make_room(thread))
         return false;
+    struct watched *watched = thread->watched;
     memcpy(watched->ends, ends, count * sizeof *ends);
     watched->end_count = (unsigned)count;
     if (write_registers(thread, watched->pieces, watched->count, watched->off)) {
@@ -298,9 +321,9 @@ bool watch_set_ends(rein_thread *thread, const uint64_t *ends, size_t count)
 
 enum os_resume watch_resume(rein_thread *thread, enum os_resume how, int signal)
 {
-    struct watched *watched = &thread->watched;
+    struct watched *watched = thread->watched;
     struct arch_registers registers;
-    if (!watched->off || thread->remote_call || thread->trap_waits || how == OS_RESUME_LISTEN)
+    if (!watched || !watched->off || thread->remote_call || thread->trap_waits || how == OS_RESUME_LISTEN)
         return how;
     /* A handler's return comes to it again, and with a new pc it is not executed. */
     if (signal || thread->process->condition != PROCESS_HELD || thread_get_registers(thread, &registers) ||
@@ -328,12 +351,15 @@ void watch_thread_ends(rein_process *process, const rein_thread *thread)
 
 bool watch_pass(rein_thread *thread, uint64_t pc, struct arch_registers *registers)
 {
+    struct watched *watched = thread->watched;
+    if (!watched)
+        return false;
     if (!thread->process->arch->pass_watch) {
-        switch_off(&thread->watched, pc);
+        switch_off(watched, pc);
         return false;
     }
-    for (unsigned i = 0; i < thread->watched.count; i++) {
-        const rein_watchpoint *watchpoint = thread->watched.slots[i];
+    for (unsigned i = 0; i < watched->count; i++) {
+        const rein_watchpoint *watchpoint = watched->slots[i];
         if (watchpoint->kind != REIN_WATCH_EXECUTE || watchpoint->address != pc)
             continue;
         registers->arch->pass_watch(registers);
@@ -395,7 +421,7 @@ static void take_hit(rein_thread *thread, uint64_t pc, rein_watchpoint *watchpoi
 /* Of those at which something has fired, one for each watchpoint: an access over several pieces is one hit. */
 static void take_fired(rein_thread *thread, uint64_t pc, uint32_t fired, struct watch_hits *hits)
 {
-    const struct watched *watched = &thread->watched;
+    const struct watched *watched = thread->watched;
     for (unsigned i = 0; i < watched->count; i++) {
         if (!(fired >> i & 1))
             continue;
@@ -447,7 +473,7 @@ static uint32_t pieces_at(const struct watched *watched, const struct arch_watch
 static void note_failing(rein_thread *thread, const struct arch_registers *registers)
 {
     const struct arch *arch = registers->arch;
-    struct watched *watched = &thread->watched;
+    struct watched *watched = thread->watched;
     unsigned char code[ARCH_SEQUENCE_MAX];
     struct arch_watch where;
     uint64_t behind = arch_pc(registers) + arch->alignment;
@@ -464,7 +490,7 @@ static void note_failing(rein_thread *thread, const struct arch_registers *regis
 /* Where they fire in front of the access, it is to be made with them off: then they are hit. Another may fire at it, too. */
 static uint32_t take_fired_before(rein_thread *thread, const struct arch_registers *registers, uint32_t fired)
 {
-    struct watched *watched = &thread->watched;
+    struct watched *watched = thread->watched;
     uint64_t pc = arch_pc(registers);
     uint32_t executions = fired & pieces_of(watched, ARCH_WATCH_EXECUTE), accesses = fired & ~executions;
     put_off(watched, pc, executions);
@@ -476,7 +502,7 @@ static uint32_t take_fired_before(rein_thread *thread, const struct arch_registe
 
 int watch_take_hits(rein_thread *thread, const struct arch_registers *registers, struct watch_hits *hits)
 {
-    struct watched *watched = &thread->watched;
+    struct watched *watched = thread->watched;
     uint64_t pc = arch_pc(registers);
     const struct os_backend *os = thread->process->os;
     uint32_t in_order = 0, fired = 0;
@@ -484,6 +510,8 @@ int watch_take_hits(rein_thread *thread, const struct arch_registers *registers,
     struct armed armed;
     hits->any = hits->accessed = hits->to_come = hits->ended = false;
     hits->count = 0;
+    if (!watched)
+        return 0;
     list_armed(watched, watched->pieces, watched->count, watched->off, &armed);
     int result = armed.count ? os->take_watch_hits(thread->id, armed.pieces, armed.count, &in_order) : 0;
     if (result)
@@ -511,7 +539,7 @@ int watch_take_hits(rein_thread *thread, const struct arch_registers *registers,
 /* A store that may fail has it, or the sequence did not come to it; or it has stored elsewhere. */
 static uint32_t without_failed(rein_thread *thread, const struct arch_registers *registers, uint32_t made)
 {
-    struct watched *watched = &thread->watched;
+    struct watched *watched = thread->watched;
     unsigned char code[ARCH_SEQUENCE_MAX];
     uint32_t writes = made & pieces_of(watched, ARCH_WATCH_WRITE);
     struct arch_watch where;
@@ -529,9 +557,9 @@ static uint32_t without_failed(rein_thread *thread, const struct arch_registers 
 
 void watch_take_made(rein_thread *thread, const struct arch_registers *registers, struct watch_hits *hits)
 {
-    struct watched *watched = &thread->watched;
+    struct watched *watched = thread->watched;
     uint64_t pc = arch_pc(registers);
-    if (!watched->off || (watched->off_pc == pc && hits->any)) /* it has just fired at the next */
+    if (!watched || !watched->off || (watched->off_pc == pc && hits->any)) /* it has just fired at the next */
         return;
     uint32_t made = without_failed(thread, registers, watched->to_come);
     forget_off(watched);
@@ -540,8 +568,8 @@ void watch_take_made(rein_thread *thread, const struct arch_registers *registers
 
 bool watch_is_at_end(const rein_thread *thread, uint64_t pc)
 {
-    const struct watched *watched = &thread->watched;
-    for (unsigned i = 0; i < watched->end_count; i++) {
+    const struct watched *watched = thread->watched;
+    for (unsigned i = 0; watched && i < watched->end_count; i++) {
         if (watched->ends[i] == pc)
             return true;
     }
@@ -550,7 +578,7 @@ bool watch_is_at_end(const rein_thread *thread, uint64_t pc)
 
 bool watch_is_near(const rein_thread *thread)
 {
-    return watch_is_armed(&thread->watched) || !list_empty(&thread->process->watchpoints.list);
+    return watch_is_armed(thread->watched) || !list_empty(&thread->process->watchpoints.list);
 }
 
 bool watch_steps(const rein_thread *thread)
@@ -727,7 +755,7 @@ static int check_software(struct request *request)
 static bool is_awaited(const rein_watchpoint *watchpoint, const rein_thread *thread)
 {
     return !thread->guest && is_for(watchpoint, thread) && thread->kernel == KERNEL_RUNS && !thread->in_vfork &&
-           !thread->stuck && !thread->leaving && (int)(thread->watched.clock - watchpoint->added) < 0;
+           !thread->stuck && !thread->leaving && (int)(thread->watch_clock - watchpoint->added) < 0;
 }
 
 static void hand_out(struct request *request)
@@ -800,6 +828,18 @@ static void have_all_look(rein_process *process, const rein_watchpoint *watchpoi
     }
 }
 
+/* Now, for when the threads take it up there is nobody to tell. */
+static int make_room(struct request *request, const rein_watchpoint *watchpoint)
+{
+    LIST_FOR_EACH(item, &request->process->threads)
+    {
+        rein_thread *thread = LIST_ENTRY(item, rein_thread, link);
+        if (!thread->guest && is_for(watchpoint, thread) && watch_make_room(thread))
+            return error_set(&request->error, REIN_NO_MEMORY, "no memory for a watchpoint in thread %d", thread->id);
+    }
+    return 0;
+}
+
 static int add(struct request *request)
 {
     rein_process *process = request->process;
@@ -833,6 +873,8 @@ static int add(struct request *request)
         result = check_machine(request);
     if (!result && !software)
         result = cut(request, watchpoint); /* now it is known how many there are */
+    if (!result && !software)
+        result = make_room(request, watchpoint);
     if (result) {
         rein_watchpoint_unref(watchpoint);
         return result;
@@ -920,8 +962,9 @@ int rein_process_add_watchpoint(rein_process *process, rein_word address, size_t
 
 static bool has_it(const rein_thread *thread, const rein_watchpoint *watchpoint)
 {
-    for (unsigned i = 0; i < thread->watched.count; i++) {
-        if (thread->watched.slots[i] == watchpoint)
+    const struct watched *watched = thread->watched;
+    for (unsigned i = 0; watched && i < watched->count; i++) {
+        if (watched->slots[i] == watchpoint)
             return true;
     }
     return false;

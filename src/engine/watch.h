@@ -43,7 +43,6 @@ struct watchpoints {
 /* In a thread: what is in its debug registers. A watchpoint that was removed stays here until they are written again, so
  * that a trap of its that is still to be seen is known for what it is. */
 struct watched {
-    unsigned clock; /* the process's, when it was last looked whether these are right */
     unsigned count;
     rein_watchpoint *slots[ARCH_WATCH_SLOTS]; /* counted */
     struct arch_watch pieces[ARCH_WATCH_SLOTS];
@@ -63,6 +62,8 @@ struct watched {
 };
 
 void watch_init(struct watchpoints *watchpoints);
+/* The thread will need room for what is in its debug registers: it has it from now on. 0 or -ENOMEM. */
+int watch_make_room(rein_thread *thread);
 /* All are removed: at an exec, or with the process. */
 void watch_forget(struct watchpoints *watchpoints);
 
@@ -75,14 +76,16 @@ enum os_resume watch_resume(rein_thread *thread, enum os_resume how, int signal)
 bool watch_set_ends(rein_thread *thread, const uint64_t *ends, size_t count);
 /* ... is about to be let go: they are cleared. Takes no memory and gives none back. */
 void watch_disarm(rein_thread *thread);
-/* The kernel has cleared them, or the thread is gone. */
+/* The kernel has cleared them. */
 void watch_release(rein_thread *thread);
+/* The thread is gone. */
+void watch_free(rein_thread *thread);
 /* Nobody is to be watched on its behalf any more. */
 void watch_thread_ends(rein_process *process, const rein_thread *thread);
 /* May a trap of a debug register be pending? */
 static inline bool watch_is_armed(const struct watched *watched)
 {
-    return watched->count != 0 || watched->end_count != 0;
+    return watched && (watched->count != 0 || watched->end_count != 0);
 }
 /* Is the instruction at pc one that an execute watchpoint stops the thread at? It is to be executed without that, for
  * the stop that the thread is in comes after the hit: changes its registers. false: it is not. */
