@@ -724,17 +724,23 @@ static int64_t count_write(struct os_memory *memory, int id, uint64_t address, c
     return os_backend.write(memory, id, address, data, size);
 }
 
-/* reg sp; ref64; reg sp; ref64; sub: false, after it has looked at a register twice and at the same memory twice. */
-static rein_bytecode *look_at_stack(rein_process *process)
+static unsigned char sp_index(rein_process *process)
 {
     rein_registers *registers;
     rein_thread *thread;
-    rein_bytecode *made;
     assert_ok(rein_process_thread(process, rein_process_id(process), &thread));
     assert_ok(rein_thread_registers(thread, &registers));
     rein_thread_unref(thread);
     unsigned char sp = (unsigned char)rein_registers_sp_index(registers);
     rein_registers_free(registers);
+    return sp;
+}
+
+/* reg sp; ref64; reg sp; ref64; sub: false, after it has looked at a register twice and at the same memory twice. */
+static rein_bytecode *look_at_stack(rein_process *process)
+{
+    rein_bytecode *made;
+    unsigned char sp = sp_index(process);
     const unsigned char code[] = {0x26, 0, sp, 0x1a, 0x26, 0, sp, 0x1a, 0x03, 0x27};
     assert_ok(rein_bytecode_create(code, sizeof code, &made));
     return made;
@@ -800,6 +806,38 @@ static void P5_calls_for_a_hit(void **state)
         assert_ends(fixture, 0);
     }
 }
+
+/* P5 E1: bytecode that looks at memory for ever, and at another place each time, asks the kernel 2,000 times, not as often as it has
+ * steps: everybody waits for it. */
+static void P5_E1_bytecode_that_looks_for_ever(void **state)
+{
+    (void)state;
+    enum { QUESTIONS = 2000 };
+    struct os_backend os = os_backend;
+    struct fixture *fixture = start_waiting("step_targets", "1", NULL);
+    rein_monitor *own;
+    rein_bytecode *looks;
+    rein_thread *thread;
+    os.read = count_read;
+    rein_process *process = attach_with(&os, fixture, &own);
+    assert_ok(rein_process_thread(process, rein_process_id(process), &thread));
+    /* const8 0; 2: dup; const8 15; bit_and; const8 64; mul; reg sp; add; ref8; pop; const8 1; add; goto 2 */
+    const unsigned char code[] = {0x22, 0,    0x28, 0x22, 15, 0x0f, 0x22, 64, 0x04, 0x26, 0, sp_index(process),
+                                  0x02, 0x17, 0x29, 0x22, 1,  0x02, 0x21, 0,  2};
+    assert_ok(rein_bytecode_create(code, sizeof code, &looks));
+    struct rein_evaluation evaluation = REIN_EVALUATION_INIT;
+    memset(&asked, 0, sizeof asked);
+    assert_error_says(rein_thread_evaluate(thread, looks, &evaluation), REIN_NOT_EVALUATED, "too many steps");
+    assert_true(asked.read <= QUESTIONS);
+    assert_true(asked.read > QUESTIONS / 2);
+    rein_bytecode_unref(looks);
+    rein_thread_unref(thread);
+    assert_ok(rein_process_detach(process, 0));
+    rein_process_unref(process);
+    assert_ok(rein_monitor_close(own));
+    tell(fixture);
+    assert_ends(fixture, 0);
+}
 #endif
 
 int main(void)
@@ -820,6 +858,7 @@ int main(void)
         live_test(C1_M12_copy_of_the_image_before_the_last),
 #if defined(__x86_64__) || defined(__i386__)
         live_test(P5_calls_for_a_hit),
+        live_test(P5_E1_bytecode_that_looks_for_ever),
 #endif
     };
     return live_main(tests);
