@@ -609,6 +609,7 @@ bool tracer_begin_program(struct tracee *tracee, bool at_exec)
 {
     tracee->starting = tracee->is_untouched = at_exec;
     bool possible = modules_scan(&tracee->modules) ? update(tracee, true) : true;
+    tracee->is_untouched &= tracee->starting; /* a static program is about to run: there is no linker that runs first */
     for (size_t i = 0; i < tracee->sites.count; i++)
         tracee->sites.items[i]->told = true;
     return possible;
@@ -645,6 +646,7 @@ static void program_executed(struct tracee *tracee, const struct record *record)
     modules_reset(&tracee->modules);
     sites_forget_program(&tracee->sites);
     watches_forget_program(&tracee->watches);
+    tracee->is_untouched = false;
     tracee->starting = true;
     bool seen = modules_scan(&tracee->modules);
     output_record(tracee->output, record, NULL, tracee->tracer->shown & (1u << record->cause));

@@ -233,3 +233,16 @@ jq -es 'map(select(.event == "summary"))[0].locations[0] | .hits == 9 and .execu
     .condition == "100 / x > 0" and .location == "work"' err >/dev/null || fail "the summary: $(tail -n 1 err)"
 jq -es 'map(select(.event == "breakpoint")) | length == 9' err >/dev/null || fail "not 9 breakpoints"
 jq -es 'map(select(.event == "warning"))[0].text | test("division by zero")' err >/dev/null || fail "no warning"
+
+# A static program that executes another, of which the condition cannot be: that one runs on, without the breakpoint.
+cat >executes.c <<'C'
+#include <unistd.h>
+int work(int x);
+__attribute__((noinline)) int work(int x) { __asm__ volatile("" : "+r"(x)); return x; }
+int main(int argc, char **argv) { return argc > 1 && work(3) == 3 ? execv(argv[1], argv + 1) : work(1); }
+C
+"$cc" -g -static -o first executes.c
+"$cc" -g0 -static -o second executes.c
+ends 1 "$REIN_BINARY" trace -e breakpoint -b 'work if x == 3' ./first ./second
+has err '^\[[0-9]+\] breakpoint at .* work ' 1
+has err '^\[[0-9]+\] process exited with status 1$'
