@@ -103,6 +103,14 @@ if is_32_bit; then
 else
     has out ' sleeping +(__)?(clock_)?nanosleep' 3000
 fi
+# Of each stack what is in use is copied, not its neighbours: that would be 768 MB.
+ends 0 "$REIN_BINARY" threads --json --stack=2 "$tracee"
+if command -v jq >/dev/null; then
+    jq -es 'length == 3003 and all(.stack | length == 2)' out >/dev/null || { head -n 3 out; fail "stacks"; }
+fi
+if ! grep -q __asan_init "$REIN_BINARY"; then # which takes addresses by the terabyte
+    (ulimit -v 400000 && ends 0 "$REIN_BINARY" stack "$tracee")
+fi
 kill -KILL "$tracee"
 wait "$tracee" 2>/dev/null || true
 
