@@ -652,9 +652,12 @@ static void threads_table(const struct output *output, const struct sites *sites
     for (size_t i = 0; i < sites->count; i++) {
         const struct site *site = sites->items[i];
         struct thread_count *threads = sort_threads(site);
-        for (size_t j = 0; j < site->thread_count; j++)
+        for (size_t j = 0; j < site->thread_count; j++) {
+            char *name = cli_printable(threads[j].name);
             fprintf(output->file, "%12" PRIu64 "  %-8d  %-15s  %s\n", threads[j].hits,
-                    rein_thread_id(threads[j].thread), threads[j].name, site->location);
+                    rein_thread_id(threads[j].thread), name, site->location);
+            free(name);
+        }
         free(threads);
     }
 }

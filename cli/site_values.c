@@ -26,22 +26,6 @@ static const char *string_at(const struct view *view, uint64_t offset)
     return NULL;
 }
 
-/* How many bytes a character of UTF-8 has that begins at text; 0: there is none. */
-static size_t utf8_length(const unsigned char *text, size_t left)
-{
-    size_t length = text[0] < 0x80                      ? 1
-                    : text[0] >= 0xc2 && text[0] < 0xe0 ? 2
-                    : text[0] >= 0xe0 && text[0] < 0xf0 ? 3
-                    : text[0] >= 0xf0 && text[0] < 0xf5 ? 4
-                                                        : 0;
-    if (length > left)
-        return 0;
-    for (size_t i = 1; i < length; i++)
-        if ((text[i] & 0xc0) != 0x80)
-            return 0;
-    return length;
-}
-
 /* How many bytes have been read from there on; how many characters an array there has of these. */
 static size_t bytes_from(const struct view *view, uint64_t offset)
 {
@@ -65,10 +49,10 @@ static void put_string(FILE *file, const char *text, size_t limit)
             fprintf(file, "\\%c", c);
         else if (c == '\n' || c == '\t')
             fprintf(file, "\\%c", c == '\n' ? 'n' : 't');
-        else if (c < ' ' || c == 0x7f || utf8_length((const unsigned char *)text + i, shown - i) == 0)
+        else if (cli_printable_length(text + i, shown - i) == 0)
             fprintf(file, "\\x%02x", c);
         else
-            for (size_t rest = utf8_length((const unsigned char *)text + i, shown - i); rest > 0; rest--)
+            for (size_t rest = cli_printable_length(text + i, shown - i); rest > 0; rest--)
                 putc(text[rest > 1 ? i++ : i], file);
     }
     fputs(length > shown ? "\"..." : "\"", file);

@@ -377,7 +377,9 @@ static void print(struct modules *modules, const struct list *list, bool json, s
             continue;
         }
         char *where = thread->has_pc ? modules_describe_text(modules, thread->pc) : cli_copy("-");
-        printf("%8d  %-*s  %-10s  %s\n", thread->id, width, thread->name, state_text(thread), where);
+        char *name = cli_printable(thread->name);
+        printf("%8d  %-*s  %-10s  %s\n", thread->id, width, name, state_text(thread), where);
+        free(name);
         free(where);
         if (depth > 0) {
             struct stack stack;

@@ -28,13 +28,15 @@ struct node {
     struct { int x, y; };
 };
 static int numbers[100];
+/* A control character that is none of ASCII; too long; half a pair; behind the last; the last. */
+static const char *odd = "\xc2\x9b[31m\xe0\x81\x81\xed\xa0\x80\xf4\x90\x80\x80\xf4\x8f\xbf\xbf\x1b.";
 static char text[300];
 static unsigned long long wide = 0xffffffffffffffff;
 static long double tall = 1.25L;
 
 __attribute__((noinline)) static int work(struct node *p, int x, double d, struct inner pair)
 {
-    __asm__ volatile("" : : "r"(p), "r"(numbers), "r"(text), "r"(&wide), "r"(&tall) : "memory");
+    __asm__ volatile("" : : "r"(p), "r"(numbers), "r"(text), "r"(&wide), "r"(&tall), "r"(&odd) : "memory");
     return x + (int)d + pair.a + p->inner[1].b;
 }
 
@@ -88,12 +90,13 @@ for kind in -O0 '-O1 -gdwarf-4'; do
     ends 3 "$REIN_BINARY" trace -e breakpoint -b 'work if x == -1' \
         --print 'x,p->label,p->name,p->three,p->minus,p->inner , p->inner[1].b,p->both,p->color,p->flag,p->f,p->d,p->byte' \
         --print 'p->x + p->y,p->next->label,p->next->name[0],(enum color)-1,(enum color)3,RED,d,pair,wide,tall' \
-        --print 'p->next->next->label,x / 0,hits,&p->next->next->label,sizeof(struct inner),numbers,*p,text' ./program
+        --print 'p->next->next->label,x / 0,hits,&p->next->next->label,sizeof(struct inner),numbers,*p,text,odd' ./program
     for value in "${wanted[@]}"; do
         has err "^\[[0-9]+\] breakpoint at .*[:,] $value(, |$)" 1
     done
     has err ', \*p = \{next = 0x[0-9a-f]+, label = 0x[0-9a-f]+ "a .*", name = "12345678", three = 5, minus = -9, .*\{x = 7, y = 8\}\}' 1
-    has err ', text = "x{200}"\.\.\.$' 1
+    has err ', text = "x{200}"\.\.\.(, |$)' 1
+    grep -qF '"\xc2\x9b[31m\xe0\x81\x81\xed\xa0\x80\xf4\x90\x80\x80'$'\xf4\x8f\xbf\xbf''\x1b."' err || { cat -v err; fail "odd"; }
 done
 
 # Each -b has its own; none without one.
