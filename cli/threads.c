@@ -137,27 +137,30 @@ struct mappings {
 /* While it is stopped: stacks grow, and come with threads. Without a list stacks are copied up to the limit. */
 static void read_mappings(struct mappings *mappings, int task)
 {
-    char *path = NULL, *text = NULL, *line, *rest;
-    size_t room = 1;
-    if (asprintf(&path, "/proc/%d/maps", task) >= 0)
-        text = cli_read_file(path, NULL);
-    free(path);
-    if (text == NULL)
-        return;
-    for (const char *p = text; *p != '\0'; p++)
-        room += *p == '\n';
-    free(mappings->items);
-    mappings->items = calloc(room, sizeof *mappings->items);
-    for (rest = text; mappings->items != NULL && (line = strsep(&rest, "\n")) != NULL;) {
-        struct mapped *mapped = &mappings->items[mappings->count];
+    char path[64], *line = NULL;
+    size_t size = 0, room = 0;
+    snprintf(path, sizeof path, "/proc/%d/maps", task);
+    FILE *file = fopen(path, "re");
+    while (file != NULL && getline(&line, &size, file) > 0) {
+        struct mapped mapped;
         char *end;
-        mapped->start = strtoull(line, &end, 16);
+        mapped.start = strtoull(line, &end, 16);
         if (end == line || *end != '-')
             continue;
-        mapped->end = strtoull(end + 1, NULL, 16);
-        mappings->count++;
+        mapped.end = strtoull(end + 1, NULL, 16);
+        if (mappings->count == room) {
+            struct mapped *more = realloc(mappings->items, (room = 2 * room + 64) * sizeof *more);
+            if (more == NULL) { /* without a list, rather than with half of one */
+                mappings->count = 0;
+                break;
+            }
+            mappings->items = more;
+        }
+        mappings->items[mappings->count++] = mapped;
     }
-    free(text);
+    free(line);
+    if (file != NULL)
+        fclose(file);
 }
 
 static int by_mapping(const void *key, const void *item)
@@ -230,7 +233,7 @@ static int read_registers(void *arg)
 static void merge(struct list *list, const struct visit *visit)
 {
     size_t known = list->count;
-    for (size_t i = 0; i < visit->count; i++) {
+    for (size_t i = 0; visit->readings != NULL && i < visit->count; i++) {
         const struct reading *reading = &visit->readings[i];
         struct thread *thread = find(list, known, reading->id);
         if (thread == NULL) {
