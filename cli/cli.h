@@ -35,6 +35,12 @@ char *cli_format(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* The whole of a small file as a string, NULL if it cannot be read. */
 char *cli_read_file(const char *path, size_t *size);
+/* How many bytes a character of UTF-8 has that begins at text; 0: there is none. */
+size_t cli_utf8_length(const char *text, size_t left);
+/* That may be written to a terminal as it is: 0 if it is a control character, too. */
+size_t cli_printable_length(const char *text, size_t left);
+/* What others have chosen, as a thread its name: what a terminal might obey is written as \x1b. To be freed. */
+char *cli_printable(const char *text);
 /* A process id: 0 if text is none. */
 int cli_parse_pid(const char *text);
 /* The last component of a path. */

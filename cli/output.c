@@ -94,18 +94,39 @@ void output_flush(struct output *output)
 
 /* ---- JSON ---- */
 
+/* Valid UTF-8. To be freed. */
+static char *valid_text(const char *text, size_t length)
+{
+    char *copy = cli_alloc(length + 1, 1);
+    for (size_t i = 0, step; i < length; i += step) {
+        step = cli_utf8_length(text + i, length - i);
+        if (step > 0)
+            memcpy(copy + i, text + i, step);
+        else
+            copy[i] = '?';
+        step += step == 0;
+    }
+    return copy;
+}
+
+json_t *output_text(const char *text, size_t length)
+{
+    char *copy = valid_text(text, length);
+    json_t *value = json_stringn(copy, length);
+    free(copy);
+    return value;
+}
+
 static json_t *text_json(const char *text)
 {
-    json_t *value = json_string(text);
-    if (value == NULL) {
-        char *copy = cli_copy(text);
-        for (char *p = copy; *p != '\0'; p++)
-            if (*p & 0x80)
-                *p = '?';
-        value = json_string(copy);
-        free(copy);
-    }
-    return value;
+    return output_text(text, strlen(text));
+}
+
+void output_set_any(json_t *object, const char *key, json_t *value)
+{
+    char *copy = valid_text(key, strlen(key));
+    json_object_set_new(object, copy, value);
+    free(copy);
 }
 
 void output_set_text(json_t *object, const char *key, const char *text)
@@ -652,9 +673,12 @@ static void threads_table(const struct output *output, const struct sites *sites
     for (size_t i = 0; i < sites->count; i++) {
         const struct site *site = sites->items[i];
         struct thread_count *threads = sort_threads(site);
-        for (size_t j = 0; j < site->thread_count; j++)
+        for (size_t j = 0; j < site->thread_count; j++) {
+            char *name = cli_printable(threads[j].name);
             fprintf(output->file, "%12" PRIu64 "  %-8d  %-15s  %s\n", threads[j].hits,
-                    rein_thread_id(threads[j].thread), threads[j].name, site->location);
+                    rein_thread_id(threads[j].thread), name, site->location);
+            free(name);
+        }
         free(threads);
     }
 }

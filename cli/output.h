@@ -61,6 +61,9 @@ void output_summary(struct output *output, const struct sites *sites, const stru
 /* For other JSON output: sets key to text; what is not UTF-8 in it becomes '?'. */
 struct json_t;
 void output_set_text(struct json_t *object, const char *key, const char *text);
+/* Text as a value, with any NUL that is in it; a member whose key may be anything. */
+struct json_t *output_text(const char *text, size_t length);
+void output_set_any(struct json_t *object, const char *key, struct json_t *value);
 void output_set_place(struct json_t *object, const struct described *place);
 
 #endif

@@ -26,22 +26,6 @@ static const char *string_at(const struct view *view, uint64_t offset)
     return NULL;
 }
 
-/* How many bytes a character of UTF-8 has that begins at text; 0: there is none. */
-static size_t utf8_length(const unsigned char *text, size_t left)
-{
-    size_t length = text[0] < 0x80                      ? 1
-                    : text[0] >= 0xc2 && text[0] < 0xe0 ? 2
-                    : text[0] >= 0xe0 && text[0] < 0xf0 ? 3
-                    : text[0] >= 0xf0 && text[0] < 0xf5 ? 4
-                                                        : 0;
-    if (length > left)
-        return 0;
-    for (size_t i = 1; i < length; i++)
-        if ((text[i] & 0xc0) != 0x80)
-            return 0;
-    return length;
-}
-
 /* How many bytes have been read from there on; how many characters an array there has of these. */
 static size_t bytes_from(const struct view *view, uint64_t offset)
 {
@@ -54,10 +38,34 @@ static size_t text_limit(const struct view *view, const struct type *type, uint6
     return type->count < left ? (size_t)type->count : left;
 }
 
-/* "abc", with what cannot be shown as \n or \x07; at most so many characters, then "...". */
-static void put_string(FILE *file, const char *text, size_t limit)
+/* Of an array the zeros at the end are left out: with data behind the first of them it is no string, and shown whole. */
+static size_t array_length(const char *text, size_t limit)
 {
-    size_t length = strnlen(text, limit), shown = length < STRING_SHOWN ? length : STRING_SHOWN;
+    while (limit > 0 && text[limit - 1] == '\0')
+        limit--;
+    return limit;
+}
+
+/* How much of it is shown: it is not cut within a character. */
+static size_t shown_length(const char *text, size_t length)
+{
+    if (length <= STRING_SHOWN)
+        return length;
+    for (size_t back = 1; back <= 3; back++) {
+        unsigned char c = (unsigned char)text[STRING_SHOWN - back];
+        size_t whole = c >= 0xf0 ? 4 : c >= 0xe0 ? 3 : c >= 0xc0 ? 2 : 1;
+        if (whole > back)
+            return STRING_SHOWN - back;
+        if ((c & 0xc0) != 0x80)
+            break;
+    }
+    return STRING_SHOWN;
+}
+
+/* "abc", with what cannot be shown as \n or \x07; if there is more, then "...". */
+static void put_string(FILE *file, const char *text, size_t length, bool more)
+{
+    size_t shown = shown_length(text, length);
     putc('"', file);
     for (size_t i = 0; i < shown; i++) {
         unsigned char c = (unsigned char)text[i];
@@ -65,13 +73,13 @@ static void put_string(FILE *file, const char *text, size_t limit)
             fprintf(file, "\\%c", c);
         else if (c == '\n' || c == '\t')
             fprintf(file, "\\%c", c == '\n' ? 'n' : 't');
-        else if (c < ' ' || c == 0x7f || utf8_length((const unsigned char *)text + i, shown - i) == 0)
+        else if (cli_printable_length(text + i, shown - i) == 0)
             fprintf(file, "\\x%02x", c);
         else
-            for (size_t rest = utf8_length((const unsigned char *)text + i, shown - i); rest > 0; rest--)
+            for (size_t rest = cli_printable_length(text + i, shown - i); rest > 0; rest--)
                 putc(text[rest > 1 ? i++ : i], file);
     }
-    fputs(length > shown ? "\"..." : "\"", file);
+    fputs(more || length > shown ? "\"..." : "\"", file);
 }
 
 /* A field of bits is moved to the beginning of a word of its own. */
@@ -134,6 +142,21 @@ static char *scalar_text(const struct type *type, const unsigned char *bytes)
     return type->is_signed ? cli_format("%" PRId64, (int64_t)value) : cli_format("%" PRIu64, value);
 }
 
+/* Of a structure or an array it is enough that some of it was: that is shown. */
+static bool is_some_read(const struct view *view, const struct type *type, uint64_t offset)
+{
+    bool has_parts = type->kind == TYPE_STRUCT || type->kind == TYPE_ARRAY;
+    return offset <= view->reading->size &&
+           (has_parts && type->size > 0 ? 1 : type->size) <= view->reading->size - offset;
+}
+
+static bool is_read(const struct view *view, const struct member *member, uint64_t offset)
+{
+    if (member->bit_size > 0)
+        return offset < view->reading->size;
+    return is_some_read(view, member->type, offset);
+}
+
 /* ---- In words ---- */
 
 struct text_request {
@@ -159,7 +182,7 @@ static bool put_member(const struct member *member, void *arg)
         fprintf(request->file, "<%s> = ", member->type->name == NULL ? "base" : member->type->name);
     else if (member->name != NULL)
         fprintf(request->file, "%s = ", member->name);
-    if (offset + (member->bit_size > 0 ? 1 : member->type->size) > view->reading->size) {
+    if (!is_read(view, member, offset)) {
         fputs("...", request->file);
         return false;
     }
@@ -174,14 +197,20 @@ static bool put_member(const struct member *member, void *arg)
     return true;
 }
 
+static void put_array_text(const struct view *view, FILE *file, const struct type *type, uint64_t offset)
+{
+    const char *text = (const char *)view->value->bytes + offset;
+    size_t limit = text_limit(view, type, offset), length = array_length(text, limit);
+    put_string(file, text, length, limit < type->count && memchr(text, '\0', limit) == NULL);
+}
+
 static void put_array(const struct view *view, FILE *file, const struct type *type, uint64_t offset, unsigned depth)
 {
     const struct type *element = type_complete(view->types, type->target);
-    uint64_t left = view->reading->size - offset;
     putc('{', file);
     for (uint64_t i = 0; i < type->count; i++) {
         fputs(i > 0 ? ", " : "", file);
-        if (i == ELEMENTS_SHOWN || element->size == 0 || (i + 1) * element->size > left) {
+        if (i == ELEMENTS_SHOWN || element->size == 0 || !is_some_read(view, element, offset + i * element->size)) {
             fputs("...", file);
             break;
         }
@@ -209,7 +238,7 @@ static void put_value(const struct view *view, FILE *file, const struct type *ty
     }
     case TYPE_ARRAY:
         if (is_text(type))
-            put_string(file, (const char *)bytes, text_limit(view, type, offset));
+            put_array_text(view, file, type, offset);
         else
             put_array(view, file, type, offset, depth);
         return;
@@ -220,7 +249,7 @@ static void put_value(const struct view *view, FILE *file, const struct type *ty
         string = string_at(view, offset);
         if (string != NULL) {
             putc(' ', file);
-            put_string(file, string, STRING_SHOWN + 1);
+            put_string(file, string, strnlen(string, STRING_SHOWN + 1), false);
         }
         return;
     case TYPE_FLOAT:
@@ -289,15 +318,9 @@ static json_t *integer_json(const struct type *type, const unsigned char *bytes)
     return json;
 }
 
-static json_t *string_json(const char *text, size_t limit)
+static json_t *string_json(const char *text, size_t length)
 {
-    json_t *object = json_object();
-    char *copy = cli_format("%.*s", (int)(limit < STRING_SHOWN ? limit : STRING_SHOWN), text);
-    output_set_text(object, "text", copy);
-    free(copy);
-    json_t *string = json_incref(json_object_get(object, "text"));
-    json_decref(object);
-    return string;
+    return output_text(text, shown_length(text, length));
 }
 
 static bool member_json(const struct member *member, void *arg)
@@ -307,7 +330,7 @@ static bool member_json(const struct member *member, void *arg)
     uint64_t offset = request->offset + member->offset;
     if (member->is_static || member->is_virtual_base)
         return true;
-    if (offset + (member->bit_size > 0 ? 1 : member->type->size) > view->reading->size)
+    if (!is_read(view, member, offset))
         return false;
     json_t *value;
     if (member->bit_size > 0) {
@@ -323,7 +346,7 @@ static bool member_json(const struct member *member, void *arg)
         return true;
     }
     const char *name = member->is_base ? member->type->name : member->name;
-    json_object_set_new(request->object, name == NULL ? "" : name, value);
+    output_set_any(request->object, name == NULL ? "" : name, value);
     return true;
 }
 
@@ -332,7 +355,7 @@ static json_t *array_json(const struct view *view, const struct type *type, uint
     const struct type *element = type_complete(view->types, type->target);
     json_t *list = json_array();
     for (uint64_t i = 0; i < type->count && i < ELEMENTS_SHOWN && element->size > 0; i++) {
-        if ((i + 1) * element->size > view->reading->size - offset)
+        if (!is_some_read(view, element, offset + i * element->size))
             break;
         json_array_append_new(list, value_json(view, element, offset + i * element->size, depth + 1));
     }
@@ -348,7 +371,7 @@ static json_t *pointer_json(const struct view *view, uint64_t offset)
         return json_string(text);
     json_t *object = json_object();
     json_object_set_new(object, "address", json_string(text));
-    json_object_set_new(object, "text", string_json(string, STRING_SHOWN));
+    json_object_set_new(object, "text", string_json(string, strnlen(string, STRING_SHOWN + 1)));
     return object;
 }
 
@@ -376,7 +399,7 @@ static json_t *value_json(const struct view *view, const struct type *type, uint
     }
     case TYPE_ARRAY:
         if (is_text(type))
-            return string_json((const char *)bytes, text_limit(view, type, offset));
+            return string_json((const char *)bytes, array_length((const char *)bytes, text_limit(view, type, offset)));
         return array_json(view, type, offset, depth);
     case TYPE_POINTER:
     case TYPE_REFERENCE:
@@ -403,7 +426,7 @@ json_t *hit_values_json(const struct hit_values *values)
         } else {
             value = value_json(&view, view.reading->type, 0, 0);
         }
-        json_object_set_new(object, view.reading->text, value);
+        output_set_any(object, view.reading->text, value);
     }
     return object;
 }

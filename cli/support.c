@@ -127,3 +127,51 @@ const char *cli_basename(const char *path)
     const char *slash = strrchr(path, '/');
     return slash == NULL ? path : slash + 1;
 }
+
+size_t cli_utf8_length(const char *text, size_t left)
+{
+    const unsigned char *bytes = (const unsigned char *)text;
+    size_t length = left == 0                             ? 0
+                    : bytes[0] < 0x80                     ? 1
+                    : bytes[0] >= 0xc2 && bytes[0] < 0xe0 ? 2
+                    : bytes[0] >= 0xe0 && bytes[0] < 0xf0 ? 3
+                    : bytes[0] >= 0xf0 && bytes[0] < 0xf5 ? 4
+                                                          : 0;
+    if (length > left)
+        return 0;
+    for (size_t i = 1; i < length; i++)
+        if ((bytes[i] & 0xc0) != 0x80)
+            return 0;
+    /* Longer than need be, half of a pair of UTF-16, or behind the last. */
+    if ((bytes[0] == 0xe0 && bytes[1] < 0xa0) || (bytes[0] == 0xed && bytes[1] >= 0xa0) ||
+        (bytes[0] == 0xf0 && bytes[1] < 0x90) || (bytes[0] == 0xf4 && bytes[1] >= 0x90))
+        return 0;
+    return length;
+}
+
+size_t cli_printable_length(const char *text, size_t left)
+{
+    const unsigned char *bytes = (const unsigned char *)text;
+    size_t length = cli_utf8_length(text, left);
+    if (length == 1 && (bytes[0] < ' ' || bytes[0] == 0x7f))
+        return 0;
+    return length == 2 && bytes[0] == 0xc2 && bytes[1] < 0xa0 ? 0 : length; /* U+009B is as good as ESC [ */
+}
+
+char *cli_printable(const char *text)
+{
+    size_t left = strlen(text);
+    char *shown = cli_alloc(4 * left + 1, 1), *p = shown;
+    while (left > 0) {
+        size_t length = cli_printable_length(text, left);
+        if (length == 0)
+            p += sprintf(p, "\\x%02x", (unsigned char)*text);
+        else
+            p = mempcpy(p, text, length);
+        length += length == 0;
+        text += length;
+        left -= length;
+    }
+    *p = '\0';
+    return shown;
+}

@@ -124,21 +124,79 @@ struct visit {
     size_t count;
 };
 
-/* What is in use of a thread's stack: behind it there is mostly memory that cannot be read. NULL: it cannot be had. */
-static struct copy *copy_stack(rein_process *process, const rein_registers *snapshot)
+/* By address, as the kernel lists them. */
+struct mapped {
+    uint64_t start, end;
+};
+
+struct mappings {
+    struct mapped *items;
+    size_t count;
+};
+
+/* While it is stopped: stacks grow, and come with threads. Without a list stacks are copied up to the limit. */
+static void read_mappings(struct mappings *mappings, int task)
+{
+    char path[64], *line = NULL;
+    size_t size = 0, room = 0;
+    snprintf(path, sizeof path, "/proc/%d/maps", task);
+    FILE *file = fopen(path, "re");
+    while (file != NULL && getline(&line, &size, file) > 0) {
+        struct mapped mapped;
+        char *end;
+        mapped.start = strtoull(line, &end, 16);
+        if (end == line || *end != '-')
+            continue;
+        mapped.end = strtoull(end + 1, NULL, 16);
+        if (mappings->count == room) {
+            struct mapped *more = realloc(mappings->items, (room = 2 * room + 64) * sizeof *more);
+            if (more == NULL) { /* without a list, rather than with half of one */
+                mappings->count = 0;
+                break;
+            }
+            mappings->items = more;
+        }
+        mappings->items[mappings->count++] = mapped;
+    }
+    free(line);
+    if (file != NULL)
+        fclose(file);
+}
+
+static int by_mapping(const void *key, const void *item)
+{
+    const uint64_t *address = key;
+    const struct mapped *mapped = item;
+    return *address < mapped->start ? -1 : *address >= mapped->end;
+}
+
+/* What is in use of a thread's stack, up to the end of the mapping that it is in: behind a guard, which does not stop
+ * such a read, there may be another thread's. NULL: it cannot be had. */
+static struct copy *copy_stack(rein_process *process, const rein_registers *snapshot, const struct mappings *mappings)
 {
     enum { MOST = 1 << 18 };
     static const unsigned char red_zone = 128; /* nothing is needed from there, but code may be told to look */
     struct unwind_registers registers;
     if (!unwind_registers_from(&registers, snapshot))
         return NULL;
-    struct copy *copy = malloc(sizeof *copy + MOST), *fitting;
+    uint64_t sp = registers.values[registers.sp], start = sp - red_zone, most = MOST;
+    const struct mapped *mapped =
+        mappings->count == 0 ? NULL
+                             : bsearch(&sp, mappings->items, mappings->count, sizeof *mappings->items, by_mapping);
+    if (mapped != NULL) {
+        start = mapped->start > start ? mapped->start : start;
+        most = mapped->end - start < most ? mapped->end - start : most;
+    } else if (mappings->count > 0) {
+        most = 0; /* nothing is there */
+    }
+    struct copy *copy = malloc(sizeof *copy + (size_t)most), *fitting;
     if (copy == NULL)
         return NULL;
     copy->registers = registers;
-    copy->start = registers.values[registers.sp] - red_zone;
+    copy->start = start;
     copy->size = 0;
-    rein_process_read(process, copy->start, copy->bytes, MOST, &copy->size);
+    if (most > 0)
+        rein_process_read(process, start, copy->bytes, (size_t)most, &copy->size);
     fitting = realloc(copy, sizeof *copy + copy->size);
     return fitting == NULL ? copy : fitting;
 }
@@ -147,6 +205,7 @@ static struct copy *copy_stack(rein_process *process, const rein_registers *snap
 static int read_registers(void *arg)
 {
     struct visit *visit = arg;
+    struct mappings mappings = {0};
     int result = rein_process_threads(visit->process, &visit->threads, &visit->count);
     if (result != 0)
         return result;
@@ -158,12 +217,15 @@ static int read_registers(void *arg)
         rein_registers *registers;
         reading->id = rein_thread_id(visit->threads[i]);
         if (rein_thread_registers(visit->threads[i], &registers) != 0)
-            continue; /* it could not be stopped, or is gone */
+            continue;                                  /* it could not be stopped, or is gone */
+        if (visit->with_stacks && mappings.count == 0) /* the list of a leader that has left is empty */
+            read_mappings(&mappings, reading->id);
         reading->has_pc = rein_registers_pc(registers, &reading->pc) == 0;
         if (visit->with_stacks)
-            reading->copy = copy_stack(visit->process, registers);
+            reading->copy = copy_stack(visit->process, registers, &mappings);
         rein_registers_free(registers);
     }
+    free(mappings.items);
     return 0;
 }
 
@@ -171,7 +233,7 @@ static int read_registers(void *arg)
 static void merge(struct list *list, const struct visit *visit)
 {
     size_t known = list->count;
-    for (size_t i = 0; i < visit->count; i++) {
+    for (size_t i = 0; visit->readings != NULL && i < visit->count; i++) {
         const struct reading *reading = &visit->readings[i];
         struct thread *thread = find(list, known, reading->id);
         if (thread == NULL) {
@@ -318,7 +380,9 @@ static void print(struct modules *modules, const struct list *list, bool json, s
             continue;
         }
         char *where = thread->has_pc ? modules_describe_text(modules, thread->pc) : cli_copy("-");
-        printf("%8d  %-*s  %-10s  %s\n", thread->id, width, thread->name, state_text(thread), where);
+        char *name = cli_printable(thread->name);
+        printf("%8d  %-*s  %-10s  %s\n", thread->id, width, name, state_text(thread), where);
+        free(name);
         free(where);
         if (depth > 0) {
             struct stack stack;

@@ -80,6 +80,15 @@ grep -q 'State:.T' "/proc/$tracee/status"
 kill -KILL "$tracee"
 wait "$tracee" 2>/dev/null || true
 
+# Names that a terminal would obey.
+mkfifo never
+# shellcheck disable=SC2016 # it is for that shell
+ready bash -c 'printf "\033[31m\302\233\377\303\244" >/proc/self/comm; echo ready; read -r <>never'
+ends 0 "$REIN_BINARY" stack "$tracee"
+grep -Eq "^ +$tracee  "'\\x1b\[31m\\xc2\\x9b\\xffä  ' out || { cat -v out; fail "name"; }
+kill -KILL "$tracee"
+wait "$tracee" 2>/dev/null || true
+
 # A first thread that has left.
 mkfifo told
 rm ready
@@ -102,6 +111,14 @@ if is_32_bit; then
     has out ' sleeping +__kernel_vsyscall' 3002
 else
     has out ' sleeping +(__)?(clock_)?nanosleep' 3000
+fi
+# Of each stack what is in use is copied, not its neighbours: that would be 768 MB.
+ends 0 "$REIN_BINARY" threads --json --stack=2 "$tracee"
+if command -v jq >/dev/null; then
+    jq -es 'length == 3003 and all(.stack | length == 2)' out >/dev/null || { head -n 3 out; fail "stacks"; }
+fi
+if ! grep -q __asan_init "$REIN_BINARY"; then # which takes addresses by the terabyte
+    (ulimit -v 400000 && ends 0 "$REIN_BINARY" stack "$tracee")
 fi
 kill -KILL "$tracee"
 wait "$tracee" 2>/dev/null || true

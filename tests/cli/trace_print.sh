@@ -28,13 +28,19 @@ struct node {
     struct { int x, y; };
 };
 static int numbers[100];
+/* A control character that is none of ASCII; too long; half a pair; behind the last; the last. */
+static const char *odd = "\xc2\x9b[31m\xe0\x81\x81\xed\xa0\x80\xf4\x90\x80\x80\xf4\x8f\xbf\xbf\x1b.";
 static char text[300];
+static char packed[8] = {'a', 0, 'b', '\x1b', 'c'};
+static struct { struct { int numbers[2000]; } big; int last; } large = {{{6, 7}}, 8};
+static struct { char letters[6000]; int last; } lettered = {"", 9};
+static char umlauts[300];
 static unsigned long long wide = 0xffffffffffffffff;
 static long double tall = 1.25L;
 
 __attribute__((noinline)) static int work(struct node *p, int x, double d, struct inner pair)
 {
-    __asm__ volatile("" : : "r"(p), "r"(numbers), "r"(text), "r"(&wide), "r"(&tall) : "memory");
+    __asm__ volatile("" : : "r"(p), "r"(numbers), "r"(text), "r"(&wide), "r"(&tall), "r"(&odd), "r"(packed), "r"(&large), "r"(&lettered), "r"(umlauts) : "memory");
     return x + (int)d + pair.a + p->inner[1].b;
 }
 
@@ -46,6 +52,11 @@ int main(void)
         numbers[i] = i;
     for (int i = 0; i < 299; i++)
         text[i] = 'x';
+    for (int i = 0; i < 6000; i++)
+        lettered.letters[i] = 'y';
+    for (int i = 1; i < 299; i++)
+        umlauts[i] = i % 2 ? '\xc3' : '\xa4';
+    umlauts[0] = 'u';
     for (int i = 0; i < 3; i++)
         work(&first, -i, 0.5, (struct inner){9, 10});
     return 3;
@@ -80,6 +91,10 @@ wanted=(
     'hits = 2'
     '&p->next->next->label = 0x[48]'
     'sizeof\(struct inner\) = 4'
+    'packed = "a\\x00b\\x1bc"'
+    'large = \{big = \{numbers = \{6, 7, (0, ){48}\.\.\.\}\}, last = \.\.\.\}'
+    'lettered = \{letters = "y{200}"\.\.\., last = \.\.\.\}'
+    'umlauts = "u(ä){99}"\.\.\.'
     'numbers = \{0, 1, 2, .*, 49, \.\.\.\}'
 )
 for kind in -O0 '-O1 -gdwarf-4'; do
@@ -88,12 +103,13 @@ for kind in -O0 '-O1 -gdwarf-4'; do
     ends 3 "$REIN_BINARY" trace -e breakpoint -b 'work if x == -1' \
         --print 'x,p->label,p->name,p->three,p->minus,p->inner , p->inner[1].b,p->both,p->color,p->flag,p->f,p->d,p->byte' \
         --print 'p->x + p->y,p->next->label,p->next->name[0],(enum color)-1,(enum color)3,RED,d,pair,wide,tall' \
-        --print 'p->next->next->label,x / 0,hits,&p->next->next->label,sizeof(struct inner),numbers,*p,text' ./program
+        --print 'p->next->next->label,x / 0,hits,&p->next->next->label,sizeof(struct inner),numbers,*p,text,odd,packed,large,lettered,umlauts' ./program
     for value in "${wanted[@]}"; do
         has err "^\[[0-9]+\] breakpoint at .*[:,] $value(, |$)" 1
     done
     has err ', \*p = \{next = 0x[0-9a-f]+, label = 0x[0-9a-f]+ "a .*", name = "12345678", three = 5, minus = -9, .*\{x = 7, y = 8\}\}' 1
-    has err ', text = "x{200}"\.\.\.$' 1
+    has err ', text = "x{200}"\.\.\.(, |$)' 1
+    grep -qF '"\xc2\x9b[31m\xe0\x81\x81\xed\xa0\x80\xf4\x90\x80\x80'$'\xf4\x8f\xbf\xbf''\x1b."' err || { cat -v err; fail "odd"; }
 done
 
 # Each -b has its own; none without one.
@@ -102,13 +118,19 @@ has err ' work .*: x = -?[0-2]$' 3
 has err ' main .*: sizeof\(int\) = 4$' 1
 
 ends 3 "$REIN_BINARY" trace -j -b 'work if x == -1' --print 'x,p->label,p->name,p->inner,p->color,p->flag,p->d,wide,*p,p->next->label' \
-    --print 'p->next->next->label,numbers,p->next' ./program
+    --print 'p->next->next->label,numbers,p->next,packed,large,lettered,umlauts' ./program
 jq -es 'map(select(.event == "breakpoint"))[0].values | .x == -1 and (.["p->label"].text | startswith("a \"label\"\n"))
     and (.["p->label"].address | startswith("0x")) and .["p->name"] == "12345678"
     and .["p->inner"] == [{"a": 1, "b": -2}, {"a": 3, "b": 4}] and .["p->color"] == "GREEN" and .["p->flag"] == true
     and .["p->d"] == 2.5 and .wide == "18446744073709551615" and .["*p"].minus == -9 and .["*p"].x == 7
     and .["p->next->label"] == "0x0" and (.["p->next->next->label"].error | test("cannot be read"))
-    and (.numbers | length) == 50 and (.["p->next"] | startswith("0x"))' err >/dev/null || { head -n 3 err; fail "values"; }
+    and (.numbers | length) == 50 and .packed == "a\u0000b\u001bc"
+    and (.large.big.numbers | length) == 50 and (.large | has("last") | not) and (.lettered.letters | length) == 200
+    and .umlauts == "u" + "ä" * 99 and (.["p->next"] | startswith("0x"))' err >/dev/null || { head -n 3 err; fail "values"; }
+
+# A key that is not UTF-8.
+ends 3 "$REIN_BINARY" trace -j -b work --print $'x+\'\xff\'*0' ./program
+jq -es 'map(select(.event == "breakpoint"))[0].values == {"x+\u0027?\u0027*0": 0}' err >/dev/null || { head -n 3 err; fail "key"; }
 
 # An expression that is wrong.
 ends 2 "$REIN_BINARY" trace -b work --print 'x,+' ./program
