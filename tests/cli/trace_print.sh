@@ -96,6 +96,63 @@ for kind in -O0 '-O1 -gdwarf-4'; do
     has err ', text = "x{200}"\.\.\.$' 1
 done
 
+# At a function's first instruction, parameters that amd64's convention passes in memory, or that rein cannot tell.
+cat >passed.c <<'C'
+struct tall { long double x; int k; };
+struct __attribute__((packed)) packed { char a; int b; };
+typedef float vector __attribute__((vector_size(16)));
+#define SEVEN int a, int b, int c, int d, int e, int f, int g
+__attribute__((noinline)) int wide(SEVEN, __int128 x, int y) { return a + b + c + d + e + f + g + (int)x + y; }
+__attribute__((noinline)) int tall(SEVEN, struct tall x, char y) { return a + b + c + d + e + f + g + x.k + y; }
+__attribute__((noinline)) int packed(struct packed p, int a) { return p.b + a; }
+__attribute__((noinline)) int mixed(vector v, float f, int i) { return (int)(v[0] + f) + i; }
+__attribute__((noinline, ms_abi)) int foreign(int a, int b) { return a + b; }
+int main(void)
+{
+    int sum = wide(1, 2, 3, 4, 5, 6, 7, 8, 9) + tall(1, 2, 3, 4, 5, 6, 7, (struct tall){1.25L, 42}, 43);
+    sum += packed((struct packed){'a', 77}, 5) + mixed((vector){1, 2, 3, 4}, 9.5f, 6) + foreign(3, 4);
+    return sum == 1 ? 1 : 3;
+}
+C
+passed() {
+    "$@" -g -o passed passed.c
+    ends 3 "$REIN_BINARY" trace -e breakpoint -b 'wide if y == 9' --print a,g,y -b tall --print 'g,x.k,x.x,y' \
+        -b packed --print p,a ./passed
+    has err ': a = 1, g = 7, y = 9$'
+    has err ": g = 7, x\.k = 42, x\.x = 1\.25, y = 43 '\+'\$"
+    has err ": p = \{a = 97 'a', b = 77\}, a = 5\$"
+    if [ "$1" = gcc ]; then
+        ends 3 "$REIN_BINARY" trace -e breakpoint -b wide --print '*(u64 *)&x' ./passed
+        has err ': \*\(u64 \*\)&x = 8$'
+    fi
+    ends 3 "$REIN_BINARY" trace -e breakpoint -b mixed --print i ./passed
+    has err ': i = 6$'
+    for wrong in 'mixed v' 'mixed f' 'foreign a'; do
+        ends 1 "$REIN_BINARY" trace -b "${wrong% *}" --print "${wrong#* }" ./passed
+        has err 'it is not stored yet where the function begins: take a line in it'
+    done
+}
+if ! is_32_bit && [ "$(uname -m)" = x86_64 ]; then
+    passed gcc -O0
+    passed gcc -O0 -gdwarf-2 -gstrict-dwarf
+    if type clang >/dev/null 2>&1; then passed clang -O0; fi
+    if type i686-linux-gnu-gcc >/dev/null 2>&1; then
+        cat >passed32.c <<'C'
+struct pair { int a; long b; };
+__attribute__((noinline, regparm(3))) int three(int a, char c, int b) { return a + b + c; }
+__attribute__((noinline)) int many(char c, long long l, double d, short s, struct pair h, int x) { return c + (int)l + (int)d + s + h.a + x; }
+int main(void) { return three(1, 2, 3) + many(33, 2, 3, 4, (struct pair){5, 6}, 7) == 0 ? 1 : 3; }
+C
+        i686-linux-gnu-gcc -g -O0 -static -o passed passed32.c
+        ends 3 "$REIN_BINARY" trace -e breakpoint -b many --print l,d,s,h,x ./passed
+        has err ': l = 2, d = 3, s = 4, h = \{a = 5, b = 6\}, x = 7$'
+        for name in a b c; do
+            ends 1 "$REIN_BINARY" trace -b three --print $name ./passed
+            has err 'it is not stored yet where the function begins: take a line in it'
+        done
+    fi
+fi
+
 # Each -b has its own; none without one.
 ends 3 "$REIN_BINARY" trace -e breakpoint -b work --print x -b main --print 'sizeof(int)' ./program
 has err ' work .*: x = -?[0-2]$' 3
