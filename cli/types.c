@@ -434,8 +434,13 @@ static void fill_member(const struct types *types, const struct type *type, Dwar
         dwarf_tag(die) == DW_TAG_variable || has_flag(die, DW_AT_external) || has_flag(die, DW_AT_declaration);
     if (dwarf_attr(die, DW_AT_data_member_location, &attribute) != NULL) {
         Dwarf_Word offset;
+        Dwarf_Op *ops;
+        size_t count;
         if (dwarf_formudata(&attribute, &offset) == 0)
             member->offset = offset;
+        else if (!dwarf_hasattr(die, DW_AT_virtuality) && dwarf_getlocation(&attribute, &ops, &count) == 0 &&
+                 count == 1 && ops[0].atom == DW_OP_plus_uconst) /* as DWARF 2 says it */
+            member->offset = ops[0].number;
         else
             member->is_virtual_base = true; /* where it is, is computed */
     }

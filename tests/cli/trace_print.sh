@@ -153,6 +153,12 @@ C
     fi
 fi
 
+# DWARF 2 has expressions for where members are.
+echo 'struct s { int a; struct { int x, y; } in; } s = {1, {2, 3}}; int main(void) { return 3; }' >old.c
+"$cc" -gdwarf-2 -gstrict-dwarf -O0 -o old old.c
+ends 3 "$REIN_BINARY" trace -e breakpoint -b main --print s,s.in.y ./old
+has err ': s = \{a = 1, in = \{x = 2, y = 3\}\}, s\.in\.y = 3$'
+
 # Each -b has its own; none without one.
 ends 3 "$REIN_BINARY" trace -e breakpoint -b work --print x -b main --print 'sizeof(int)' ./program
 has err ' work .*: x = -?[0-2]$' 3
