@@ -1073,6 +1073,10 @@ static void write_unary(struct bytecode *code, const struct term *term)
 
 static void write_term(struct bytecode *code, const struct term *term)
 {
+    /* What is refused afterwards is not written on: a field of bits writes its address once for each of its parts, which doubles
+     * what is nested in it each time. */
+    if (code->size > UINT16_MAX)
+        return;
     switch (term->kind) {
     case TERM_CONSTANT:
         if (term->type->is_signed && (int64_t)term->value < 0 && (int64_t)term->value >= INT32_MIN) {

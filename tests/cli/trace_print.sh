@@ -159,6 +159,14 @@ echo 'struct s { int a; struct { int x, y; } in; } s = {1, {2, 3}}; int main(voi
 ends 3 "$REIN_BINARY" trace -e breakpoint -b main --print s,s.in.y ./old
 has err ': s = \{a = 1, in = \{x = 2, y = 3\}\}, s\.in\.y = 3$'
 
+# Each field of bits in another doubles the code: it ends before the memory does.
+echo 'struct b { unsigned long pad : 3, d : 50; } b[4]; int main(void) { return b[0].d + 3; }' >fields.c
+"$cc" -g -O0 -o fields fields.c
+deep='b[0].d'
+for _ in {1..40}; do deep="b[$deep].d"; done
+ends 1 timeout 20 "$REIN_BINARY" trace -b main --print "$deep" ./fields
+has err 'the expression is too long'
+
 # Each -b has its own; none without one.
 ends 3 "$REIN_BINARY" trace -e breakpoint -b work --print x -b main --print 'sizeof(int)' ./program
 has err ' work .*: x = -?[0-2]$' 3
