@@ -167,6 +167,54 @@ for _ in {1..40}; do deep="b[$deep].d"; done
 ends 1 timeout 20 "$REIN_BINARY" trace -b main --print "$deep" ./fields
 has err 'the expression is too long'
 
+# Names of C++: those of the namespaces and classes around the function, from the inside out, then the global ones; others if there
+# is only one of that name.
+if type g++ >/dev/null 2>&1; then
+    cat >names.cc <<'C'
+namespace A { int v = 1, w = 11, only = 12; struct T { char c; }; struct Once { int o; }; }
+int v = 5, g = 6;
+namespace { volatile int hidden = 7; }
+namespace B {
+int v = 2;
+extern int later;
+inline namespace now { int current = 8; }
+struct T { long l; int m; };
+struct S { static int s; int get(int k); };
+namespace C { int w = 13; __attribute__((noinline)) int inner(int x) { return x + v + w; } }
+__attribute__((noinline)) int outer(int x) { return x + v + current + later + hidden; }
+}
+namespace D { int w = 14; struct W { int x; }; }
+namespace E { struct W { int y; }; }
+int B::later = 9;
+int B::S::s = 10;
+__attribute__((noinline)) int B::S::get(int k) { return k + s + v; }
+A::T at; B::T bt; A::Once once = {3}; D::W dw; E::W ew;
+int main()
+{
+    B::S s;
+    return B::outer(A::v) + B::C::inner(A::w) + s.get(A::only) + D::w + g + at.c + (int)bt.l + once.o + dw.x + ew.y == 0 ? 1 : 3;
+}
+C
+    for kind in '-O0' '-O1 -gdwarf-4'; do
+        read -ra flags <<<"$kind"
+        g++ -g "${flags[@]}" -o names names.cc
+        ends 3 "$REIN_BINARY" trace -e breakpoint -b _ZN1B5outerEi --print 'v,::v,A::v,B::v,current,later,hidden,only,g,S::s,C::w,sizeof(T)' \
+            --print 'sizeof(A::T),sizeof(::A::T),sizeof(Once),B::now::current' -b _ZN1B1C5innerEi --print 'v,w,::v,A::w' \
+            -b _ZN1B1S3getEi --print 's,v,sizeof(T)' -b main --print 'v,B::later' ./names
+        has err ': v = 2, ::v = 5, A::v = 1, B::v = 2, current = 8, later = 9, hidden = 7, only = 12, g = 6, S::s = 10, C::w = 13, sizeof\(T\) = [0-9]+, sizeof\(A::T\) = 1, sizeof\(::A::T\) = 1, sizeof\(Once\) = 4, B::now::current = 8$'
+        has err ', sizeof\(T\) = (16|8), sizeof\(A::T\)'
+        has err ': v = 2, w = 13, ::v = 5, A::w = 11$'
+        has err ': s = 10, v = 2, sizeof\(T\) = (16|8)$'
+        has err ': v = 5, B::later = 9$'
+        ends 1 "$REIN_BINARY" trace -b main --print w ./names
+        has err 'w could be any of: A::w, B::C::w, D::w$'
+        ends 1 "$REIN_BINARY" trace -b main --print '((W *)0)->x' ./names
+        has err 'W could be any of: D::W, E::W$'
+        ends 1 "$REIN_BINARY" trace -b main --print '::w' ./names
+        has err 'there is no variable, register or constant "::w"'
+    done
+fi
+
 # Each -b has its own; none without one.
 ends 3 "$REIN_BINARY" trace -e breakpoint -b work --print x -b main --print 'sizeof(int)' ./program
 has err ' work .*: x = -?[0-2]$' 3
