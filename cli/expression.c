@@ -497,6 +497,8 @@ static const struct term *check_name(const struct checker *checker, const struct
         return term;
     if (variable_find_far(checker->scene, syntax->name, &variable))
         return from_variable(checker, syntax->at, &variable);
+    if (variable.ambiguous != NULL)
+        return fail(checker, syntax->at, "%s could be any of: %s", syntax->name, variable.ambiguous);
     if (variable.is_only_declared)
         return fail(checker, syntax->at, "%s: it is declared, but has no place in the program: it was optimized out",
                     syntax->name);
@@ -525,13 +527,16 @@ static const struct type *find_type(const struct checker *checker, const struct 
 {
     const struct scene *scene = checker->scene;
     struct module *program = modules_program(scene->modules);
+    const char *ambiguous = NULL;
     const struct type *type = name->tag == NULL ? type_basic(checker->types, name->name) : NULL;
     if (type == NULL && scene->symbols != NULL)
-        type = type_find(checker->types, scene->symbols, scene->own, name);
-    if (type == NULL && program != NULL && program != scene->module) {
+        type = type_find(checker->types, scene->symbols, scene->own, name, &ambiguous);
+    if (type == NULL && ambiguous == NULL && program != NULL && program != scene->module) {
         struct symbols *symbols = module_symbols(scene->modules, program);
-        type = symbols == NULL ? NULL : type_find(checker->types, symbols, 0, name);
+        type = symbols == NULL ? NULL : type_find(checker->types, symbols, 0, name, &ambiguous);
     }
+    if (type == NULL && ambiguous != NULL)
+        return fail(checker, name->at, "%s could be any of: %s", name->name, ambiguous);
     if (type == NULL)
         return fail(
             checker, name->at, "there is no type \"%s%s%s\"%s", name->tag == NULL ? "" : name->tag,
@@ -754,7 +759,10 @@ static const struct term *static_member(const struct checker *checker, const str
                                         const char *name)
 {
     struct variable variable;
-    char *full = arena_format(checker->arena, "%s::%s", class->name == NULL ? "" : class->name, name);
+    const char *inside = type_inside(checker->arena, (Dwarf_Die *)&class->die);
+    if (class->name != NULL)
+        inside = type_qualify(checker->arena, inside, class->name);
+    const char *full = type_qualify(checker->arena, inside, name);
     if (!variable_find_far(checker->scene, full, &variable))
         return fail(checker, at, "%s is a static member, and its definition cannot be found", name);
     return from_variable(checker, at, &variable);
@@ -1073,6 +1081,10 @@ static void write_unary(struct bytecode *code, const struct term *term)
 
 static void write_term(struct bytecode *code, const struct term *term)
 {
+    /* What is refused afterwards is not written on: a field of bits writes its address once for each of its parts, which doubles
+     * what is nested in it each time. */
+    if (code->size > UINT16_MAX)
+        return;
     switch (term->kind) {
     case TERM_CONSTANT:
         if (term->type->is_signed && (int64_t)term->value < 0 && (int64_t)term->value >= INT32_MIN) {

@@ -224,7 +224,7 @@ static bool next(struct parser *parser)
         return scan_number(parser, token);
     if (*at == '"' || *at == '\'')
         return scan_quoted(parser, token);
-    if (is_name_start(*at)) {
+    if (is_name_start(*at) || (at[0] == ':' && at[1] == ':' && is_name_start(at[2]))) {
         token->kind = TOKEN_NAME;
         token->end = skip_name(at);
         return true;

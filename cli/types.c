@@ -346,7 +346,66 @@ static bool has_name(Dwarf_Die *die, const char *name, size_t length)
     return own != NULL && strncmp(own, name, length) == 0 && own[length] == '\0';
 }
 
-/* name is "a::b::c"; a scope that it does not name is looked into if it has no name itself, or name has none either. */
+const char *type_qualify(struct arena *arena, const char *inside, const char *name)
+{
+    return inside == NULL || inside[0] == '\0' ? name : arena_format(arena, "%s::%s", inside, name);
+}
+
+const char *type_inside(struct arena *arena, Dwarf_Die *die)
+{
+    static const unsigned origins[] = {DW_AT_abstract_origin, DW_AT_specification};
+    Dwarf_Die declaration = *die, *scopes = NULL;
+    Dwarf_Attribute attribute;
+    const char *inside = "";
+    for (size_t i = 0; i < sizeof origins / sizeof *origins; i++)
+        if (dwarf_attr(&declaration, origins[i], &attribute) != NULL)
+            dwarf_formref_die(&attribute, &declaration);
+    int count = dwarf_getscopes_die(&declaration, &scopes);
+    for (int i = count - 1; i > 0; i--) { /* 0 is the DIE itself */
+        int tag = dwarf_tag(&scopes[i]);
+        const char *name = dwarf_diename(&scopes[i]);
+        if (name != NULL && (tag == DW_TAG_namespace || tag == DW_TAG_structure_type || tag == DW_TAG_class_type ||
+                             tag == DW_TAG_union_type))
+            inside = type_qualify(arena, inside, name);
+    }
+    free(scopes);
+    return inside;
+}
+
+bool type_leave(struct arena *arena, const char **inside)
+{
+    const char *last = NULL;
+    unsigned depth = 0; /* of a template's arguments, which have colons of their own */
+    if (*inside == NULL || (*inside)[0] == '\0')
+        return false;
+    for (const char *at = *inside; *at != '\0'; at++) {
+        depth += *at == '<';
+        depth -= *at == '>' && depth > 0;
+        if (depth == 0 && at[0] == ':' && at[1] == ':')
+            last = at;
+    }
+    *inside = last == NULL ? "" : arena_format(arena, "%.*s", (int)(last - *inside), *inside);
+    return true;
+}
+
+void type_add_name(struct arena *arena, const char **names, unsigned *count, const char *name)
+{
+    size_t length = strlen(name);
+    for (const char *at = *names; at != NULL; at = strchr(at, ' ')) {
+        at += *at == ' ';
+        if (strncmp(at, name, length) == 0 && (at[length] == ',' || at[length] == '\0'))
+            return;
+    }
+    *names = *names == NULL ? name : arena_format(arena, "%s, %s", *names, name);
+    ++*count;
+}
+
+static bool is_transparent(Dwarf_Die *die)
+{
+    return dwarf_tag(die) == DW_TAG_namespace && (dwarf_diename(die) == NULL || has_flag(die, DW_AT_export_symbols));
+}
+
+/* name is "a::b::c"; namespaces that need not be named are looked into, too, after what needs not. */
 static bool find_in(Dwarf_Die *scope, const char *tag, const char *name, bool definitions_only, Dwarf_Die *found)
 {
     Dwarf_Die child;
@@ -364,9 +423,10 @@ static bool find_in(Dwarf_Die *scope, const char *tag, const char *name, bool de
         if (colons != NULL && is_scope && has_name(&child, name, length) &&
             find_in(&child, tag, colons + 2, definitions_only, found))
             return true;
-        if (own == DW_TAG_namespace && find_in(&child, tag, name, definitions_only, found))
-            return true;
     }
+    for (int result = dwarf_child(scope, &child); result == 0; result = dwarf_siblingof(&child, &child))
+        if (is_transparent(&child) && find_in(&child, tag, name, definitions_only, found))
+            return true;
     return false;
 }
 
@@ -386,24 +446,55 @@ static bool find_die(struct symbols *symbols, uint64_t address, const char *tag,
     return false;
 }
 
-const struct type *type_find(const struct types *types, struct symbols *symbols, uint64_t address,
-                             const struct type_name *name)
+/* In each namespace by itself. */
+static void find_elsewhere(const struct types *types, Dwarf_Die *scope, const struct type_name *name,
+                           const char *inside, const char **names, unsigned *count, Dwarf_Die *found)
 {
-    Dwarf_Die die;
-    if (!find_die(symbols, address, name->tag, name->name, true, &die) &&
-        !find_die(symbols, address, name->tag, name->name, false, &die))
-        return NULL;
-    return type_from_die(types, symbols, &die);
+    Dwarf_Die child, other;
+    for (int result = dwarf_child(scope, &child); result == 0; result = dwarf_siblingof(&child, &child)) {
+        if (dwarf_tag(&child) != DW_TAG_namespace)
+            continue;
+        const char *own = dwarf_diename(&child);
+        const char *in = own == NULL ? inside : type_qualify(types->arena, inside, own);
+        if (own != NULL && find_in(&child, name->tag, name->name, true, &other)) {
+            if (*count == 0)
+                *found = other;
+            type_add_name(types->arena, names, count, type_qualify(types->arena, in, name->name));
+        }
+        find_elsewhere(types, &child, name, in, names, count, found);
+    }
+}
+
+const struct type *type_find(const struct types *types, struct symbols *symbols, uint64_t address,
+                             const struct type_name *name, const char **ambiguous)
+{
+    Dwarf_Die die, unit, whole;
+    Dwarf_CU *next = NULL;
+    bool is_global = strncmp(name->name, "::", 2) == 0;
+    const char *inside = is_global ? "" : types->inside, *own = name->name + (is_global ? 2 : 0), *names = NULL;
+    unsigned count = 0;
+    do {
+        const char *full = type_qualify(types->arena, inside, own);
+        if (find_die(symbols, address, name->tag, full, true, &die) ||
+            find_die(symbols, address, name->tag, full, false, &die))
+            return type_from_die(types, symbols, &die);
+    } while (type_leave(types->arena, &inside));
+    while (!is_global && symbols_next_unit(symbols, &next, &unit, &whole))
+        find_elsewhere(types, &whole, name, "", &names, &count, &die);
+    if (count > 1)
+        *ambiguous = names;
+    return count == 1 ? type_from_die(types, symbols, &die) : NULL;
 }
 
 const struct type *type_complete(const struct types *types, const struct type *type)
 {
     static const char *const tags[] = {"struct", "union", "enum"};
-    Dwarf_Die die;
-    if (!type->has_die || type->name == NULL || !has_flag((Dwarf_Die *)&type->die, DW_AT_declaration))
+    Dwarf_Die die = type->die;
+    if (!type->has_die || type->name == NULL || !has_flag(&die, DW_AT_declaration))
         return type;
     const char *tag = tags[type->kind == TYPE_ENUM ? 2 : type->is_union];
-    return find_die(type->symbols, 0, tag, type->name, true, &die) ? type_from_die(types, type->symbols, &die) : type;
+    const char *full = type_qualify(types->arena, type_inside(types->arena, &die), type->name);
+    return find_die(type->symbols, 0, tag, full, true, &die) ? type_from_die(types, type->symbols, &die) : type;
 }
 
 /* ---- Members ---- */
@@ -434,8 +525,13 @@ static void fill_member(const struct types *types, const struct type *type, Dwar
         dwarf_tag(die) == DW_TAG_variable || has_flag(die, DW_AT_external) || has_flag(die, DW_AT_declaration);
     if (dwarf_attr(die, DW_AT_data_member_location, &attribute) != NULL) {
         Dwarf_Word offset;
+        Dwarf_Op *ops;
+        size_t count;
         if (dwarf_formudata(&attribute, &offset) == 0)
             member->offset = offset;
+        else if (!dwarf_hasattr(die, DW_AT_virtuality) && dwarf_getlocation(&attribute, &ops, &count) == 0 &&
+                 count == 1 && ops[0].atom == DW_OP_plus_uconst) /* as DWARF 2 says it */
+            member->offset = ops[0].number;
         else
             member->is_virtual_base = true; /* where it is, is computed */
     }

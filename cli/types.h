@@ -46,7 +46,17 @@ struct types {
     struct arena *arena;
     size_t word; /* the size of a pointer */
     bool char_is_unsigned;
+    const char *inside; /* "a::b": the namespaces and classes around the place; NULL: none */
 };
+
+/* The namespaces and classes around a DIE, or around the declaration that it defines; "": none. */
+const char *type_inside(struct arena *arena, Dwarf_Die *die);
+/* Takes the innermost scope off; false: there was none. */
+bool type_leave(struct arena *arena, const char **inside);
+/* "a::b" and "c" to "a::b::c". */
+const char *type_qualify(struct arena *arena, const char *inside, const char *name);
+/* Adds a name to a list for a message, once. */
+void type_add_name(struct arena *arena, const char **names, unsigned *count, const char *name);
 
 /* One of C's own, and u8, i8, s8, ..., uint32_t, size_t and the like; NULL: there is none of that name. */
 const struct type *type_basic(const struct types *types, const char *name);
@@ -60,9 +70,10 @@ const struct type *type_of_die(const struct types *types, struct symbols *symbol
 const struct type *type_target(const struct types *types, const struct type *type);
 /* The same, with its definition where the DIE is a mere declaration and the file has it. */
 const struct type *type_complete(const struct types *types, const struct type *type);
-/* Looks a name up in the DWARF of a file, first in the unit of address (the file's own; 0: none). NULL: there is none. */
+/* Looks a name up in the DWARF of a file, first in the unit of address (the file's own; 0: none). NULL: there is none, or
+ * several, which *ambiguous then has. */
 const struct type *type_find(const struct types *types, struct symbols *symbols, uint64_t address,
-                             const struct type_name *name);
+                             const struct type_name *name, const char **ambiguous);
 
 bool type_is_integer(const struct type *type); /* enum and bool, too */
 bool type_is_scalar(const struct type *type);  /* and pointers */

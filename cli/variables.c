@@ -76,6 +76,9 @@ void scene_open(struct scene *scene)
     scene->has_dwarf = true;
     scene->pc = symbols_to_dwarf(scene->symbols, scene->own);
     find_scopes(scene, &scene->whole);
+    for (size_t i = scene->scope_count; i-- > 0 && scene->types.inside == NULL;)
+        if (dwarf_tag(&scene->scopes[i]) != DW_TAG_lexical_block)
+            scene->types.inside = type_inside(scene->types.arena, &scene->scopes[i]);
     scene->is_in_prologue = is_in_prologue(scene);
 }
 
@@ -160,7 +163,7 @@ static bool find_definition(struct search *search, Dwarf_Die *scope, Dwarf_Off d
             return true;
         if (dwarf_tag(&child) == DW_TAG_variable && dwarf_attr(&child, DW_AT_specification, &attribute) != NULL &&
             dwarf_formref_die(&attribute, &specified) != NULL && dwarf_dieoffset(&specified) == declaration &&
-            dwarf_hasattr(&child, DW_AT_location))
+            (dwarf_hasattr(&child, DW_AT_location) || dwarf_hasattr(&child, DW_AT_const_value)))
             return take_data(search, &child);
     }
     return false;
@@ -233,7 +236,33 @@ static bool find_enumerator(struct search *search, Dwarf_Die *enumeration, const
     return false;
 }
 
-/* In one scope, and the namespaces in it; name is "a::b::c". */
+/* Does it define what another scope declares? Then its name is of that scope. */
+static bool is_of_other_scope(Dwarf_Die *scope, Dwarf_Die *die)
+{
+    Dwarf_Die child, declaration;
+    Dwarf_Attribute attribute;
+    if (dwarf_attr(die, DW_AT_specification, &attribute) == NULL || dwarf_formref_die(&attribute, &declaration) == NULL)
+        return false;
+    for (int result = dwarf_child(scope, &child); result == 0; result = dwarf_siblingof(&child, &child))
+        if (child.addr == declaration.addr)
+            return false;
+    return true;
+}
+
+static bool find_in(struct search *search, Dwarf_Die *scope, const char *name);
+
+/* Namespaces whose names need not be said: nameless and inline ones. */
+static bool find_in_transparent(struct search *search, Dwarf_Die *scope, const char *name)
+{
+    Dwarf_Die child;
+    for (int result = dwarf_child(scope, &child); result == 0; result = dwarf_siblingof(&child, &child))
+        if (dwarf_tag(&child) == DW_TAG_namespace &&
+            (dwarf_diename(&child) == NULL || flag(&child, DW_AT_export_symbols)) && find_in(search, &child, name))
+            return true;
+    return false;
+}
+
+/* In one scope; name is "a::b::c". */
 static bool find_in(struct search *search, Dwarf_Die *scope, const char *name)
 {
     Dwarf_Die child;
@@ -245,7 +274,7 @@ static bool find_in(struct search *search, Dwarf_Die *scope, const char *name)
         switch (tag) {
         case DW_TAG_variable:
         case DW_TAG_formal_parameter:
-            found = colons == NULL && matches(&child, name, length) &&
+            found = colons == NULL && matches(&child, name, length) && !is_of_other_scope(scope, &child) &&
                     (!search->external_only || flag(&child, DW_AT_external)) && take_data(search, &child);
             break;
         case DW_TAG_subprogram:
@@ -267,8 +296,7 @@ static bool find_in(struct search *search, Dwarf_Die *scope, const char *name)
             found = colons != NULL && matches(&child, name, length) && find_in(search, &child, colons + 2);
             break;
         case DW_TAG_namespace:
-            found = (colons != NULL && matches(&child, name, length) && find_in(search, &child, colons + 2)) ||
-                    find_in(search, &child, name);
+            found = colons != NULL && matches(&child, name, length) && find_in(search, &child, colons + 2);
             break;
         default:
             break;
@@ -276,7 +304,29 @@ static bool find_in(struct search *search, Dwarf_Die *scope, const char *name)
         if (found)
             return true;
     }
-    return false;
+    return find_in_transparent(search, scope, name);
+}
+
+/* In each namespace by itself. */
+static void find_elsewhere(struct search *search, Dwarf_Die *scope, const char *inside, const char **names,
+                           unsigned *count)
+{
+    struct arena *arena = search->scene->types.arena;
+    struct variable first = *search->variable;
+    Dwarf_Die child;
+    for (int result = dwarf_child(scope, &child); result == 0; result = dwarf_siblingof(&child, &child)) {
+        if (dwarf_tag(&child) != DW_TAG_namespace)
+            continue;
+        const char *own = dwarf_diename(&child), *in = own == NULL ? inside : type_qualify(arena, inside, own);
+        if (*count > 0)
+            first = *search->variable;
+        bool had = *count > 0;
+        if (own != NULL && find_in(search, &child, search->name))
+            type_add_name(arena, names, count, type_qualify(arena, in, search->name));
+        if (had)
+            *search->variable = first;
+        find_elsewhere(search, &child, in, names, count);
+    }
 }
 
 bool variable_find_near(const struct scene *scene, const char *name, struct variable *variable)
@@ -286,7 +336,8 @@ bool variable_find_near(const struct scene *scene, const char *name, struct vari
     if (!scene->has_dwarf)
         return false;
     *variable = (struct variable){.name = name};
-    for (size_t i = scene->scope_count; i-- > 0;) {
+    bool is_global = strncmp(name, "::", 2) == 0;
+    for (size_t i = is_global ? 0 : scene->scope_count; i-- > 0;) {
         Dwarf_Die scope = scene->scopes[i];
         if (!find_in(&search, &scope, name))
             continue;
@@ -296,7 +347,13 @@ bool variable_find_near(const struct scene *scene, const char *name, struct vari
         variable->is_local = variable->kind == VARIABLE_DATA;
         return true;
     }
-    return find_in(&search, &whole, name);
+    const char *inside = is_global ? "" : scene->types.inside;
+    search.name = name + (is_global ? 2 : 0);
+    do {
+        if (find_in(&search, &whole, type_qualify(scene->types.arena, inside, search.name)))
+            return true;
+    } while (type_leave(scene->types.arena, &inside));
+    return false;
 }
 
 static bool find_in_units(const struct scene *scene, struct module *module, bool external_only, const char *name,
@@ -318,7 +375,25 @@ static bool find_in_units(const struct scene *scene, struct module *module, bool
 static bool find_in_module(const struct scene *scene, struct module *module, const char *name,
                            struct variable *variable)
 {
-    return find_in_units(scene, module, true, name, variable) || find_in_units(scene, module, false, name, variable);
+    bool is_global = strncmp(name, "::", 2) == 0;
+    const char *inside = is_global ? "" : scene->types.inside, *own = name + (is_global ? 2 : 0), *names = NULL;
+    unsigned count = 0;
+    do {
+        const char *full = type_qualify(scene->types.arena, inside, own);
+        if (find_in_units(scene, module, true, full, variable) || find_in_units(scene, module, false, full, variable))
+            return true;
+    } while (type_leave(scene->types.arena, &inside));
+    Dwarf_CU *unit = NULL;
+    Dwarf_Die die, whole;
+    struct symbols *symbols = module_symbols(scene->modules, module);
+    struct search search = {scene, module, symbols, own, variable, false, &whole, false};
+    if (is_global || symbols == NULL || !symbols_load_dwarf(symbols))
+        return false;
+    while (symbols_next_unit(symbols, &unit, &die, &whole))
+        find_elsewhere(&search, &whole, "", &names, &count);
+    if (count > 1)
+        variable->ambiguous = names;
+    return count == 1;
 }
 
 bool variable_find_far(const struct scene *scene, const char *name, struct variable *variable)
@@ -328,9 +403,10 @@ bool variable_find_far(const struct scene *scene, const char *name, struct varia
     *variable = (struct variable){.name = name, .is_only_declared = false};
     if (scene->module != NULL && find_in_module(scene, scene->module, name, variable))
         return true;
-    if (program != NULL && program != scene->module && find_in_module(scene, program, name, variable))
+    if (variable->ambiguous == NULL && program != NULL && program != scene->module &&
+        find_in_module(scene, program, name, variable))
         return true;
-    if (!find_symbol_anywhere(scene, name, &module, &variable->value, &type))
+    if (variable->ambiguous != NULL || !find_symbol_anywhere(scene, name, &module, &variable->value, &type))
         return false;
     /* Its file's debug information is only opened now that it is known to have it. */
     if (module != scene->module && module != program && find_in_units(scene, module, true, name, variable))

@@ -47,6 +47,7 @@ struct variable {
     bool is_parameter, is_local; /* of the scene's function; .scope is the index of its scope */
     size_t scope;
     uint64_t value;
+    const char *ambiguous; /* where it was not found: the names that it could mean */
     bool is_only_declared; /* where it was not found: there is a declaration */
 };
 /* In the scopes around, and the unit; in all else: the rest of the module, the program, the other libraries. */

@@ -112,6 +112,125 @@ for kind in -O0 '-O1 -gdwarf-4'; do
     grep -qF '"\xc2\x9b[31m\xe0\x81\x81\xed\xa0\x80\xf4\x90\x80\x80'$'\xf4\x8f\xbf\xbf''\x1b."' err || { cat -v err; fail "odd"; }
 done
 
+# At a function's first instruction, parameters that amd64's convention passes in memory, or that rein cannot tell.
+cat >passed.c <<'C'
+struct tall { long double x; int k; };
+struct __attribute__((packed)) packed { char a; int b; };
+typedef float vector __attribute__((vector_size(16)));
+#define SEVEN int a, int b, int c, int d, int e, int f, int g
+__attribute__((noinline)) int wide(SEVEN, __int128 x, int y) { return a + b + c + d + e + f + g + (int)x + y; }
+__attribute__((noinline)) int tall(SEVEN, struct tall x, char y) { return a + b + c + d + e + f + g + x.k + y; }
+__attribute__((noinline)) int packed(struct packed p, int a) { return p.b + a; }
+__attribute__((noinline)) int mixed(vector v, float f, int i) { return (int)(v[0] + f) + i; }
+__attribute__((noinline, ms_abi)) int foreign(int a, int b) { return a + b; }
+int main(void)
+{
+    int sum = wide(1, 2, 3, 4, 5, 6, 7, 8, 9) + tall(1, 2, 3, 4, 5, 6, 7, (struct tall){1.25L, 42}, 43);
+    sum += packed((struct packed){'a', 77}, 5) + mixed((vector){1, 2, 3, 4}, 9.5f, 6) + foreign(3, 4);
+    return sum == 1 ? 1 : 3;
+}
+C
+passed() {
+    "$@" -g -o passed passed.c
+    ends 3 "$REIN_BINARY" trace -e breakpoint -b 'wide if y == 9' --print a,g,y -b tall --print 'g,x.k,x.x,y' \
+        -b packed --print p,a ./passed
+    has err ': a = 1, g = 7, y = 9$'
+    has err ": g = 7, x\.k = 42, x\.x = 1\.25, y = 43 '\+'\$"
+    has err ": p = \{a = 97 'a', b = 77\}, a = 5\$"
+    if [ "$1" = gcc ]; then
+        ends 3 "$REIN_BINARY" trace -e breakpoint -b wide --print '*(u64 *)&x' ./passed
+        has err ': \*\(u64 \*\)&x = 8$'
+    fi
+    ends 3 "$REIN_BINARY" trace -e breakpoint -b mixed --print i ./passed
+    has err ': i = 6$'
+    for wrong in 'mixed v' 'mixed f' 'foreign a'; do
+        ends 1 "$REIN_BINARY" trace -b "${wrong% *}" --print "${wrong#* }" ./passed
+        has err 'it is not stored yet where the function begins: take a line in it'
+    done
+}
+if ! is_32_bit && [ "$(uname -m)" = x86_64 ]; then
+    passed gcc -O0
+    passed gcc -O0 -gdwarf-2 -gstrict-dwarf
+    if type clang >/dev/null 2>&1; then passed clang -O0; fi
+    if type i686-linux-gnu-gcc >/dev/null 2>&1; then
+        cat >passed32.c <<'C'
+struct pair { int a; long b; };
+__attribute__((noinline, regparm(3))) int three(int a, char c, int b) { return a + b + c; }
+__attribute__((noinline)) int many(char c, long long l, double d, short s, struct pair h, int x) { return c + (int)l + (int)d + s + h.a + x; }
+int main(void) { return three(1, 2, 3) + many(33, 2, 3, 4, (struct pair){5, 6}, 7) == 0 ? 1 : 3; }
+C
+        i686-linux-gnu-gcc -g -O0 -static -o passed passed32.c
+        ends 3 "$REIN_BINARY" trace -e breakpoint -b many --print l,d,s,h,x ./passed
+        has err ': l = 2, d = 3, s = 4, h = \{a = 5, b = 6\}, x = 7$'
+        for name in a b c; do
+            ends 1 "$REIN_BINARY" trace -b three --print $name ./passed
+            has err 'it is not stored yet where the function begins: take a line in it'
+        done
+    fi
+fi
+
+# DWARF 2 has expressions for where members are.
+echo 'struct s { int a; struct { int x, y; } in; } s = {1, {2, 3}}; int main(void) { return 3; }' >old.c
+"$cc" -gdwarf-2 -gstrict-dwarf -O0 -o old old.c
+ends 3 "$REIN_BINARY" trace -e breakpoint -b main --print s,s.in.y ./old
+has err ': s = \{a = 1, in = \{x = 2, y = 3\}\}, s\.in\.y = 3$'
+
+# Each field of bits in another doubles the code: it ends before the memory does.
+echo 'struct b { unsigned long pad : 3, d : 50; } b[4]; int main(void) { return b[0].d + 3; }' >fields.c
+"$cc" -g -O0 -o fields fields.c
+deep='b[0].d'
+for _ in {1..40}; do deep="b[$deep].d"; done
+ends 1 timeout 20 "$REIN_BINARY" trace -b main --print "$deep" ./fields
+has err 'the expression is too long'
+
+# Names of C++: those of the namespaces and classes around the function, from the inside out, then the global ones; others if there
+# is only one of that name.
+if type g++ >/dev/null 2>&1; then
+    cat >names.cc <<'C'
+namespace A { int v = 1, w = 11, only = 12; struct T { char c; }; struct Once { int o; }; }
+int v = 5, g = 6;
+namespace { volatile int hidden = 7; }
+namespace B {
+int v = 2;
+extern int later;
+inline namespace now { int current = 8; }
+struct T { long l; int m; };
+struct S { static int s; int get(int k); };
+namespace C { int w = 13; __attribute__((noinline)) int inner(int x) { return x + v + w; } }
+__attribute__((noinline)) int outer(int x) { return x + v + current + later + hidden; }
+}
+namespace D { int w = 14; struct W { int x; }; }
+namespace E { struct W { int y; }; }
+int B::later = 9;
+int B::S::s = 10;
+__attribute__((noinline)) int B::S::get(int k) { return k + s + v; }
+A::T at; B::T bt; A::Once once = {3}; D::W dw; E::W ew;
+int main()
+{
+    B::S s;
+    return B::outer(A::v) + B::C::inner(A::w) + s.get(A::only) + D::w + g + at.c + (int)bt.l + once.o + dw.x + ew.y == 0 ? 1 : 3;
+}
+C
+    for kind in '-O0' '-O1 -gdwarf-4'; do
+        read -ra flags <<<"$kind"
+        g++ -g "${flags[@]}" -o names names.cc
+        ends 3 "$REIN_BINARY" trace -e breakpoint -b _ZN1B5outerEi --print 'v,::v,A::v,B::v,current,later,hidden,only,g,S::s,C::w,sizeof(T)' \
+            --print 'sizeof(A::T),sizeof(::A::T),sizeof(Once),B::now::current' -b _ZN1B1C5innerEi --print 'v,w,::v,A::w' \
+            -b _ZN1B1S3getEi --print 's,v,sizeof(T)' -b main --print 'v,B::later' ./names
+        has err ': v = 2, ::v = 5, A::v = 1, B::v = 2, current = 8, later = 9, hidden = 7, only = 12, g = 6, S::s = 10, C::w = 13, sizeof\(T\) = [0-9]+, sizeof\(A::T\) = 1, sizeof\(::A::T\) = 1, sizeof\(Once\) = 4, B::now::current = 8$'
+        has err ', sizeof\(T\) = (16|8), sizeof\(A::T\)'
+        has err ': v = 2, w = 13, ::v = 5, A::w = 11$'
+        has err ': s = 10, v = 2, sizeof\(T\) = (16|8)$'
+        has err ': v = 5, B::later = 9$'
+        ends 1 "$REIN_BINARY" trace -b main --print w ./names
+        has err 'w could be any of: A::w, B::C::w, D::w$'
+        ends 1 "$REIN_BINARY" trace -b main --print '((W *)0)->x' ./names
+        has err 'W could be any of: D::W, E::W$'
+        ends 1 "$REIN_BINARY" trace -b main --print '::w' ./names
+        has err 'there is no variable, register or constant "::w"'
+    done
+fi
+
 # Each -b has its own; none without one.
 ends 3 "$REIN_BINARY" trace -e breakpoint -b work --print x -b main --print 'sizeof(int)' ./program
 has err ' work .*: x = -?[0-2]$' 3
