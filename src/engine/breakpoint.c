@@ -265,19 +265,27 @@ void breakpoints_drop_ghosts(rein_process *process)
     free_all(&process->breakpoints.ghosts);
 }
 
+bool breakpoints_put_back(const rein_process *process, struct os_memory *memory, int id, uint64_t address,
+                          const unsigned char *ours, const unsigned char *original, size_t size)
+{
+    unsigned char bytes[ARCH_DISPLACED_MAX];
+    bool clean = false;
+    /* Descriptors or memory that are short now may not be so a moment later. */
+    for (int tries = 0; !clean && tries < CLEAN_TRIES; tries++) {
+        int64_t done = process->os->read(memory, id, address, bytes, size);
+        clean = done >= 0 && (done < (int64_t)size || memcmp(bytes, ours, size) != 0);
+        if (done == (int64_t)size && !clean)
+            clean = process->os->write(memory, id, address, original, size) == (int64_t)size;
+    }
+    return clean;
+}
+
+/* It dies of one that is left. */
 static void clean_one(rein_process *process, const rein_breakpoint *breakpoint, struct os_memory *memory, int id)
 {
     const struct arch *arch = process->arch;
-    unsigned char code[ARCH_TRAP_MAX];
-    int64_t size = (int64_t)arch->trap_size;
-    bool clean = false;
-    /* It dies of one that is left. Descriptors or memory that are short now may not be so a moment later. */
-    for (int tries = 0; !clean && tries < CLEAN_TRIES; tries++) {
-        int64_t done = process->os->read(memory, id, breakpoint->pc, code, arch->trap_size);
-        clean = done >= 0 && (done < size || memcmp(code, arch->trap, arch->trap_size) != 0);
-        if (done == size && !clean)
-            clean = process->os->write(memory, id, breakpoint->pc, breakpoint->original, arch->trap_size) == size;
-    }
+    bool clean =
+        breakpoints_put_back(process, memory, id, breakpoint->pc, arch->trap, breakpoint->original, arch->trap_size);
     if (!clean)
         LOG(&process->monitor->log, REIN_LOG_WARNING, "Process %d: breakpoint at 0x%llx cannot be taken out", id,
             (unsigned long long)breakpoint->pc);

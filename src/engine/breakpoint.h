@@ -76,6 +76,11 @@ void breakpoints_drop_ghosts(rein_process *process);
 /* Out of the memory of a new process, that of id, a copy of the process's image of that number, or of any. */
 void breakpoints_clean_copy(rein_process *process, int id, unsigned image);
 
+/* Where memory still holds ours, of size bytes (ARCH_DISPLACED_MAX at most), the original is put back. true: ours is not there
+ * any more. */
+bool breakpoints_put_back(const rein_process *process, struct os_memory *memory, int id, uint64_t address,
+                          const unsigned char *ours, const unsigned char *original, size_t size);
+
 /* The new process, a clean copy of the other's memory, gets breakpoints at the same places. */
 void breakpoints_inherit(rein_process *process, const rein_process *parent);
 

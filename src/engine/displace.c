@@ -24,7 +24,7 @@
 
 #include "engine/process.h"
 
-enum { CELL_MAX = ARCH_DISPLACED_MAX, CELLS_MAX = 256, SENT_IN_VAIN_MAX = 3, CLEAN_TRIES = 3 };
+enum { CELL_MAX = ARCH_DISPLACED_MAX, CELLS_MAX = 256, SENT_IN_VAIN_MAX = 3 };
 
 struct cell {
     rein_breakpoint *owner; /* NULL: it is free, or will be */
@@ -111,17 +111,9 @@ static void clean_cell(const rein_process *process, struct os_memory *memory, in
 {
     static const unsigned char zeros[CELL_MAX];
     const unsigned char *expected = room->cells[number].bytes;
-    unsigned char bytes[CELL_MAX];
     uint64_t at = address_of(room, number);
-    const int64_t size = room->cell;
-    bool clean = !memcmp(expected, zeros, room->cell);
-    /* Descriptors or memory that are short now may not be so a moment later. */
-    for (int tries = 0; !clean && tries < CLEAN_TRIES; tries++) {
-        int64_t done = process->os->read(memory, id, at, bytes, room->cell);
-        clean = done >= 0 && (done < size || memcmp(bytes, expected, room->cell) != 0);
-        if (done == size && !clean)
-            clean = process->os->write(memory, id, at, zeros, room->cell) == size;
-    }
+    bool clean = !memcmp(expected, zeros, room->cell) ||
+                 breakpoints_put_back(process, memory, id, at, expected, zeros, room->cell);
     if (!clean)
         LOG(&process->monitor->log, REIN_LOG_WARNING, "Process %d: the copy of an instruction stays at 0x%llx", id,
             (unsigned long long)at);
