@@ -17,6 +17,8 @@
 double now_us(void);
 /* How many a program may have: fewer with --quick. */
 unsigned threads_max(void);
+/* Each work one time, small, to see that it works: --once. */
+bool bench_once(void);
 /* Ends the bench with a word when something fails that should not. */
 #define check(condition) ((condition) ? (void)0 : check_failed(#condition, __FILE__, __LINE__))
 _Noreturn void check_failed(const char *what, const char *file, int line);
@@ -103,5 +105,6 @@ void bench_calls(void);
 void bench_syscalls(void);
 void bench_steps(void);
 void bench_forks(void);
+void bench_servers(void);
 
 #endif

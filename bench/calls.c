@@ -141,6 +141,12 @@ static void continue_and_stop(void)
     check(rein_process_stop(process, -1) == 0);
 }
 
+static void request_all(void)
+{
+    for (int i = 0; i < TIMES; i++)
+        check(rein_process_set_policy(process, REIN_CAUSE_SIGNAL, REIN_STOP_ALL) == 0);
+}
+
 static void ask_all(void)
 {
     rein_thread *thread;
@@ -186,8 +192,10 @@ static void count_stops(unsigned idle)
     count_calls(what, hit_all, TIMES);
     snprintf(what, sizeof what, "signal event, %u thread%s", idle + 1, idle ? "s" : "");
     count_calls(what, signal_all, TIMES);
-    if (!idle)
-        count_calls("request", ask_all, TIMES);
+    if (!idle) {
+        count_calls("request", request_all, TIMES);
+        count_calls("question", ask_all, TIMES);
+    }
     end();
 }
 

@@ -41,6 +41,11 @@ unsigned threads_max(void)
     return once ? 100 : quick ? 1000 : 10000;
 }
 
+bool bench_once(void)
+{
+    return once;
+}
+
 double now_us(void)
 {
     struct timespec now;
@@ -262,6 +267,7 @@ static const struct {
     {"crowds", bench_crowds}, {"requests", bench_requests}, {"memory", bench_memory},
     {"starts", bench_starts}, {"peers", bench_peers},       {"calls", bench_calls},
     {"syscalls", bench_syscalls}, {"steps", bench_steps},     {"forks", bench_forks},
+    {"servers", bench_servers},
 };
 
 static int usage(void)

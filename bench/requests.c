@@ -1,5 +1,6 @@
-/* What a call from another thread costs: a question that needs nothing from the kernel, on each kind of monitor. The
- * floor is the same way there and back between two threads, with a futex each. */
+/* What a call from another thread costs, on each kind of monitor: one that changes something, which the monitor must be woken
+ * for, and a question, which the caller answers himself while it sleeps. The floor is the way there and back between two
+ * threads, with a futex each. */
 #include "bench.h"
 
 #include <linux/futex.h>
@@ -53,6 +54,15 @@ static double plain_requests(void *arg)
 
 static double rein_requests(void *arg)
 {
+    rein_process *process = rein_thread_process(arg);
+    double begin = now_us();
+    for (int i = 0; i < REQUESTS; i++)
+        check(rein_process_set_policy(process, REIN_CAUSE_SIGNAL, REIN_STOP_ALL) == 0);
+    return (now_us() - begin) / REQUESTS;
+}
+
+static double rein_questions(void *arg)
+{
     rein_thread *thread = arg;
     enum rein_state state;
     double begin = now_us();
@@ -82,6 +92,7 @@ void bench_requests(void)
         check(rein_attach(monitor, target->pid, NULL, &process) == 0);
         check(rein_process_thread(process, target->pid, &thread) == 0);
         compare(kinds[i].what, "rein", 21, plain_requests, rein_requests, thread);
+        compare("  a question", "rein", 21, plain_requests, rein_questions, thread);
         rein_thread_unref(thread);
         rein_process_unref(process);
         check(rein_monitor_close(monitor) == 0);

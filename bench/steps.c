@@ -1,5 +1,6 @@
-/* What a single-step costs, asked for one by one and many at once; and what an instruction costs that is single-stepped for a software watchpoint's sake: rein's and gdb's. The floor does nothing
- * but step, and does not look at what is watched. */
+/* What a single-step costs, asked for one by one and many at once; and what an instruction costs that is single-stepped
+ * for a software watchpoint's sake: rein's and gdb's. The floor does nothing but step, and does not look at what is
+ * watched. */
 #include "bench.h"
 
 #include <signal.h>

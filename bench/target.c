@@ -1,6 +1,7 @@
 /* The program that the bench traces: target THREADS HITTERS. It has that many idle threads, that many hitters, and one that
- * does what the page (target.h) tells it, over and over. "target forks COUNT" makes so many children, one after the other, and ends. That one is not the leader, if there are others: a tracer that is the parent too
- * finds the leader sooner than other threads. It ends with the bench. */
+ * does what the page (target.h) tells it, over and over. "target forks COUNT" makes so many children, one after the
+ * other, and ends. That one is not the leader, if there are others: a tracer that is the parent too finds the leader
+ * sooner than other threads. It ends with the bench. */
 #define _GNU_SOURCE
 #include "target.h"
 
@@ -91,6 +92,31 @@ static void hit_at_once(void)
         futex_wait(&crowd_left, left);
 }
 
+/* Lines for a debugger that steps by them: some of TARGET_STEPS instructions without a call, and some with one. */
+#define LONG_LINE __asm__ volatile(".rept %c0\n\tnop\n\t.endr" : : "i"(TARGET_STEPS))
+__attribute__((noinline)) static void called(void)
+{
+    __asm__ volatile("");
+}
+
+void straight(uint32_t times);
+__attribute__((noinline)) void straight(uint32_t times)
+{
+    for (volatile uint32_t i = 0; i < times; i++) {
+        LONG_LINE;
+        LONG_LINE;
+    }
+}
+
+void calling(uint32_t times);
+__attribute__((noinline)) void calling(uint32_t times)
+{
+    for (volatile uint32_t i = 0; i < times; i++) {
+        called();
+        called();
+    }
+}
+
 static void make_child(void)
 {
     pid_t child = fork();
@@ -131,6 +157,12 @@ static void work_once(uint32_t which)
             memset(large, 3, TARGET_LARGE);
             page->large = (uintptr_t)large;
         }
+        break;
+    case WORK_STRAIGHT:
+        straight(UINT32_MAX);
+        break;
+    case WORK_CALLING:
+        calling(UINT32_MAX);
         break;
     case WORK_STEPS: { /* each needs the one before it: one a cycle */
         unsigned long number = 0;

@@ -19,6 +19,8 @@ enum target_work {
     WORK_STEPS,   /* executes TARGET_STEPS instructions, about */
     WORK_CROWD,   /* all its hitters call hot() at once, each so often */
     WORK_FUNCTIONS, /* calls the next of TARGET_FUNCTIONS functions */
+    WORK_STRAIGHT,  /* for a debugger that steps by lines: some of TARGET_STEPS instructions without a call, again and again */
+    WORK_CALLING,   /* the same, each with a call */
 };
 
 struct target_page {

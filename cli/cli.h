@@ -3,8 +3,10 @@
 #define REIN_CLI_H
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 /* Exit statuses of rein's own. With a COMMAND, `rein trace` ends with the program's. */
 enum {
@@ -21,8 +23,18 @@ int cli_threads(int argc, char **argv);
 int cli_stack(int argc, char **argv);
 int cli_regs(int argc, char **argv);
 int cli_notes(int argc, char **argv);
+int cli_serve(int argc, char **argv);
+/* With gdbserver's command line: what is called rein-gdbserver. */
+int cli_gdbserver(int argc, char **argv);
 
-/* "rein: ..." on standard error; a newline is added. */
+/* Whatever may have been chosen by others - names of threads and symbols, paths, what a program has in memory - is
+ * written by one of these: what a terminal might obey comes as \x1b, and so does a newline. They write a line, with a
+ * newline at its end; if may_go_on, and in errors, lines may follow that begin with four spaces, as an expression with
+ * its mark under it. */
+void cli_print(FILE *file, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void cli_vprint(FILE *file, bool may_go_on, const char *format, va_list arguments)
+    __attribute__((format(printf, 3, 0)));
+/* "rein: ..." on standard error. */
 void cli_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* "rein: trace: ..." and where to find help; returns STATUS_USAGE. */
 int cli_usage(const char *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -39,7 +51,7 @@ char *cli_read_file(const char *path, size_t *size);
 size_t cli_utf8_length(const char *text, size_t left);
 /* That may be written to a terminal as it is: 0 if it is a control character, too. */
 size_t cli_printable_length(const char *text, size_t left);
-/* What others have chosen, as a thread its name: what a terminal might obey is written as \x1b. To be freed. */
+/* The same as a string. To be freed. */
 char *cli_printable(const char *text);
 /* A process id: 0 if text is none. */
 int cli_parse_pid(const char *text);

@@ -1,6 +1,6 @@
 /* In two steps, as a compiler does it: first each operator's operands get types, by C's rules, and a tree is made in which
- * every load and conversion stands; then that tree is written down. A value on the evaluation's stack is always as wide as a word of
- * 64 bits, extended by the sign if its type has one: so most conversions cost nothing.
+ * every load and conversion stands; then that tree is written down. A value on the evaluation's stack is always as wide
+ * as a word of 64 bits, extended by the sign if its type has one: so most conversions cost nothing.
  *
  * A place is what has an address, or would have one if it were not in registers: what & and . apply to, and what a value
  * is loaded from. */
@@ -406,6 +406,20 @@ static const struct term *from_register(const struct checker *checker, size_t at
     return place;
 }
 
+/* Unsigned, as whole registers are. */
+static const struct term *from_part(const struct checker *checker, size_t at, const struct machine_part *part)
+{
+    struct bytecode *code = arena_alloc(checker->arena, 1, sizeof *code);
+    code->arena = checker->arena;
+    bytecode_op16(code, OP_REG, (unsigned)part->reg);
+    if (part->shift > 0) {
+        bytecode_constant(code, part->shift);
+        bytecode_op(code, OP_RSH_UNSIGNED);
+    }
+    bytecode_narrow(code, part->bytes, false);
+    return code_term(checker, at, type_integer(checker->types, part->bytes, false), code);
+}
+
 /* tid, pid, hits: what the engine knows. */
 static const struct term *from_engine(const struct checker *checker, size_t at, const char *name)
 {
@@ -427,8 +441,12 @@ static const struct term *from_engine(const struct checker *checker, size_t at, 
 
 static const struct term *from_register_or_engine(const struct checker *checker, size_t at, const char *name)
 {
-    int index = machine_register(checker->scene->machine, name);
-    return index >= 0 ? from_register(checker, at, index) : from_engine(checker, at, name);
+    const struct machine *machine = checker->scene->machine;
+    struct machine_part part;
+    int index = machine_register(machine, name);
+    if (index >= 0)
+        return from_register(checker, at, index);
+    return machine_find_part(machine, name, &part) ? from_part(checker, at, &part) : from_engine(checker, at, name);
 }
 
 static const struct term *member_of(const struct checker *checker, const struct term *whole, size_t at,
@@ -542,8 +560,10 @@ static const struct type *find_type(const struct checker *checker, const struct 
             checker, name->at, "there is no type \"%s%s%s\"%s", name->tag == NULL ? "" : name->tag,
             name->tag == NULL ? "" : " ", name->name,
             scene->has_dwarf ? "" : ": there is no debug information here; u8 to u64 and s8 to s64 are always there");
-    for (unsigned i = 0; i < name->stars; i++)
-        type = type_pointer(checker->types, type);
+    for (const struct type_part *part = name->parts; part != NULL; part = part->next)
+        type = part->kind == PART_POINTER    ? type_pointer(checker->types, type)
+               : part->kind == PART_FUNCTION ? type_function(checker->types, type)
+                                             : type_array(checker->types, type, part->count, part->is_count_known);
     return type;
 }
 
@@ -555,7 +575,10 @@ static bool is_type_here(const char *name, void *arg)
     struct expression_error error = {0};
     struct checker quiet = *checker;
     quiet.error = &error;
-    if (variable_find_near(checker->scene, name, &variable) || machine_register(checker->scene->machine, name) >= 0)
+    struct machine_part part;
+    const struct machine *machine = checker->scene->machine;
+    if (variable_find_near(checker->scene, name, &variable) || machine_register(machine, name) >= 0 ||
+        machine_find_part(machine, name, &part))
         return false;
     bool is_type = find_type(&quiet, &wanted) != NULL;
     free(error.text);

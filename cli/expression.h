@@ -1,5 +1,5 @@
-/* Expressions at a place in a program: what is written (syntax.h) with what its names mean there (variables.h), as bytecode that the
- * monitor evaluates when a thread comes there. */
+/* Expressions at a place in a program: what is written (syntax.h) with what its names mean there (variables.h), as
+ * bytecode that the monitor evaluates when a thread comes there. */
 #ifndef REIN_CLI_EXPRESSION_H
 #define REIN_CLI_EXPRESSION_H
 

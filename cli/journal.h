@@ -32,6 +32,7 @@ struct record {
     struct timespec time;
     struct site *site;         /* breakpoint */
     struct hit_values *values; /* likewise: to be freed; NULL: none */
+    bool libraries;            /* breakpoint: it is the linker's, and libraries have come */
     const char *trouble;       /* of its condition: a static string; NULL: none. .address has been looked at */
     struct watch *watch;       /* watchpoint */
     bool value_known;

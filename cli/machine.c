@@ -77,3 +77,64 @@ int machine_register_by_dwarf(const struct machine *machine, uint64_t number)
             return (int)i;
     return -1;
 }
+
+/* ---- Parts of registers ---- */
+
+/* Of 64, 32, 16 bits, the low byte, the high one: as gdb has them, to which sp is something else. A program of 32 bits has no low
+ * byte of those that have no high one. */
+enum { WHOLE, DOUBLE_WORD, WORD, LOW, HIGH, WIDTHS };
+static const char *const x86_names[][WIDTHS] = {
+    {"rax", "eax", "ax", "al", "ah"},  {"rbx", "ebx", "bx", "bl", "bh"},  {"rcx", "ecx", "cx", "cl", "ch"},
+    {"rdx", "edx", "dx", "dl", "dh"},  {"rsi", "esi", "si", "sil", NULL}, {"rdi", "edi", "di", "dil", NULL},
+    {"rbp", "ebp", "bp", "bpl", NULL}, {"rsp", "esp", NULL, "spl", NULL}, {"rip", "eip", NULL, NULL, NULL},
+};
+
+static bool is_x86_part(const struct machine *machine, const char *name, struct machine_part *part)
+{
+    static const struct machine_part widths[WIDTHS] = {{-1, 0, 8}, {-1, 0, 4}, {-1, 0, 2}, {-1, 0, 1}, {-1, 8, 1}};
+    for (size_t i = 0; i < sizeof x86_names / sizeof *x86_names; i++)
+        for (int width = DOUBLE_WORD; width < WIDTHS; width++) {
+            const char *const *names = x86_names[i];
+            if (names[width] == NULL || strcmp(names[width], name) != 0)
+                continue;
+            *part = widths[width];
+            part->reg = machine_register(machine, names[machine->word == 8 ? WHOLE : DOUBLE_WORD]);
+            return machine->word == 8 || width != LOW || names[HIGH] != NULL;
+        }
+    return false;
+}
+
+/* r8d, r8w, r8b (which gdb calls r8l). */
+static bool is_numbered_part(const struct machine *machine, const char *name, struct machine_part *part)
+{
+    size_t digits = strspn(name + 1, "0123456789");
+    char whole[4] = "";
+    if (name[0] != 'r' || digits == 0 || digits > 2 || name[1 + digits] == '\0' || name[2 + digits] != '\0')
+        return false;
+    memcpy(whole, name, 1 + digits);
+    char width = name[1 + digits];
+    *part = (struct machine_part){machine_register(machine, whole), 0, width == 'd' ? 4 : width == 'w' ? 2 : 1};
+    return strchr("dwbl", width) != NULL;
+}
+
+/* w0 to w30, wsp. */
+static bool is_arm64_part(const struct machine *machine, const char *name, struct machine_part *part)
+{
+    char whole[4] = "sp";
+    if (name[0] != 'w' || strlen(name) > 3)
+        return false;
+    if (strcmp(name, "wsp") != 0) {
+        strcpy(whole, name);
+        whole[0] = 'x';
+    }
+    *part = (struct machine_part){machine_register(machine, whole), 0, 4};
+    return true;
+}
+
+bool machine_find_part(const struct machine *machine, const char *name, struct machine_part *part)
+{
+    bool is_arm64 = strcmp(machine->architecture, "arm64") == 0;
+    bool is_part = is_arm64 ? is_arm64_part(machine, name, part)
+                            : is_x86_part(machine, name, part) || is_numbered_part(machine, name, part);
+    return is_part && part->reg >= 0;
+}

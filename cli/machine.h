@@ -2,6 +2,7 @@
 #ifndef REIN_CLI_MACHINE_H
 #define REIN_CLI_MACHINE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -26,6 +27,13 @@ const struct machine *machine_of(struct machine **machines, rein_process *proces
 void machines_free(struct machine *machines);
 /* An index; -1: there is none. */
 int machine_register(const struct machine *machine, const char *name);
+/* A part of a register that has a name of its own: edi, ah, w0. */
+struct machine_part {
+    int reg;
+    unsigned shift; /* in bits */
+    size_t bytes;
+};
+bool machine_find_part(const struct machine *machine, const char *name, struct machine_part *part);
 int machine_register_by_dwarf(const struct machine *machine, uint64_t number);
 
 #endif

@@ -14,6 +14,7 @@ static const char help[] =
     "       rein threads [--json] [--stack] PID\n"
     "       rein stack PID\n"
     "       rein regs [OPTION...] PID [NAME...]\n"
+    "       rein serve [OPTION...] [--] PROGRAM [ARG...] | -p PID\n"
     "       rein notes [--check] [N...]\n"
     "       rein --help | --version\n"
     "\n"
@@ -23,6 +24,7 @@ static const char help[] =
     "  threads  list the threads of a process, and where each of them is\n"
     "  stack    the same, with the call stack of each\n"
     "  regs     show the registers of a thread\n"
+    "  serve    let gdb, lldb or an editor debug a program, by the gdb remote protocol\n"
     "  notes    what is known of ptrace and threads; --check: does it hold on this kernel?\n"
     "\n"
     "`rein trace --help`, for instance, lists the options of trace; see also rein(1).\n";
@@ -31,7 +33,8 @@ static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
 } commands[] = {
-    {"trace", cli_trace}, {"threads", cli_threads}, {"stack", cli_stack}, {"regs", cli_regs}, {"notes", cli_notes},
+    {"trace", cli_trace}, {"threads", cli_threads}, {"stack", cli_stack},
+    {"regs", cli_regs},   {"notes", cli_notes},     {"serve", cli_serve},
 };
 
 /* What is closed of 0, 1 and 2 would be given to the first files that are opened, and then written to as if it were
@@ -49,6 +52,8 @@ static void fill_standard_descriptors(void)
 int main(int argc, char **argv)
 {
     fill_standard_descriptors();
+    if (argc > 0 && strcmp(cli_basename(argv[0]), "rein-gdbserver") == 0)
+        return cli_gdbserver(argc, argv);
     if (argc < 2) {
         fputs("rein: what is to be done?\n", stderr);
         fputs(help, stderr);

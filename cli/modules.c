@@ -38,15 +38,31 @@ struct mapping {
     char *path; /* in the line */
 };
 
+static bool take_number(char **at, int base, char behind, uint64_t *value)
+{
+    char *end;
+    *value = strtoull(*at, &end, base);
+    if (end == *at || *end != behind)
+        return false;
+    *at = end + 1;
+    return true;
+}
+
+/* Not sscanf: there are two lines for each thread, its stack's and that one's guard's. */
 static bool parse_mapping(char *line, struct mapping *mapping)
 {
-    char permissions[5];
-    int used = 0;
-    if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %4s %" SCNx64 " %x:%x %" SCNu64 " %n", &mapping->start, &mapping->end,
-               permissions, &mapping->offset, &mapping->major, &mapping->minor, &mapping->inode, &used) < 7)
+    uint64_t major, minor;
+    if (!take_number(&line, 16, '-', &mapping->start) || !take_number(&line, 16, ' ', &mapping->end) ||
+        strnlen(line, 5) < 5 || line[4] != ' ')
         return false;
-    mapping->executable = permissions[2] == 'x';
-    mapping->path = line + used;
+    mapping->executable = line[2] == 'x';
+    line += 5;
+    if (!take_number(&line, 16, ' ', &mapping->offset) || !take_number(&line, 16, ':', &major) ||
+        !take_number(&line, 16, ' ', &minor) || !take_number(&line, 10, ' ', &mapping->inode))
+        return false;
+    mapping->major = (unsigned)major;
+    mapping->minor = (unsigned)minor;
+    mapping->path = line + strspn(line, " ");
     if (strcmp(mapping->path, "[vdso]") == 0)
         mapping->inode = mapping->start >> 32 == 0 ? 4 : 8; /* it is no file, and there are two of them */
     return true;

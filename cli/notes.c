@@ -53,13 +53,6 @@ static int for_each(char **numbers, const struct options *options, note_function
     return worst;
 }
 
-static void print_json(json_t *object)
-{
-    json_dumpf(object, stdout, JSON_COMPACT);
-    putchar('\n');
-    json_decref(object);
-}
-
 static json_t *json_of(const struct note *note)
 {
     json_t *object = json_object();
@@ -86,7 +79,7 @@ static int check(const struct note *note, const struct options *options, void *a
         output_set_text(object, "verdict", verdict);
         if (*outcome.why != '\0')
             output_set_text(object, "why", outcome.why);
-        print_json(object);
+        output_json(stdout, object);
     } else {
         printf("%3d  %-13s  %s\n", note->number, verdict, note->title);
         if (*outcome.why != '\0')
@@ -116,7 +109,7 @@ static int show(const struct note *note, const struct options *options, void *ar
     if (options->json) {
         json_t *object = json_of(note);
         output_set_text(object, "text", note->text);
-        print_json(object);
+        output_json(stdout, object);
         return STATUS_OK;
     }
     if (!*first)

@@ -165,13 +165,34 @@ static json_t *begin_json(struct output *output, const char *event, const struct
     return object;
 }
 
+/* Control characters that JSON allows in a string, and a terminal might obey: DEL, and U+0080 to U+009F. */
+static void put_json(FILE *file, const char *text)
+{
+    for (const unsigned char *at = (const unsigned char *)text; *at != '\0'; at++) {
+        bool is_high = at[0] == 0xc2 && at[1] >= 0x80 && at[1] < 0xa0;
+        if (is_high || *at == 0x7f)
+            fprintf(file, "\\u%04x", is_high ? *++at : *at);
+        else
+            putc(*at, file);
+    }
+    putc('\n', file);
+}
+
+void output_json(FILE *file, json_t *object)
+{
+    char *text = json_dumps(object, JSON_COMPACT | JSON_REAL_PRECISION(16));
+    if (text != NULL)
+        put_json(file, text);
+    free(text);
+    json_decref(object);
+}
+
 static void end_json(struct output *output, json_t *object)
 {
-    if (!output->failed) {
-        json_dumpf(object, output->file, JSON_COMPACT | JSON_REAL_PRECISION(16));
-        putc('\n', output->file);
-    }
-    json_decref(object);
+    if (output->failed)
+        json_decref(object);
+    else
+        output_json(output->file, object);
 }
 
 void output_set_place(json_t *object, const struct described *place)
@@ -318,8 +339,7 @@ static void line(struct output *output, int tid, const char *format, ...)
     va_start(arguments, format);
     if (tid != 0)
         fprintf(output->file, "[%d] ", tid);
-    vfprintf(output->file, format, arguments);
-    putc('\n', output->file);
+    cli_vprint(output->file, false, format, arguments);
     va_end(arguments);
 }
 
@@ -539,19 +559,16 @@ void output_warning(struct output *output, const char *format, ...)
     char *text;
     va_list arguments;
     va_start(arguments, format);
-    if (vasprintf(&text, format, arguments) < 0)
-        text = NULL;
-    va_end(arguments);
-    if (text == NULL)
-        return;
-    if (output->json) {
+    if (!output->json && !output->failed) {
+        fputs("rein: ", output->file);
+        cli_vprint(output->file, true, format, arguments);
+    } else if (output->json && vasprintf(&text, format, arguments) >= 0) {
         json_t *object = begin_json(output, "warning", NULL, 0);
         output_set_text(object, "text", text);
         end_json(output, object);
-    } else {
-        line(output, 0, "rein: %s", text);
+        free(text);
     }
-    free(text);
+    va_end(arguments);
 }
 
 void output_ended(struct output *output, const struct rein_exit *how)
@@ -674,9 +691,9 @@ static void threads_table(const struct output *output, const struct sites *sites
         const struct site *site = sites->items[i];
         struct thread_count *threads = sort_threads(site);
         for (size_t j = 0; j < site->thread_count; j++) {
-            char *name = cli_printable(threads[j].name);
-            fprintf(output->file, "%12" PRIu64 "  %-8d  %-15s  %s\n", threads[j].hits,
-                    rein_thread_id(threads[j].thread), name, site->location);
+            char *name = cli_printable(threads[j].name); /* for the width */
+            cli_print(output->file, "%12" PRIu64 "  %-8d  %-15s  %s", threads[j].hits,
+                      rein_thread_id(threads[j].thread), name, site->location);
             free(name);
         }
         free(threads);
@@ -689,26 +706,28 @@ static void watches_table(FILE *file, const struct watches *watches)
     for (size_t i = 0; i < watches->count; i++) {
         const struct watch *watch = watches->items[i];
         if (watch->found_ever)
-            fprintf(file, "%12" PRIu64 "  0x%016" PRIx64 "  %s\n", watch_hits(watch), watch->address, watch->text);
+            cli_print(file, "%12" PRIu64 "  0x%016" PRIx64 "  %s", watch_hits(watch), watch->address, watch->text);
         else
-            fprintf(file, "%12s  %-18s  %s\n", "-", "never appeared", watch->text);
+            cli_print(file, "%12s  %-18s  %s", "-", "never appeared", watch->text);
     }
 }
 
-/* Behind the hits, the rest of a site's line: its condition, and of how many executions they are. */
-static void put_condition(FILE *file, const struct site *site)
+/* Behind the hits, the rest of a site's line: its condition, and of how many executions they are. To be freed. */
+static char *condition_text(const struct site *site)
 {
-    char *condition = site_condition(site);
+    char *condition = site_condition(site), errors[64] = "", *text;
     struct site_counts counts = site_counts(site);
-    if (condition != NULL && site->is_impossible)
-        fprintf(file, " if %s: impossible", condition);
-    else if (condition != NULL)
-        fprintf(file, " if %s: of %" PRIu64 " execution%s", condition, counts.executions,
-                counts.executions == 1 ? "" : "s");
     if (counts.errors > 0)
-        fprintf(file, "; %" PRIu64 " could not be evaluated", counts.errors);
-    putc('\n', file);
+        snprintf(errors, sizeof errors, "; %" PRIu64 " could not be evaluated", counts.errors);
+    if (condition == NULL)
+        text = cli_copy("");
+    else if (site->is_impossible)
+        text = cli_format(" if %s: impossible", condition);
+    else
+        text = cli_format(" if %s: of %" PRIu64 " execution%s%s", condition, counts.executions,
+                          counts.executions == 1 ? "" : "s", errors);
     free(condition);
+    return text;
 }
 
 static void summary_text(struct output *output, const struct sites *sites, const struct watches *watches)
@@ -743,14 +762,15 @@ static void summary_text(struct output *output, const struct sites *sites, const
         size_t length = strlen(site->location); /* not "work_take = work_take (work.c:57)" */
         bool same = strncmp(site->label, site->location, length) == 0 &&
                     (site->label[length] == '\0' || site->label[length] == ' ');
-        fprintf(file, "%12" PRIu64 "  0x%016" PRIx64 "  %s%s%s", site_hits(site), site->address,
-                same ? "" : site->location, same ? "" : " = ", site->label);
-        put_condition(file, site);
+        char *condition = condition_text(site);
+        cli_print(file, "%12" PRIu64 "  0x%016" PRIx64 "  %s%s%s%s", site_hits(site), site->address,
+                  same ? "" : site->location, same ? "" : " = ", site->label, condition);
+        free(condition);
     }
     for (size_t i = 0; i < sites->wanted_count; i++)
         if (!sites->wanted[i].found_ever)
-            fprintf(file, "%12s  %-18s  %s\n", "-", sites->wanted[i].is_wrong ? "impossible" : "never appeared",
-                    sites->wanted[i].location.text);
+            cli_print(file, "%12s  %-18s  %s", "-", sites->wanted[i].is_wrong ? "impossible" : "never appeared",
+                      sites->wanted[i].location.text);
     if (output->by_thread)
         threads_table(output, sites);
 }

@@ -58,8 +58,9 @@ void output_ended(struct output *output, const struct rein_exit *how);
 void output_detached(struct output *output);
 void output_summary(struct output *output, const struct sites *sites, const struct watches *watches);
 
-/* For other JSON output: sets key to text; what is not UTF-8 in it becomes '?'. */
+/* For other JSON output: writes a line, and lets the object go; sets key to text; what is not UTF-8 in it becomes '?'. */
 struct json_t;
+void output_json(FILE *file, struct json_t *object);
 void output_set_text(struct json_t *object, const char *key, const char *text);
 /* Text as a value, with any NUL that is in it; a member whose key may be anything. */
 struct json_t *output_text(const char *text, size_t length);

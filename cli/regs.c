@@ -238,7 +238,7 @@ static void print_text(const struct reading *reading, struct modules *modules, c
     if (to == NULL || fclose(to) != 0)
         cli_error("out of memory");
     else if (size > 0)
-        printf("%-8s %-22s  %s\n", info->name, hex, meaning);
+        cli_print(stdout, "%-8s %-22s  %s", info->name, hex, meaning);
     else
         printf("%-8s %s\n", info->name, hex);
     free(meaning);
@@ -291,9 +291,7 @@ static void print_json(const struct visit *visit, const struct reading *reading,
         output_set_place(object, &place);
     }
     set_texts(object, reading, kind);
-    json_dumpf(object, stdout, JSON_COMPACT);
-    putchar('\n');
-    json_decref(object);
+    output_json(stdout, object);
     free(hex);
 }
 

@@ -1,5 +1,6 @@
-/* What is evaluated when a thread comes to a site: its condition, and the values that --print wants. Made on the main thread for the
- * address that the site has, evaluated on the monitor; what was read there is written on the main thread again. */
+/* What is evaluated when a thread comes to a site: its condition, and the values that --print wants. Made on the main
+ * thread for the address that the site has, evaluated on the monitor; what was read there is written on the main thread
+ * again. */
 #ifndef REIN_CLI_SITE_CODE_H
 #define REIN_CLI_SITE_CODE_H
 

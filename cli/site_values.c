@@ -15,6 +15,7 @@ struct view {
     const struct types *types;
     const struct reading *reading;
     const struct hit_value *value;
+    struct modules *modules;
 };
 
 /* The string that a pointer at that offset points to; NULL: it cannot be read, or was not. */
@@ -24,6 +25,23 @@ static const char *string_at(const struct view *view, uint64_t offset)
         if (view->reading->strings[i] == offset && view->value->strings[i * STRING_ROOM])
             return view->value->strings + i * STRING_ROOM + 1;
     return NULL;
+}
+
+/* The function that a pointer to functions points into. False: it is another pointer, or there is none. */
+static bool function_at(const struct view *view, const struct type *type, uint64_t address, struct described *is)
+{
+    if (type->kind != TYPE_POINTER || type_target(view->types, type)->kind != TYPE_FUNCTION)
+        return false;
+    modules_describe(view->modules, address, is);
+    return is->symbol != NULL;
+}
+
+static void put_function(FILE *file, const struct described *is)
+{
+    char *name = cli_format("%.*s", (int)is->symbol->name_length, is->symbol->name), *shown = cli_printable(name);
+    fprintf(file, is->offset == 0 ? " <%s>" : " <%s+0x%" PRIx64 ">", shown, is->offset);
+    free(name);
+    free(shown);
 }
 
 /* How many bytes have been read from there on; how many characters an array there has of these. */
@@ -222,6 +240,7 @@ static void put_array(const struct view *view, FILE *file, const struct type *ty
 static void put_value(const struct view *view, FILE *file, const struct type *type, uint64_t offset, unsigned depth)
 {
     const unsigned char *bytes = view->value->bytes + offset;
+    struct described is;
     const char *string;
     char *text = NULL;
     if (depth > DEEPEST_SHOWN) {
@@ -246,6 +265,8 @@ static void put_value(const struct view *view, FILE *file, const struct type *ty
     case TYPE_REFERENCE:
     case TYPE_FUNCTION:
         fprintf(file, "0x%" PRIx64, values_word(bytes, view->types->word));
+        if (function_at(view, type, values_word(bytes, view->types->word), &is))
+            put_function(file, &is);
         string = string_at(view, offset);
         if (string != NULL) {
             putc(' ', file);
@@ -272,7 +293,8 @@ static char *trouble_text(const struct hit_value *value)
 
 static struct view view_of(const struct hit_values *values, size_t i)
 {
-    return (struct view){&values->code->scene.types, &values->code->readings[i], &values->items[i]};
+    return (struct view){&values->code->scene.types, &values->code->readings[i], &values->items[i],
+                         values->code->scene.modules};
 }
 
 void hit_values_write(const struct hit_values *values, FILE *file)
@@ -362,16 +384,22 @@ static json_t *array_json(const struct view *view, const struct type *type, uint
     return list;
 }
 
-static json_t *pointer_json(const struct view *view, uint64_t offset)
+static json_t *pointer_json(const struct view *view, const struct type *type, uint64_t offset)
 {
     char text[24];
+    struct described is;
+    uint64_t address = values_word(view->value->bytes + offset, view->types->word);
     const char *string = string_at(view, offset);
-    snprintf(text, sizeof text, "0x%" PRIx64, values_word(view->value->bytes + offset, view->types->word));
-    if (string == NULL)
+    bool is_function = function_at(view, type, address, &is);
+    snprintf(text, sizeof text, "0x%" PRIx64, address);
+    if (string == NULL && !is_function)
         return json_string(text);
     json_t *object = json_object();
     json_object_set_new(object, "address", json_string(text));
-    json_object_set_new(object, "text", string_json(string, strnlen(string, STRING_SHOWN + 1)));
+    if (is_function)
+        output_set_place(object, &is);
+    else
+        json_object_set_new(object, "text", string_json(string, strnlen(string, STRING_SHOWN + 1)));
     return object;
 }
 
@@ -404,7 +432,7 @@ static json_t *value_json(const struct view *view, const struct type *type, uint
     case TYPE_POINTER:
     case TYPE_REFERENCE:
     case TYPE_FUNCTION:
-        return pointer_json(view, offset);
+        return pointer_json(view, type, offset);
     case TYPE_FLOAT:
         return float_json(type, bytes);
     default:

@@ -15,11 +15,12 @@
 #include "linker.h"
 #include "site_code.h"
 
-/* The condition in "LOCATION if CONDITION"; NULL: there is none. *length is the location's. */
+/* The condition in "LOCATION if CONDITION"; NULL: there is none. *length is the location's, 0 if there is only a
+ * condition: nothing in C is called if. */
 static const char *find_condition(const char *text, size_t *length)
 {
     for (const char *at = text; (at = strstr(at, "if")) != NULL; at += 2) {
-        bool alone = at > text && isspace((unsigned char)at[-1]) &&
+        bool alone = (at == text || isspace((unsigned char)at[-1])) &&
                      (at[2] == '\0' || at[2] == '(' || isspace((unsigned char)at[2]));
         if (!alone)
             continue;
@@ -33,16 +34,26 @@ static const char *find_condition(const char *text, size_t *length)
     return NULL;
 }
 
-bool sites_add(struct sites *sites, const char *text, struct rule *rule, const char **why)
+bool sites_add(struct sites *sites, const char *text, struct rule *rule, char **why)
 {
     struct location location;
+    const char *wrong;
     size_t length;
     const char *condition = find_condition(text, &length);
-    char *place = cli_format("%.*s", (int)length, text);
-    bool is_location = location_parse(place, &location, why);
-    free(place);
-    if (!is_location)
+    if (condition != NULL && length == 0) {
+        struct expression_error error = {.at = strspn(text, " \t\n")};
+        char *shown = expression_show(text, &error);
+        *why = cli_format("a condition stands behind a place, and none is in front of it\n%s", shown);
+        free(shown);
         return false;
+    }
+    char *place = cli_format("%.*s", (int)length, text);
+    bool is_location = location_parse(place, &location, &wrong);
+    free(place);
+    if (!is_location) {
+        *why = cli_copy(wrong);
+        return false;
+    }
     rule->condition = condition;
     sites->wanted = cli_grow(sites->wanted, sites->wanted_count, sizeof *sites->wanted);
     sites->wanted[sites->wanted_count++] = (struct wanted){.location = location, .rule = rule};
@@ -409,7 +420,7 @@ static void forget_breakpoint(struct site *site)
     site->earlier = site_counts(site);
     rein_breakpoint_unref(site->breakpoint);
     site->breakpoint = NULL;
-    site->linker_hits = 0;
+    site->by_linker.hits = site->by_linker.executions = site->by_linker.errors = 0;
 }
 
 void sites_forget_program(struct sites *sites)
@@ -538,10 +549,10 @@ bool site_is_done(const struct site *site)
     return true;
 }
 
-void sites_take_out_done(struct sites *sites, rein_process *process, const struct site *kept)
+void sites_take_out_done(struct sites *sites, rein_process *process)
 {
     for (struct site *site = atomic_load(&sites->newest); site != NULL; site = site->next) {
-        if (site->is_over || site == kept || site->breakpoint == NULL || !site_is_done(site))
+        if (site->is_over || site->breakpoint == NULL || !site_is_done(site))
             continue;
         site->is_over = true;
         rein_process_remove_breakpoint(process, site->address, REIN_BREAKPOINT_WHILE_RUNNING);
@@ -552,10 +563,12 @@ struct site_counts site_counts(const struct site *site)
 {
     struct site_counts counts = site->earlier;
     struct rein_breakpoint_info info = REIN_BREAKPOINT_INFO_INIT;
+    counts.hits += site->by_linker.hits;
+    counts.executions += site->by_linker.executions;
+    counts.errors += site->by_linker.errors;
     if (site->breakpoint == NULL || rein_breakpoint_info(site->breakpoint, &info) != 0)
         return counts;
-    uint64_t linker_hits = site->linker_hits;
-    counts.hits += linker_hits > 0 ? linker_hits : info.matched;
+    counts.hits += info.matched;
     counts.executions += info.hits;
     counts.errors += info.errors;
     return counts;

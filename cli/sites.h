@@ -49,16 +49,19 @@ struct site {
     uint64_t address;      /* in the process; the last one, if it is not mapped now */
     bool is_set;
     bool is_stale;               /* what it was set in is not mapped any more */
-    rein_breakpoint *breakpoint; /* counted; NULL: never set */
+    rein_breakpoint *breakpoint; /* counted; NULL: never set, or the linker's serves it */
     struct site_counts earlier;  /* of breakpoints before this one */
     char *failure;               /* why it could not be set */
 
     /* Its condition and what is to be printed, for the address that they were made for. */
     bool is_made, is_impossible; /* .failure says why */
     uint64_t made_for;
-    struct site_code *code;       /* the monitor's */
-    struct site_code *next_code;  /* made, and not given to the monitor yet */
-    _Atomic uint64_t linker_hits; /* with a true condition, where the linker's breakpoint serves it */
+    struct site_code *code;      /* the monitor's */
+    struct site_code *next_code; /* made, and not given to the monitor yet */
+    /* Where the linker's breakpoint serves it, which has no condition and stays: counted by us. */
+    struct {
+        _Atomic uint64_t hits, executions, errors;
+    } by_linker;
 
     struct thread_count *threads; /* a hash table by thread; size is a power of two, or 0 */
     size_t thread_count, thread_room;
@@ -89,9 +92,9 @@ struct sites {
     void *owner;
 };
 
-/* Adds a location, "LOCATION" or "LOCATION if CONDITION", with what is to be done there; false if text is none: *why. text
- * must stay where it is. */
-bool sites_add(struct sites *sites, const char *text, struct rule *rule, const char **why);
+/* Adds a location, "LOCATION" or "LOCATION if CONDITION", with what is to be done there; false if text is none: *why, to
+ * be freed. text must stay where it is. */
+bool sites_add(struct sites *sites, const char *text, struct rule *rule, char **why);
 void sites_free(struct sites *sites);
 /* Wants what the other wants. in_silence: what is missing is not worth a word. */
 void sites_want_the_same(struct sites *sites, const struct sites *others, bool in_silence);
@@ -114,9 +117,8 @@ struct site *sites_at(const struct sites *sites, uint64_t address);
 
 /* On the monitor: no rule of the site has anything to tell any more. */
 bool site_is_done(const struct site *site);
-/* On the monitor: takes the breakpoints out that have nothing to tell any more, but for the one that the site kept has in
- * common with others (NULL: none). */
-void sites_take_out_done(struct sites *sites, rein_process *process, const struct site *kept);
+/* On the monitor: takes the breakpoints out that have nothing to tell any more. */
+void sites_take_out_done(struct sites *sites, rein_process *process);
 
 struct site_counts site_counts(const struct site *site);
 uint64_t site_hits(const struct site *site);

@@ -74,7 +74,7 @@ void stack_print(FILE *file, struct modules *modules, const struct stack *stack)
         char *text = described_text(&is, frame->pc);
         if (frame->guessed && !stack->frames[i - 1].guessed)
             fprintf(file, "    guessed from here: %s (0x%" PRIx64 ")\n", stack->guess, stack->frames[i - 1].pc);
-        fprintf(file, "    #%-2zu 0x%016" PRIx64 "  %s\n", i, frame->pc, is.path == NULL ? "?" : text);
+        cli_print(file, "    #%-2zu 0x%016" PRIx64 "  %s", i, frame->pc, is.path == NULL ? "?" : text);
         free(text);
     }
     if (stack->end == STACK_LIMIT)

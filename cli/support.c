@@ -9,14 +9,51 @@
 
 #include "cli.h"
 
+static void put_printable(FILE *file, const char *text, bool may_go_on)
+{
+    static const char next_line[] = "\n    ";
+    for (size_t left = strlen(text), length; left > 0; text += length, left -= length) {
+        length = cli_printable_length(text, left);
+        if (length == 0 && may_go_on && strncmp(text, next_line, strlen(next_line)) == 0)
+            length = strlen(next_line);
+        if (length > 0)
+            fwrite(text, 1, length, file);
+        else
+            fprintf(file, "\\x%02x", (unsigned char)*text);
+        length += length == 0;
+    }
+}
+
+void cli_vprint(FILE *file, bool may_go_on, const char *format, va_list arguments)
+{
+    char buffer[512], *text = buffer; /* mostly enough, and there when there is no memory */
+    va_list again;
+    va_copy(again, arguments);
+    if (vsnprintf(buffer, sizeof buffer, format, arguments) >= (int)sizeof buffer &&
+        vasprintf(&text, format, again) < 0)
+        text = buffer;
+    va_end(again);
+    put_printable(file, text, may_go_on);
+    putc('\n', file);
+    if (text != buffer)
+        free(text);
+}
+
+void cli_print(FILE *file, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    cli_vprint(file, false, format, arguments);
+    va_end(arguments);
+}
+
 void cli_error(const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
     flockfile(stderr);
     fputs("rein: ", stderr);
-    vfprintf(stderr, format, arguments);
-    putc('\n', stderr);
+    cli_vprint(stderr, true, format, arguments);
     fflush(stderr);
     funlockfile(stderr);
     va_end(arguments);
@@ -27,8 +64,8 @@ int cli_usage(const char *command, const char *format, ...)
     va_list arguments;
     va_start(arguments, format);
     fprintf(stderr, "rein: %s: ", command);
-    vfprintf(stderr, format, arguments);
-    fprintf(stderr, "\nTry `rein %s --help`.\n", command);
+    cli_vprint(stderr, true, format, arguments);
+    fprintf(stderr, "Try `rein %s --help`.\n", command);
     fflush(stderr);
     va_end(arguments);
     return STATUS_USAGE;

@@ -120,6 +120,44 @@ const char *symbols_soname(struct symbols *symbols)
     return NULL;
 }
 
+static bool is_symbolic(struct symbols *symbols)
+{
+    Elf_Scn *section = NULL;
+    GElf_Shdr header;
+    GElf_Dyn entry;
+    while ((section = elf_nextscn(symbols->elf, section)) != NULL) {
+        if (gelf_getshdr(section, &header) == NULL || header.sh_type != SHT_DYNAMIC)
+            continue;
+        Elf_Data *data = elf_getdata(section, NULL);
+        for (int i = 0; data != NULL && gelf_getdyn(data, i, &entry) != NULL && entry.d_tag != DT_NULL; i++)
+            if (entry.d_tag == DT_SYMBOLIC || (entry.d_tag == DT_FLAGS && (entry.d_un.d_val & DF_SYMBOLIC) != 0))
+                return true;
+    }
+    return false;
+}
+
+bool symbols_find_exported(struct symbols *symbols, const char *name, uint64_t *address, bool *is_final)
+{
+    Elf_Scn *section = NULL;
+    GElf_Shdr header;
+    GElf_Sym symbol;
+    while ((section = elf_nextscn(symbols->elf, section)) != NULL) {
+        if (gelf_getshdr(section, &header) == NULL || header.sh_type != SHT_DYNSYM)
+            continue;
+        Elf_Data *data = elf_getdata(section, NULL);
+        for (int i = 1; data != NULL && gelf_getsym(data, i, &symbol) != NULL; i++) {
+            const char *own = elf_strptr(symbols->elf, header.sh_link, symbol.st_name);
+            if (symbol.st_shndx == SHN_UNDEF || symbol.st_value == 0 || GELF_ST_TYPE(symbol.st_info) != STT_OBJECT ||
+                own == NULL || strcmp(own, name) != 0)
+                continue;
+            *address = symbol.st_value;
+            *is_final = GELF_ST_VISIBILITY(symbol.st_other) != STV_DEFAULT || is_symbolic(symbols);
+            return true;
+        }
+    }
+    return false;
+}
+
 bool symbols_is_code(const struct symbols *symbols, uint64_t address)
 {
     for (size_t i = 0; i < symbols->segment_count; i++) {

@@ -47,6 +47,8 @@ enum symbols_depth { SYMBOLS_OWN, SYMBOLS_DEBUG };
 /* Calls back for every symbol of that name, defined here; an address is told once. */
 void symbols_find(struct symbols *symbols, const char *name, enum symbols_depth depth,
                   void (*found)(const struct symbol *symbol, void *arg), void *arg);
+/* The data that it exports by that name. *is_final: its own code means it by that name, whatever others export. */
+bool symbols_find_exported(struct symbols *symbols, const char *name, uint64_t *address, bool *is_final);
 /* Calls back for every function and IFUNC, in no particular order. The callback may not ask these symbols for more. */
 void symbols_each(struct symbols *symbols, enum symbols_depth depth,
                   void (*found)(const struct symbol *symbol, void *arg), void *arg);

@@ -331,13 +331,101 @@ static const char *basic_name(const unsigned counts[WORD_COUNT])
     return counts[WORD_UNSIGNED] ? "unsigned int" : "int";
 }
 
-static bool parse_stars(struct parser *parser, struct type_name *type)
+static bool enter(struct parser *parser);
+static struct type_name *parse_type(struct parser *parser);
+
+static struct type_part *make_part(struct parser *parser, enum type_part_kind kind)
 {
-    while (is_op(parser, '*') || (FIND(parser, qualifiers) >= 0 && type->name != NULL)) {
-        type->stars += is_op(parser, '*');
+    struct type_part *part = arena_alloc(parser->arena, 1, sizeof *part);
+    part->kind = kind;
+    return part;
+}
+
+/* A parser that looks ahead: its errors are nobody's. */
+static struct parser look_ahead(const struct parser *parser, struct expression_error *error)
+{
+    struct parser ahead = *parser;
+    *error = (struct expression_error){0};
+    ahead.error = error;
+    return ahead;
+}
+
+/* At a "(" behind a type: "(*)", not the parameters of a function. */
+static bool begins_inner(const struct parser *parser)
+{
+    struct expression_error error;
+    struct parser ahead = look_ahead(parser, &error);
+    bool is_inner = next(&ahead) && (is_op(&ahead, '*') || is_op(&ahead, '(') || is_op(&ahead, '['));
+    free(error.text);
+    return is_inner;
+}
+
+/* "[3]" */
+static struct type_part *parse_count(struct parser *parser)
+{
+    struct type_part *part = make_part(parser, PART_ARRAY);
+    if (!next(parser))
+        return NULL;
+    part->is_count_known = parser->token.kind == TOKEN_NUMBER;
+    part->count = parser->token.value.number;
+    if (!part->is_count_known && !is_op(parser, ']'))
+        return fail(parser, parser->token.at, "the number of elements was expected here");
+    if (part->is_count_known && !next(parser))
+        return NULL;
+    return expect(parser, ']', "a [") ? part : NULL;
+}
+
+/* "(int, const char *name, ...)": what they are does not matter. */
+static struct type_part *parse_parameters(struct parser *parser)
+{
+    struct type_part *part = make_part(parser, PART_FUNCTION);
+    do {
+        if (!next(parser))
+            return NULL;
+        if (is_op(parser, ')'))
+            break;
+        if (is_op(parser, '.')) {
+            for (int i = 0; i < 3; i++)
+                if (!expect(parser, '.', "..."))
+                    return NULL;
+            break;
+        }
+        if (parse_type(parser) == NULL || (parser->token.kind == TOKEN_NAME && !next(parser)))
+            return NULL;
+    } while (is_op(parser, ','));
+    return expect(parser, ')', "the parameters") ? part : NULL;
+}
+
+/* What stands behind a type's name: in C's order, so that what is in parentheses comes last, and of arrays the last one first. */
+static bool parse_parts(struct parser *parser, struct type_part **parts)
+{
+    struct type_part *behind = NULL, *inner = NULL, **end = parts;
+    *parts = NULL;
+    if (!enter(parser))
+        return false;
+    while (is_op(parser, '*') || FIND(parser, qualifiers) >= 0) {
+        if (is_op(parser, '*')) {
+            *end = make_part(parser, PART_POINTER);
+            end = &(*end)->next;
+        }
         if (!next(parser))
             return false;
     }
+    if (is_op(parser, '(') && begins_inner(parser) &&
+        (!next(parser) || !parse_parts(parser, &inner) || !expect(parser, ')', "a (")))
+        return false;
+    while (is_op(parser, '[') || is_op(parser, '(')) {
+        struct type_part *part = is_op(parser, '[') ? parse_count(parser) : parse_parameters(parser);
+        if (part == NULL)
+            return false;
+        part->next = behind;
+        behind = part;
+    }
+    *end = behind;
+    while (*end != NULL)
+        end = &(*end)->next;
+    *end = inner;
+    parser->nesting--;
     return true;
 }
 
@@ -375,7 +463,7 @@ static struct type_name *parse_type(struct parser *parser)
     } else {
         return fail(parser, parser->token.at, "the name of a type was expected here");
     }
-    return parse_stars(parser, type) ? type : NULL;
+    return parse_parts(parser, &type->parts) ? type : NULL;
 }
 
 /* ---- Expressions ---- */
@@ -398,24 +486,31 @@ static bool is_type_in_parentheses(struct parser *parser, bool for_sizeof)
         return true;
     if (parser->token.kind != TOKEN_NAME)
         return false;
-    struct parser ahead = *parser;
-    struct expression_error error = {0};
+    struct expression_error error;
+    struct parser ahead = look_ahead(parser, &error);
     const char *name = token_text(parser);
-    ahead.error = &error;
     bool is_type = next(&ahead);
     unsigned stars = 0;
     while (is_type && (is_op(&ahead, '*') || (stars > 0 && FIND(&ahead, qualifiers) >= 0))) {
         stars++;
         is_type = next(&ahead);
     }
-    is_type = is_type && is_op(&ahead, ')');
-    if (is_type && stars == 0) { /* (name) */
+    if (is_type && is_op(&ahead, '[')) { /* (name[3]) can be an element */
+        is_type = parser->is_type != NULL && parser->is_type(name, parser->arg);
+    } else if (is_type && is_op(&ahead, '(')) { /* (name (*)(int)): nothing else has stars and no operand */
+        is_type = next(&ahead) && is_op(&ahead, '*');
+        while (is_type && (is_op(&ahead, '*') || FIND(&ahead, qualifiers) >= 0))
+            is_type = next(&ahead);
+        is_type = is_type && (is_op(&ahead, ')') || is_op(&ahead, '['));
+    } else if (is_type && is_op(&ahead, ')') && stars == 0) { /* (name) */
         if (parser->is_type != NULL)
             is_type = parser->is_type(name, parser->arg);
         else
             is_type = !for_sizeof && next(&ahead) &&
                       (ahead.token.kind == TOKEN_NUMBER || ahead.token.kind == TOKEN_NAME || is_op(&ahead, '(') ||
                        ahead.token.kind == TOKEN_REGISTER || is_op(&ahead, '!') || is_op(&ahead, '~'));
+    } else {
+        is_type = is_type && is_op(&ahead, ')');
     }
     free(error.text);
     return is_type;
@@ -500,9 +595,8 @@ static const struct syntax *parse_sizeof(struct parser *parser)
     struct syntax *syntax = make(parser, SYNTAX_SIZEOF, parser->token.at);
     if (!next(parser))
         return NULL;
-    struct parser ahead = *parser;
-    struct expression_error error = {0};
-    ahead.error = &error;
+    struct expression_error error;
+    struct parser ahead = look_ahead(parser, &error);
     bool is_type = is_op(&ahead, '(') && next(&ahead) && is_type_in_parentheses(&ahead, true);
     free(error.text);
     if (!is_type) {
@@ -515,7 +609,7 @@ static const struct syntax *parse_sizeof(struct parser *parser)
     return syntax;
 }
 
-/* The only places where the parser calls itself are here and in parse_conditional. */
+/* The only places where the parser calls itself are here, in parse_conditional and in parse_parts. */
 static bool enter(struct parser *parser)
 {
     if (parser->nesting++ < NESTING_MAX)

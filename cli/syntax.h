@@ -47,13 +47,21 @@ enum operator{
     OPERATOR_ARROW,
 };
 
+/* What stands around a type's name: "int *[3]" is an array of pointers. In the order in which they are applied. */
+struct type_part {
+    enum type_part_kind { PART_POINTER, PART_ARRAY, PART_FUNCTION } kind;
+    uint64_t count; /* of an array */
+    bool is_count_known;
+    struct type_part *next;
+};
+
 /* "const struct foo **": the words of it that count. */
 struct type_name {
     size_t at;
     const char *tag;  /* "struct", "union", "class", "enum"; NULL: none */
     const char *name; /* "unsigned long", "foo", "ns::foo" */
     bool is_basic;    /* made of C's own words, in the usual order */
-    unsigned stars;
+    struct type_part *parts;
 };
 
 struct syntax {

@@ -5,6 +5,7 @@
  * what comes from there is called guessed. */
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <jansson.h>
@@ -13,6 +14,7 @@
 #include <string.h>
 #include <sys/uio.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <rein/rein.h>
 
@@ -77,6 +79,23 @@ static void parse_status(const char *text, struct thread *thread)
     thread->state = close[2];
 }
 
+/* By a way from the directory of all, which is the shortest: there may be thousands. */
+static void look_at(struct list *list, DIR *directory, const char *name)
+{
+    char path[64], text[2048]; /* of numbers, 52 in Linux 6.18 */
+    int id = cli_parse_pid(name);
+    snprintf(path, sizeof path, "%s/stat", name);
+    int fd = id == 0 ? -1 : openat(dirfd(directory), path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return;
+    ssize_t length = read(fd, text, sizeof text - 1);
+    close(fd);
+    if (length <= 0)
+        return;
+    text[length] = '\0';
+    parse_status(text, add(list, id));
+}
+
 /* What can be seen without stopping it. */
 static void look(struct list *list, int pid)
 {
@@ -84,17 +103,8 @@ static void look(struct list *list, int pid)
     DIR *directory = opendir(path);
     struct dirent *entry;
     free(path);
-    while (directory != NULL && (entry = readdir(directory)) != NULL) {
-        int id = cli_parse_pid(entry->d_name);
-        if (id == 0)
-            continue;
-        path = cli_format("/proc/%d/task/%d/stat", pid, id);
-        char *text = cli_read_file(path, NULL);
-        if (text != NULL)
-            parse_status(text, add(list, id));
-        free(text);
-        free(path);
-    }
+    while (directory != NULL && (entry = readdir(directory)) != NULL)
+        look_at(list, directory, entry->d_name);
     if (directory != NULL)
         closedir(directory);
     if (list->count > 0)
@@ -116,14 +126,6 @@ struct reading { /* of a stopped thread */
     struct copy *copy;
 };
 
-struct visit {
-    rein_process *process;
-    bool with_stacks;
-    rein_thread **threads;
-    struct reading *readings;
-    size_t count;
-};
-
 /* By address, as the kernel lists them. */
 struct mapped {
     uint64_t start, end;
@@ -132,6 +134,15 @@ struct mapped {
 struct mappings {
     struct mapped *items;
     size_t count;
+};
+
+struct visit {
+    rein_process *process;
+    bool with_stacks;
+    struct mappings mappings;
+    rein_thread **threads;
+    struct reading *readings;
+    size_t count, done; /* threads */
 };
 
 /* While it is stopped: stacks grow, and come with threads. Without a list stacks are copied up to the limit. */
@@ -201,32 +212,41 @@ static struct copy *copy_stack(rein_process *process, const rein_registers *snap
     return fitting == NULL ? copy : fitting;
 }
 
-/* On the monitor: all threads in one go. */
-static int read_registers(void *arg)
+static void read_thread(struct visit *visit, rein_thread *thread, struct reading *reading)
 {
+    rein_registers *registers;
+    reading->id = rein_thread_id(thread);
+    if (rein_thread_registers(thread, &registers) != 0)
+        return;                                           /* it could not be stopped, or is gone */
+    if (visit->with_stacks && visit->mappings.count == 0) /* the list of a leader that has left is empty */
+        read_mappings(&visit->mappings, reading->id);
+    reading->has_pc = rein_registers_pc(registers, &reading->pc) == 0;
+    if (visit->with_stacks)
+        reading->copy = copy_stack(visit->process, registers, &visit->mappings);
+    rein_registers_free(registers);
+}
+
+/* On the monitor, where it costs least; but not all threads in one go: between two calls the monitor sees that rein was
+ * killed, and lets the process go, which otherwise stood still until the last of them had been copied. */
+static int read_some(void *arg)
+{
+    enum { AT_ONCE = 8 };
     struct visit *visit = arg;
-    struct mappings mappings = {0};
+    for (int i = 0; i < AT_ONCE && visit->done < visit->count; i++, visit->done++)
+        read_thread(visit, visit->threads[visit->done], &visit->readings[visit->done]);
+    return 0;
+}
+
+static int read_registers(rein_monitor *monitor, struct visit *visit)
+{
     int result = rein_process_threads(visit->process, &visit->threads, &visit->count);
     if (result != 0)
         return result;
-    visit->readings = calloc(visit->count + 1, sizeof *visit->readings);
-    if (visit->readings == NULL)
-        return REIN_NO_MEMORY;
-    for (size_t i = 0; i < visit->count; i++) {
-        struct reading *reading = &visit->readings[i];
-        rein_registers *registers;
-        reading->id = rein_thread_id(visit->threads[i]);
-        if (rein_thread_registers(visit->threads[i], &registers) != 0)
-            continue;                                  /* it could not be stopped, or is gone */
-        if (visit->with_stacks && mappings.count == 0) /* the list of a leader that has left is empty */
-            read_mappings(&mappings, reading->id);
-        reading->has_pc = rein_registers_pc(registers, &reading->pc) == 0;
-        if (visit->with_stacks)
-            reading->copy = copy_stack(visit->process, registers, &mappings);
-        rein_registers_free(registers);
-    }
-    free(mappings.items);
-    return 0;
+    visit->readings = cli_alloc(visit->count, sizeof *visit->readings);
+    while (result == 0 && visit->done < visit->count)
+        result = rein_monitor_call(monitor, read_some, visit);
+    free(visit->mappings.items);
+    return result;
 }
 
 /* Adds what was read to what was seen before. */
@@ -270,7 +290,7 @@ static int visit_process(struct list *list, int pid, bool with_stacks, double *s
     double begin = now_ms();
     int result = rein_attach(monitor, pid, &options, &visit.process);
     if (result == 0)
-        result = rein_monitor_call(monitor, read_registers, &visit);
+        result = read_registers(monitor, &visit);
     char *message = result == 0 ? NULL : cli_copy(rein_error_message());
     if (visit.process != NULL)
         rein_process_detach(visit.process, 0);
@@ -363,14 +383,14 @@ static void print_json(struct modules *modules, const struct thread *thread, siz
         stack_clear(&stack);
         json_object_set_new(object, "stopped_ms", json_real(stopped_ms));
     }
-    json_dumpf(object, stdout, JSON_COMPACT);
-    putchar('\n');
-    json_decref(object);
+    output_json(stdout, object);
 }
 
 static void print(struct modules *modules, const struct list *list, bool json, size_t depth, double stopped_ms)
 {
     int width = 15;
+    char *where = NULL; /* of where_pc: where one thread waits, others do */
+    rein_word where_pc = 0;
     if (!json)
         printf("%8s  %-*s  %-10s  %s\n", "id", width, "name", "state", "where");
     for (size_t i = 0; i < list->count; i++) {
@@ -379,11 +399,14 @@ static void print(struct modules *modules, const struct list *list, bool json, s
             print_json(modules, thread, depth, stopped_ms);
             continue;
         }
-        char *where = thread->has_pc ? modules_describe_text(modules, thread->pc) : cli_copy("-");
-        char *name = cli_printable(thread->name);
-        printf("%8d  %-*s  %-10s  %s\n", thread->id, width, name, state_text(thread), where);
+        if (thread->has_pc && (where == NULL || where_pc != thread->pc)) {
+            free(where);
+            where = modules_describe_text(modules, where_pc = thread->pc);
+        }
+        char *name = cli_printable(thread->name); /* for the width */
+        cli_print(stdout, "%8d  %-*s  %-10s  %s", thread->id, width, name, state_text(thread),
+                  thread->has_pc ? where : "-");
         free(name);
-        free(where);
         if (depth > 0) {
             struct stack stack;
             unwind_copy(modules, thread, depth, &stack);
@@ -391,6 +414,7 @@ static void print(struct modules *modules, const struct list *list, bool json, s
             stack_clear(&stack);
         }
     }
+    free(where);
     if (depth > 0 && !json)
         printf("stopped for %.1f ms, at most\n", stopped_ms);
 }

@@ -183,8 +183,11 @@ static int parse_option(struct tracer *tracer, struct options *options, int opti
     char *wrong;
     switch (option) {
     case 'b':
-        if (!sites_add(&tracer->sites, optarg, rules_add(&tracer->rules), &why))
-            return cli_usage("trace", "-b %s: %s", optarg, why);
+        if (!sites_add(&tracer->sites, optarg, rules_add(&tracer->rules), &wrong)) {
+            int status = cli_usage("trace", "-b '%s': %s", optarg, wrong);
+            free(wrong);
+            return status;
+        }
         return check_condition(rules_last(&tracer->rules)->condition, optarg);
     case OPTION_PRINT:
         return add_print(rules_last(&tracer->rules), optarg);

@@ -138,13 +138,14 @@ static bool ask_rules(struct tracee *tracee, struct site *site, rein_thread *thr
     *last = rules->done > done && rules->done == rules->count;
     if (tracee->rules_done != rules->done) { /* by this hit, or by another process's */
         tracee->rules_done = rules->done;
-        sites_take_out_done(&tracee->sites, tracee->process, tracee->linker_site);
+        sites_take_out_done(&tracee->sites, tracee->process);
     }
     return told;
 }
 
-static enum rein_verdict note_hit(struct tracee *tracee, struct site *site, rein_thread *thread,
-                                  const rein_breakpoint *breakpoint)
+/* libraries: it is the linker's thread, with libraries that the main thread must see. It is held if there is a record of that. */
+static enum rein_verdict note_hit(struct tracee *tracee, struct site *site, rein_thread *thread, uint64_t hits,
+                                  bool libraries)
 {
     struct tracer *tracer = tracee->tracer;
     enum rein_verdict verdict = REIN_VERDICT_GO_ON;
@@ -152,14 +153,15 @@ static enum rein_verdict note_hit(struct tracee *tracee, struct site *site, rein
     bool last;
     if (tracer->output.by_thread)
         site_count_thread(site, thread);
-    if (ask_rules(tracee, site, thread, rein_breakpoint_hits(breakpoint), &depth, &last) && !tracer->count &&
+    if (ask_rules(tracee, site, thread, hits, &depth, &last) && !tracer->count &&
         (tracer->shown & (1u << REIN_CAUSE_BREAKPOINT))) {
         struct record record = begin_record(tracee, thread, REIN_CAUSE_BREAKPOINT);
         record.site = site;
         record.pc = site->address;
         record.depth = depth;
-        record.values = hit_values_read(site->code, thread, rein_breakpoint_hits(breakpoint));
-        verdict = note(&record, thread, depth > 0 || is_far_behind(tracer));
+        record.values = hit_values_read(site->code, thread, hits);
+        record.libraries = libraries;
+        verdict = note(&record, thread, libraries || depth > 0 || is_far_behind(tracer));
     }
     if (last) {
         struct record record = begin_record(tracee, thread, REIN_CAUSE_BREAKPOINT);
@@ -172,7 +174,7 @@ static enum rein_verdict note_hit(struct tracee *tracee, struct site *site, rein
 static enum rein_verdict on_hit(rein_thread *thread, rein_breakpoint *breakpoint, void *arg)
 {
     struct site *site = arg;
-    return note_hit(site->owner, site, thread, breakpoint);
+    return note_hit(site->owner, site, thread, rein_breakpoint_hits(breakpoint), false);
 }
 
 /* False: it is known already that conditions there have trouble. */
@@ -202,19 +204,26 @@ static enum rein_verdict note_trouble(struct tracee *tracee, rein_thread *thread
     return note(&record, thread, false);
 }
 
-/* The linker's breakpoint serves a site, too: is that one's condition true? */
-static bool is_true_there(struct tracee *tracee, struct site *site, rein_thread *thread,
-                          const rein_breakpoint *breakpoint)
+/* The linker's breakpoint serves a site, too: what a breakpoint of the site's own would do is done here. */
+static enum rein_verdict note_linker_hit(struct tracee *tracee, struct site *site, rein_thread *thread, bool libraries)
 {
     struct rein_evaluation evaluation = REIN_EVALUATION_INIT;
-    if (site->code == NULL || site->code->condition == NULL)
-        return true;
-    evaluation.hits = rein_breakpoint_hits(breakpoint);
-    if (rein_thread_evaluate(thread, site->code->condition, &evaluation) != 0 && evaluation.trouble != NULL)
-        note_trouble(tracee, thread, site->address, evaluation.trouble, evaluation.trouble_address);
-    bool is_true = evaluation.has_value && evaluation.value != 0;
-    site->linker_hits += is_true;
-    return is_true;
+    bool is_true = true;
+    if (site_is_done(site))
+        return REIN_VERDICT_GO_ON;
+    evaluation.hits = ++site->by_linker.executions;
+    if (site->code != NULL && site->code->condition != NULL) {
+        rein_thread_evaluate(thread, site->code->condition, &evaluation);
+        is_true = evaluation.has_value && evaluation.value != 0;
+    }
+    if (evaluation.trouble != NULL) {
+        site->by_linker.errors++;
+        return note_trouble(tracee, thread, site->address, evaluation.trouble, evaluation.trouble_address);
+    }
+    if (!is_true)
+        return REIN_VERDICT_GO_ON;
+    site->by_linker.hits++;
+    return note_hit(tracee, site, thread, evaluation.hits, libraries);
 }
 
 static enum rein_verdict on_write(rein_thread *thread, const struct rein_cause *cause, void *arg)
@@ -237,9 +246,11 @@ static enum rein_verdict on_linker(rein_thread *thread, rein_breakpoint *breakpo
 {
     struct tracee *tracee = arg;
     enum rein_verdict verdict = REIN_VERDICT_GO_ON;
-    if (tracee->linker_site != NULL && is_true_there(tracee, tracee->linker_site, thread, breakpoint))
-        verdict = note_hit(tracee, tracee->linker_site, thread, breakpoint);
-    if (!linker_is_consistent(&tracee->linker, tracee->process))
+    bool libraries = linker_is_consistent(&tracee->linker, tracee->process);
+    (void)breakpoint;
+    if (tracee->linker_site != NULL)
+        verdict = note_linker_hit(tracee, tracee->linker_site, thread, libraries);
+    if (!libraries || verdict == REIN_VERDICT_STOP_THREAD) /* the hit's record tells both: the thread goes on once */
         return verdict;
     struct record record = begin_record(tracee, thread, REIN_CAUSE_BREAKPOINT);
     record.kind = RECORD_LIBRARIES;
@@ -396,11 +407,8 @@ static int set_on_monitor(void *arg)
         set_linker_breakpoint(tracee, &request->linker);
     sites_set(&tracee->sites, tracee->process, on_hit, tracee->linker.notify);
     watches_set(&tracee->watches, tracee->process, on_write);
-    if (tracee->linker.notify != 0 && tracee->linker_site == NULL) {
+    if (tracee->linker.notify != 0 && tracee->linker_site == NULL)
         tracee->linker_site = sites_at(&tracee->sites, tracee->linker.notify);
-        if (tracee->linker_site != NULL)
-            tracee->linker_site->breakpoint = rein_breakpoint_ref(tracee->linker_breakpoint);
-    }
     return 0;
 }
 
@@ -701,9 +709,8 @@ static void process_made(struct tracee *child, const struct record *record)
     add_tracee(child);
     open_own_output(child);
     child->starting = parent->starting;
-    if (record->cause == REIN_CAUSE_VFORK)
-        return;
-    if (tracer_wants_places(child->tracer) && modules_scan(&child->modules)) {
+    bool is_copy = record->cause != REIN_CAUSE_VFORK;
+    if (is_copy && tracer_wants_places(child->tracer) && modules_scan(&child->modules)) {
         update(child, false);
         for (size_t i = 0; i < child->sites.count; i++)
             child->sites.items[i]->told = true;
@@ -817,6 +824,8 @@ void tracer_take(struct tracer *tracer, const struct record *record)
         tracer->told_to_end |= tracer->ends_at_limits;
     else
         take_event(tracee, record); /* it may be gone then */
+    if (record->libraries)
+        libraries_changed(tracee);
     free(record->program);
     hit_values_free(record->values);
     if (record->held != NULL && !tracer->refused)

@@ -98,6 +98,26 @@ const struct type *type_pointer(const struct types *types, const struct type *ta
     return type;
 }
 
+const struct type *type_array(const struct types *types, const struct type *element, uint64_t count,
+                              bool is_count_known)
+{
+    struct type *type = make(types, TYPE_ARRAY, 0);
+    uint64_t size;
+    type->target = type_complete(types, element);
+    type->count = count;
+    type->is_count_known = is_count_known;
+    if (is_count_known && !__builtin_mul_overflow(count, type->target->size, &size))
+        type->size = size;
+    return type;
+}
+
+const struct type *type_function(const struct types *types, const struct type *result)
+{
+    struct type *type = make(types, TYPE_FUNCTION, 1);
+    type->target = result;
+    return type;
+}
+
 bool type_is_integer(const struct type *type)
 {
     return type->kind == TYPE_INTEGER || type->kind == TYPE_BOOL || type->kind == TYPE_ENUM;
@@ -400,34 +420,83 @@ void type_add_name(struct arena *arena, const char **names, unsigned *count, con
     ++*count;
 }
 
+bool type_imported(Dwarf_Die *die, Dwarf_Die *imported)
+{
+    Dwarf_Attribute attribute;
+    return dwarf_attr(die, DW_AT_import, &attribute) != NULL && dwarf_formref_die(&attribute, imported) != NULL;
+}
+
+bool type_sees_imports(Dwarf_Die *scope, enum type_imports imports)
+{
+    int tag = dwarf_tag(scope);
+    return imports == IMPORTS_SEEN ||
+           (imports == IMPORTS_INSIDE && tag != DW_TAG_compile_unit && tag != DW_TAG_partial_unit);
+}
+
 static bool is_transparent(Dwarf_Die *die)
 {
     return dwarf_tag(die) == DW_TAG_namespace && (dwarf_diename(die) == NULL || has_flag(die, DW_AT_export_symbols));
 }
 
-/* name is "a::b::c"; namespaces that need not be named are looked into, too, after what needs not. */
-static bool find_in(Dwarf_Die *scope, const char *tag, const char *name, bool definitions_only, Dwarf_Die *found)
+struct search {
+    const char *tag;
+    bool definitions_only;
+    enum type_imports imports;
+    unsigned depth; /* how many namespaces that were imported it is in */
+};
+
+static bool find_in(struct search *search, Dwarf_Die *scope, const char *name, Dwarf_Die *found);
+
+/* using namespace a */
+static bool find_in_imported(struct search *search, Dwarf_Die *scope, const char *name, Dwarf_Die *found)
 {
-    Dwarf_Die child;
+    enum { DEEPEST = 4 }; /* namespaces may import each other */
+    Dwarf_Die child, namespace;
+    if (search->depth == DEEPEST || !type_sees_imports(scope, search->imports))
+        return false;
+    search->depth++;
+    bool is_found = false;
+    for (int result = dwarf_child(scope, &child); result == 0 && !is_found; result = dwarf_siblingof(&child, &child))
+        is_found = dwarf_tag(&child) == DW_TAG_imported_module && type_imported(&child, &namespace) &&
+                   find_in(search, &namespace, name, found);
+    search->depth--;
+    return is_found;
+}
+
+/* name is "a::b::c"; namespaces that need not be named are looked into, too, after what needs not. */
+static bool find_in(struct search *search, Dwarf_Die *scope, const char *name, Dwarf_Die *found)
+{
+    bool sees_imports = type_sees_imports(scope, search->imports);
+    Dwarf_Die child, target;
     const char *colons = strstr(name, "::");
     size_t length = colons == NULL ? strlen(name) : (size_t)(colons - name);
     for (int result = dwarf_child(scope, &child); result == 0; result = dwarf_siblingof(&child, &child)) {
-        int own = dwarf_tag(&child);
+        const char *other_name = NULL; /* that what was imported has here */
+        if (dwarf_tag(&child) == DW_TAG_imported_declaration) {
+            Dwarf_Die imported;
+            if (!sees_imports || !type_imported(&child, &imported))
+                continue;
+            other_name = dwarf_diename(&child);
+            target = imported;
+        } else {
+            target = child;
+        }
+        int own = dwarf_tag(&target);
         bool is_scope = own == DW_TAG_namespace || own == DW_TAG_structure_type || own == DW_TAG_class_type ||
                         own == DW_TAG_union_type;
-        if (colons == NULL && is_tag(own, tag) && has_name(&child, name, length) &&
-            !(definitions_only && has_flag(&child, DW_AT_declaration))) {
-            *found = child;
+        bool is_named = other_name == NULL ? has_name(&target, name, length) : has_name(&child, name, length);
+        if (colons == NULL && is_tag(own, search->tag) && is_named &&
+            !(search->definitions_only && has_flag(&target, DW_AT_declaration))) {
+            *found = target;
             return true;
         }
-        if (colons != NULL && is_scope && has_name(&child, name, length) &&
-            find_in(&child, tag, colons + 2, definitions_only, found))
+        if (colons != NULL && is_scope && is_named && find_in(search, &target, colons + 2, found))
             return true;
     }
     for (int result = dwarf_child(scope, &child); result == 0; result = dwarf_siblingof(&child, &child))
-        if (is_transparent(&child) && find_in(&child, tag, name, definitions_only, found))
+        if (is_transparent(&child) && find_in(search, &child, name, found))
             return true;
-    return false;
+    return find_in_imported(search, scope, name, found);
 }
 
 static bool find_die(struct symbols *symbols, uint64_t address, const char *tag, const char *name,
@@ -435,13 +504,14 @@ static bool find_die(struct symbols *symbols, uint64_t address, const char *tag,
 {
     Dwarf_Die unit, whole;
     Dwarf_CU *next = NULL;
+    struct search search = {.tag = tag, .definitions_only = definitions_only, .imports = IMPORTS_SEEN};
     if (!symbols_load_dwarf(symbols))
         return false;
-    if (address != 0 && symbols_unit_at(symbols, address, &unit, &whole) &&
-        find_in(&whole, tag, name, definitions_only, found))
+    if (address != 0 && symbols_unit_at(symbols, address, &unit, &whole) && find_in(&search, &whole, name, found))
         return true;
+    search.imports = IMPORTS_INSIDE;
     while (symbols_next_unit(symbols, &next, &unit, &whole))
-        if (find_in(&whole, tag, name, definitions_only, found))
+        if (find_in(&search, &whole, name, found))
             return true;
     return false;
 }
@@ -451,12 +521,13 @@ static void find_elsewhere(const struct types *types, Dwarf_Die *scope, const st
                            const char *inside, const char **names, unsigned *count, Dwarf_Die *found)
 {
     Dwarf_Die child, other;
+    struct search search = {.tag = name->tag, .definitions_only = true};
     for (int result = dwarf_child(scope, &child); result == 0; result = dwarf_siblingof(&child, &child)) {
         if (dwarf_tag(&child) != DW_TAG_namespace)
             continue;
         const char *own = dwarf_diename(&child);
         const char *in = own == NULL ? inside : type_qualify(types->arena, inside, own);
-        if (own != NULL && find_in(&child, name->tag, name->name, true, &other)) {
+        if (own != NULL && find_in(&search, &child, name->name, &other)) {
             if (*count == 0)
                 *found = other;
             type_add_name(types->arena, names, count, type_qualify(types->arena, in, name->name));

@@ -32,7 +32,7 @@ struct type {
     bool is_signed, is_char;
     bool is_union;
     const char *name;          /* NULL: it has none */
-    const struct type *target; /* what a pointer points to, an array is of: ask type_target */
+    const struct type *target; /* what a pointer points to, an array is of, a function returns: ask type_target */
     uint64_t count;            /* of an array */
     bool is_count_known;
     unsigned dimension; /* of .die: an array of arrays is one there */
@@ -51,6 +51,15 @@ struct types {
 
 /* The namespaces and classes around a DIE, or around the declaration that it defines; "": none. */
 const char *type_inside(struct arena *arena, Dwarf_Die *die);
+/* What a using declaration or directive, or another name of a namespace, stands for. */
+bool type_imported(Dwarf_Die *die, Dwarf_Die *imported);
+/* Is what the scope has imported seen by who looks into it? */
+enum type_imports {
+    IMPORTS_UNSEEN, /* where each is looked for by its own name */
+    IMPORTS_INSIDE, /* but for what a unit has, which is seen in that unit only */
+    IMPORTS_SEEN,
+};
+bool type_sees_imports(Dwarf_Die *scope, enum type_imports imports);
 /* Takes the innermost scope off; false: there was none. */
 bool type_leave(struct arena *arena, const char **inside);
 /* "a::b" and "c" to "a::b::c". */
@@ -63,6 +72,9 @@ const struct type *type_basic(const struct types *types, const char *name);
 /* An integer of that size, without a name. */
 const struct type *type_integer(const struct types *types, uint64_t size, bool is_signed);
 const struct type *type_pointer(const struct types *types, const struct type *target);
+const struct type *type_array(const struct types *types, const struct type *element, uint64_t count,
+                              bool is_count_known);
+const struct type *type_function(const struct types *types, const struct type *result);
 /* The type that a DIE is; that of a variable or member (void, if none is said). */
 const struct type *type_from_die(const struct types *types, struct symbols *symbols, Dwarf_Die *die);
 const struct type *type_of_die(const struct types *types, struct symbols *symbols, Dwarf_Die *die);

@@ -93,6 +93,8 @@ struct search {
     bool external_only;
     Dwarf_Die *unit;
     bool is_declared; /* and, as it seems, defined nowhere: it was optimized out */
+    enum type_imports imports;
+    unsigned depth; /* how many namespaces that were imported it is in */
 };
 
 static bool flag(Dwarf_Die *die, unsigned name)
@@ -169,18 +171,25 @@ static bool find_definition(struct search *search, Dwarf_Die *scope, Dwarf_Off d
     return false;
 }
 
-/* A variable that is only declared here: its type is known, and its symbol has the address. */
-static bool take_declared(struct search *search, Dwarf_Die *die)
+/* The name of its symbol. */
+static const char *linkage_name(const struct search *search, Dwarf_Die *die)
 {
-    struct variable *variable = search->variable;
     Dwarf_Attribute attribute;
-    unsigned char type;
     const char *symbol = NULL;
     if (dwarf_attr_integrate(die, DW_AT_linkage_name, &attribute) != NULL ||
         dwarf_attr_integrate(die, DW_AT_MIPS_linkage_name, &attribute) != NULL)
         symbol = dwarf_formstring(&attribute);
     if (symbol == NULL)
-        symbol = search->name;
+        symbol = dwarf_diename(die);
+    return symbol == NULL ? search->name : symbol;
+}
+
+/* A variable that is only declared here: its type is known, and its symbol has the address. */
+static bool take_declared(struct search *search, Dwarf_Die *die)
+{
+    struct variable *variable = search->variable;
+    unsigned char type;
+    const char *symbol = linkage_name(search, die);
     search->is_declared = true;
     if (find_definition(search, search->unit, dwarf_dieoffset(die)))
         return true;
@@ -196,14 +205,35 @@ static bool take_function(struct search *search, Dwarf_Die *die)
 {
     struct variable *variable = search->variable;
     Dwarf_Addr address;
-    if (dwarf_entrypc(die, &address) != 0)
+    unsigned char type;
+    variable->module = search->module;
+    if (dwarf_entrypc(die, &address) == 0)
+        variable->value = to_process(search, address);
+    else if (!flag(die, DW_AT_declaration) || !find_symbol_anywhere(search->scene, linkage_name(search, die),
+                                                                    &variable->module, &variable->value, &type))
         return false;
     variable->kind = VARIABLE_FUNCTION;
     variable->die = *die;
-    variable->module = search->module;
     variable->symbols = search->symbols;
     variable->type = type_from_die(&search->scene->types, search->symbols, die);
-    variable->value = to_process(search, address);
+    return true;
+}
+
+/* A library's variable, of which the program has a copy (by a copy relocation) or one of its own: the run-time linker has everybody
+ * mean that one. It looks the name up in what each exports, the program first. */
+static bool is_programs(const struct search *search, Dwarf_Die *die, uint64_t *address)
+{
+    const struct scene *scene = search->scene;
+    struct module *program = modules_program(scene->modules);
+    struct symbols *symbols =
+        program == NULL || program == search->module ? NULL : module_symbols(scene->modules, program);
+    bool is_final;
+    const char *name = linkage_name(search, die);
+    if (symbols == NULL || !flag(die, DW_AT_external) ||
+        !symbols_find_exported(search->symbols, name, address, &is_final) ||
+        (is_final && search->module == scene->module) || !symbols_find_exported(symbols, name, address, &is_final))
+        return false;
+    *address += module_bias(program);
     return true;
 }
 
@@ -215,7 +245,7 @@ static bool take_data(struct search *search, Dwarf_Die *die)
                         dwarf_attr_integrate(die, DW_AT_const_value, &attribute) != NULL;
     if (!has_location && flag(die, DW_AT_declaration))
         return take_declared(search, die);
-    variable->kind = VARIABLE_DATA;
+    variable->kind = is_programs(search, die, &variable->value) ? VARIABLE_ADDRESS : VARIABLE_DATA;
     variable->die = *die;
     variable->module = search->module;
     variable->symbols = search->symbols;
@@ -262,10 +292,52 @@ static bool find_in_transparent(struct search *search, Dwarf_Die *scope, const c
     return false;
 }
 
+/* using namespace a: what is in it is seen as if it stood here, behind what does. */
+static bool find_in_imported(struct search *search, Dwarf_Die *scope, const char *name)
+{
+    enum { DEEPEST = 4 }; /* namespaces may import each other */
+    Dwarf_Die child, namespace;
+    if (search->depth == DEEPEST || !type_sees_imports(scope, search->imports))
+        return false;
+    search->depth++;
+    bool found = false;
+    for (int result = dwarf_child(scope, &child); result == 0 && !found; result = dwarf_siblingof(&child, &child))
+        found = dwarf_tag(&child) == DW_TAG_imported_module && type_imported(&child, &namespace) &&
+                find_in(search, &namespace, name);
+    search->depth--;
+    return found;
+}
+
+/* using a::b, or namespace b = a. */
+static bool take_imported(struct search *search, Dwarf_Die *die, const char *name, size_t length)
+{
+    Dwarf_Die imported;
+    const char *rest = name[length] == '\0' ? NULL : name + length + 2;
+    if (!type_imported(die, &imported) || !(matches(die, name, length) || matches(&imported, name, length)))
+        return false;
+    switch (dwarf_tag(&imported)) {
+    case DW_TAG_variable:
+    case DW_TAG_member:
+        return rest == NULL && take_data(search, &imported);
+    case DW_TAG_subprogram:
+        return rest == NULL && take_function(search, &imported);
+    case DW_TAG_enumeration_type:
+        return rest != NULL && find_enumerator(search, &imported, rest, strlen(rest));
+    case DW_TAG_namespace:
+    case DW_TAG_structure_type:
+    case DW_TAG_class_type:
+    case DW_TAG_union_type:
+        return rest != NULL && find_in(search, &imported, rest);
+    default:
+        return false;
+    }
+}
+
 /* In one scope; name is "a::b::c". */
 static bool find_in(struct search *search, Dwarf_Die *scope, const char *name)
 {
     Dwarf_Die child;
+    bool sees_imports = type_sees_imports(scope, search->imports);
     const char *colons = strstr(name, "::");
     size_t length = colons == NULL ? strlen(name) : (size_t)(colons - name);
     for (int result = dwarf_child(scope, &child); result == 0; result = dwarf_siblingof(&child, &child)) {
@@ -298,13 +370,16 @@ static bool find_in(struct search *search, Dwarf_Die *scope, const char *name)
         case DW_TAG_namespace:
             found = colons != NULL && matches(&child, name, length) && find_in(search, &child, colons + 2);
             break;
+        case DW_TAG_imported_declaration:
+            found = sees_imports && take_imported(search, &child, name, length);
+            break;
         default:
             break;
         }
         if (found)
             return true;
     }
-    return find_in_transparent(search, scope, name);
+    return find_in_transparent(search, scope, name) || find_in_imported(search, scope, name);
 }
 
 /* In each namespace by itself. */
@@ -332,7 +407,13 @@ static void find_elsewhere(struct search *search, Dwarf_Die *scope, const char *
 bool variable_find_near(const struct scene *scene, const char *name, struct variable *variable)
 {
     Dwarf_Die whole = scene->whole;
-    struct search search = {scene, scene->module, scene->symbols, name, variable, false, &whole, false};
+    struct search search = {.scene = scene,
+                            .module = scene->module,
+                            .symbols = scene->symbols,
+                            .name = name,
+                            .variable = variable,
+                            .unit = &whole,
+                            .imports = IMPORTS_SEEN};
     if (!scene->has_dwarf)
         return false;
     *variable = (struct variable){.name = name};
@@ -362,7 +443,14 @@ static bool find_in_units(const struct scene *scene, struct module *module, bool
     Dwarf_CU *unit = NULL;
     Dwarf_Die die, whole;
     struct symbols *symbols = module_symbols(scene->modules, module);
-    struct search search = {scene, module, symbols, name, variable, external_only, &whole, false};
+    struct search search = {.scene = scene,
+                            .module = module,
+                            .symbols = symbols,
+                            .name = name,
+                            .variable = variable,
+                            .external_only = external_only,
+                            .unit = &whole,
+                            .imports = IMPORTS_INSIDE};
     if (symbols == NULL || !symbols_load_dwarf(symbols))
         return false;
     while (symbols_next_unit(symbols, &unit, &die, &whole))
@@ -386,7 +474,8 @@ static bool find_in_module(const struct scene *scene, struct module *module, con
     Dwarf_CU *unit = NULL;
     Dwarf_Die die, whole;
     struct symbols *symbols = module_symbols(scene->modules, module);
-    struct search search = {scene, module, symbols, own, variable, false, &whole, false};
+    struct search search = {
+        .scene = scene, .module = module, .symbols = symbols, .name = own, .variable = variable, .unit = &whole};
     if (is_global || symbols == NULL || !symbols_load_dwarf(symbols))
         return false;
     while (symbols_next_unit(symbols, &unit, &die, &whole))

@@ -28,7 +28,7 @@ _rein() {
     COMPREPLY=()
 
     if ((COMP_CWORD == 1)); then
-        mapfile -t COMPREPLY < <(compgen -W 'trace threads stack regs notes --help --version' -- "$word")
+        mapfile -t COMPREPLY < <(compgen -W 'trace threads stack regs serve notes --help --version' -- "$word")
         return
     fi
     case ${COMP_WORDS[1]} in
@@ -54,6 +54,22 @@ _rein() {
                         _rein_pids "$word"
                     else
                         mapfile -t COMPREPLY < <(compgen -W 'general segment system float vector mask tile' -- "$word")
+                    fi
+                    ;;
+            esac
+            return
+            ;;
+        serve)
+            case $previous in
+                -p | --pid) _rein_pids "$word" ;;
+                --gone) mapfile -t COMPREPLY < <(compgen -W 'detach kill keep' -- "$word") ;;
+                -l | --listen | --wrapper) ;;
+                *)
+                    if [[ $word == -* ]]; then
+                        mapfile -t COMPREPLY < <(compgen -W '--aslr --debug --gone --help --listen --multi --once --pid
+                            --quiet --shell --wrapper' -- "$word")
+                    else
+                        mapfile -t COMPREPLY < <(compgen -c -- "$word")
                     fi
                     ;;
             esac

@@ -2,9 +2,9 @@
  *
  *     call_function PID ADDRESS [ARGUMENT...]
  *
- * ADDRESS is the function's in the process, which may be a 32-bit one. An argument with a point in it is a double, any other an integer. The process
- * goes on with what it was doing, a read or a sleep perhaps, which does not notice. If a signal stops the thread in the
- * function - it crashes, say - the call is abandoned. */
+ * ADDRESS is the function's in the process, which may be a 32-bit one. An argument with a point in it is a double, any
+ * other an integer. The process goes on with what it was doing, a read or a sleep perhaps, which does not notice. If a
+ * signal stops the thread in the function - it crashes, say - the call is abandoned. */
 #include <rein/rein.h>
 #include <stdbool.h>
 #include <stdint.h>

@@ -9,7 +9,9 @@
  * THE MODEL. A rein_monitor makes all ptrace calls. A rein_process is a process that the monitor holds; it has
  * rein_threads and rein_breakpoints. Any thread of the host program may call any function at any time: the call is
  * run on the monitor, atomically with respect to every change of state. A call made in a callback, which already
- * runs on the monitor, is run at once.
+ * runs on the monitor, is run at once. A call that only asks what the monitor knows, while that sleeps, is answered without
+ * it, and keeps it from going on for less than a microsecond; a host thread that is stopped just then (job control, a debugger
+ * of the host) keeps it until it is continued or the host is dead.
  *
  * RESULTS. Every function that can fail returns int: 0, or a negative enum rein_error. What went wrong, with the
  * thread, its state and the errno that matter, is then in rein_error_message(), for the calling thread, until its
@@ -462,12 +464,17 @@ REIN_API int rein_process_set_callback(rein_process *process, rein_event_callbac
  * if that event stops the thread, and runs on its own else. To keep only some programs, let the others go in the callback
  * of REIN_CAUSE_EXEC, where rein_process_program names the new one.
  *
- * A VFORK CHILD runs in its parent's memory until its exec, instead of the parent. Until then its process has no threads to
- * be seen; stopping it is REIN_CANNOT_STOP; breakpoints are the parent's, and its hits of them count there (the thread in
- * such a hit is none of the parent's list, and no calls are made in it); what it makes is not followed. The same holds for a process that was made to
- * share the memory (CLONE_VM) for as long as it does.
- * NOT FOLLOWED are the child of a parent that was killed before it could tell of it, and who was made with CLONE_UNTRACED:
- * the first is let go clean. */
+ * A VFORK CHILD runs in its parent's memory until its exec, instead of the parent, which waits in the kernel for that once it is
+ * continued. The child is stopped and continued by itself, as any other, and its thread is the same before and behind the exec.
+ * Until then the two have one memory, and one set of breakpoints, the parent's: what is added, removed or listed through the
+ * child is that (REIN_BREAKPOINT_WHILE_RUNNING, unless both are stopped, the parent as far as it can be). It counts the hits
+ * of both; a hit is told of whoever makes it, by the policy of his process. The child is not watched (REIN_BAD_STATE),
+ * its system calls are not traced, no calls are made in it, and threads that it makes are not seen. If the parent is
+ * let go, or killed, the child is held on. If the child is let go it is as one that was not followed, see
+ * REIN_CAUSE_VFORK, and its thread is its parent's process's. The same holds for a process that was made to share the
+ * memory (CLONE_VM) for as long as it does.
+ * NOT FOLLOWED are the child of a parent that was killed before it could tell of it, and who was made with
+ * CLONE_UNTRACED: the first is let go clean. */
 enum rein_follow {
     REIN_FOLLOW_PARENT = 0, /* the new process is let go: the default */
     REIN_FOLLOW_CHILD,      /* the new process is held, and the old one let go */
@@ -488,12 +495,15 @@ REIN_API int rein_process_depth(const rein_process *process);
 /* The file that it executes, as /proc/PID/exe names it (seen from the monitor's root; " (deleted)" behind it if it is
  * gone); size counts the final 0, and a path that is longer is cut. REIN_NO_PROCESS, REIN_SYSTEM. */
 REIN_API int rein_process_program(rein_process *process, char *path, size_t size);
+/* The id of the process in whose memory it runs: its own, or, of a vfork child before its exec, another's. */
+REIN_API int rein_process_memory_id(rein_process *process, int *id);
 /* Its id in its own PID namespace, the innermost (a container's), which is what it gets from getpid(2). All other ids of rein
  * are the monitor's namespace's. REIN_NO_PROCESS, REIN_NOT_SUPPORTED (Linux before 4.1). */
 REIN_API int rein_process_inner_id(rein_process *process, int *id);
 
 /* Takes the oldest event that waits at any process of the monitor, in the order in which they happened; else as
- * rein_process_next_event (its rules for events that stop a process hold). The process is rein_thread_process(event->thread).
+ * rein_process_next_event (its rules for events that stop a process hold). The process is rein_thread_process(event->thread)
+ * (but of a vfork child that was let go since, its parent's).
  * REIN_TIMEOUT, REIN_NO_PROCESS when the monitor holds no process and nothing waits. From the first call on events wait until
  * they are taken though all handles of their process have been given back. */
 REIN_API int rein_monitor_next_event(rein_monitor *monitor, int timeout_ms, struct rein_event *event);
@@ -579,15 +589,17 @@ REIN_API int rein_thread_cause(rein_thread *thread, struct rein_cause *cause);
 enum {
     REIN_STEP_DELIVER = 1 << 0, /* deliver the signal that stopped it first: it then stops at the handler's first
                                    instruction (or wherever the signal's default action leaves it) */
+    REIN_STEP_BEGIN = 1 << 1,   /* rein_thread_step_many only: returns as soon as they have begun */
 };
 /* Executes one instruction of a stopped thread and returns when it has stopped again; other threads stay as they are.
  * From a breakpoint it steps over it. A repeated string instruction (rep movs) is stepped one repetition at
- * a time, as the processor does. On arm64 a load exclusive is stepped with all that follows it up to the store exclusive, which would
- * never succeed otherwise. A signal that stopped the thread stays pending, and is delivered by the next continue,
- * unless REIN_STEP_DELIVER is given. The cause is REIN_CAUSE_STEP, or what came between: a breakpoint that was stepped
- * onto (it counts as a hit), a signal, an exit. A blocking system call is waited for: REIN_TIMEOUT leaves it under way
- * in state SingleStepping, and rein_thread_stop ends it. REIN_BAD_STATE when it is not stopped, or is exiting. A step or
- * stop that another caller stops and continues before it is done returns when the thread stops next. */
+ * a time, as the processor does. On arm64 a load exclusive is stepped with all that follows it up to the store
+ * exclusive, which would never succeed otherwise. A signal that stopped the thread stays pending, and is delivered by
+ * the next continue, unless REIN_STEP_DELIVER is given. The cause is REIN_CAUSE_STEP, or what came between: a
+ * breakpoint that was stepped onto (it counts as a hit), a signal, an exit. A blocking system call is waited for:
+ * REIN_TIMEOUT leaves it under way in state SingleStepping, and rein_thread_stop ends it. REIN_BAD_STATE when it is not
+ * stopped, or is exiting. A step or stop that another caller stops and continues before it is done returns when the
+ * thread stops next. */
 REIN_API int rein_thread_step(rein_thread *thread, unsigned flags, int timeout_ms);
 
 /* Many steps for one request: the monitor makes one after the other, with no call of the caller's between two. At least one is
@@ -599,14 +611,15 @@ REIN_API int rein_thread_step(rein_thread *thread, unsigned flags, int timeout_m
  *     memory can be used; it must be quick, and calls that wait return REIN_ON_MONITOR. To end the run it answers true: that it
  *     stops the thread, which is stopped already, does not.
  * It also ends with whatever stops a single step: a breakpoint that is stepped onto, which is a hit, a watchpoint, a signal,
- * an exit, an exec, the entry or exit of a traced system call, a stop by request. Only a hit, or the making of a thread or process, that
- * callback and policy let go on does not end it, and a breakpoint on the way is stepped over. An event REIN_CAUSE_STEP comes for the
- * last step only. A repetition of a string instruction is a step. Instructions that change registers only are executed by rein, in the thread's place, up to 64 in a row, as
- * long as there are no watchpoints: what the program, and the predicate, see is the same (see REIN_MONITOR_STEP_OVER). */
+ * an exit, an exec, the entry or exit of a traced system call, a stop by request. Only a hit, or the making of a thread
+ * or process, that callback and policy let go on does not end it, and a breakpoint on the way is stepped over. An event
+ * REIN_CAUSE_STEP comes for the last step only. A repetition of a string instruction is a step. Instructions that
+ * change registers only are executed by rein, in the thread's place, up to 64 in a row, as long as there are no
+ * watchpoints: what the program, and the predicate, see is the same (see REIN_MONITOR_STEP_OVER). */
 typedef bool (*rein_step_callback)(rein_thread *thread, void *arg);
 struct rein_step_options {
     size_t size;
-    unsigned flags; /* REIN_STEP_DELIVER: by the first step */
+    unsigned flags; /* REIN_STEP_DELIVER: by the first step; REIN_STEP_BEGIN */
     uint64_t count;
     rein_word low, high;
     rein_step_callback until; /* may be NULL */
@@ -618,7 +631,10 @@ struct rein_step_options {
     }
 /* *done, if not NULL, is how many steps were made. REIN_TIMEOUT (0 is taken for 1) and REIN_CANCELLED end it with the
  * instruction that is under way: the thread is stopped, unless it is in the kernel and cannot be (rein_thread_stop), or another
- * caller continues it at that moment. Else as rein_thread_step. REIN_ON_MONITOR in a callback. */
+ * caller continues it at that moment. Else as rein_thread_step. REIN_ON_MONITOR in a callback.
+ * With REIN_STEP_BEGIN it returns 0 when they have begun, and *done is 0: the thread is SingleStepping until an event, or
+ * rein_thread_wait, tells what has ended them, and rein_thread_stop ends them sooner; there is no time limit, and
+ * until, with its arg, may be called till then. The options may be gone. */
 REIN_API int rein_thread_step_many(rein_thread *thread, const struct rein_step_options *options, int timeout_ms,
                                    uint64_t *done);
 
@@ -631,6 +647,10 @@ REIN_API int rein_thread_wait(rein_thread *thread, int timeout_ms);
  * stopped by a signal (or be in a callback for one): only there can the kernel exchange it; REIN_BAD_STATE else. The
  * siginfo goes with it as long as the number is the same; another number is delivered as sent by the monitor. */
 REIN_API int rein_thread_set_signal(rein_thread *thread, int number);
+/* The same signal with other details: what the program's handler finds in its siginfo. It is .raw, with .number, .code and
+ * .error, and for a fault .address, put in. The number must be that of the signal that has stopped the thread
+ * (REIN_INVALID_ARGUMENT else); the thread's cause shows the change. REIN_BAD_STATE as above. */
+REIN_API int rein_thread_set_signal_info(rein_thread *thread, const struct rein_signal *signal);
 
 /* ---- Registers -------------------------------------------------------------------------------------------------
  * A snapshot of a stopped thread's registers. Reading it never fails for lack of the thread. A set writes through to
@@ -763,8 +783,8 @@ REIN_API const char *rein_register_group_name(enum rein_register_group group);
  * Breakpoints are never visible: reading shows the original bytes, writing changes the original under a breakpoint.
  * Text and other read-only memory can be written; the file it is mapped from is not changed (the kernel copies the
  * page). Both work up to the byte before memory that is not accessible: *done, if not NULL, is the count, and the
- * result then is REIN_BAD_ADDRESS. The kind for a process works whether it runs or not; the one for a thread requires it
- * stopped, as in the seed. */
+ * result then is REIN_BAD_ADDRESS; what the buffer has behind it is undefined. The kind for a process works whether it
+ * runs or not; the one for a thread requires it stopped, as in the seed. */
 REIN_API int rein_process_read(rein_process *process, rein_word address, void *buffer, size_t size, size_t *done);
 REIN_API int rein_process_write(rein_process *process, rein_word address, const void *data, size_t size, size_t *done);
 REIN_API int rein_thread_read(rein_thread *thread, rein_word address, void *buffer, size_t size, size_t *done);
@@ -790,18 +810,19 @@ REIN_API int rein_process_read_ranges(rein_process *process, struct rein_range *
  * meanwhile wait; those of the call's own making (SIGPIPE, say), too.
  *
  * It can be made in every state that is stopped, except StoppedExiting, and by a vfork parent whose child has not left yet,
- * or by that child at a breakpoint: REIN_BAD_STATE. A thread that is stopped in fork, clone or execve (StoppedFork, StoppedThreadCreate, StoppedExec, and as
- * rein_spawn leaves it) finishes that first: rax, which was not the result yet, is. Until the call is done, calls that
- * need the thread stopped return REIN_BAD_STATE, and a continue of the process has it run on afterwards. A detach, the
- * end of the monitor, and the host's death interrupt it.
+ * or by that child at a breakpoint: REIN_BAD_STATE. A thread that is stopped in fork, clone or execve (StoppedFork,
+ * StoppedThreadCreate, StoppedExec, and as rein_spawn leaves it) finishes that first: rax, which was not the result
+ * yet, is. Until the call is done, calls that need the thread stopped return REIN_BAD_STATE, and a continue of the
+ * process has it run on afterwards. A detach, the end of the monitor, and the host's death interrupt it.
  *
  * What cannot be made: exit, exit_group, execve, execveat, clone, clone3, fork, vfork, rt_sigreturn, restart_syscall
  * (REIN_INVALID_ARGUMENT); any, in a thread that runs 32-bit code in a 64-bit program, or in a process without the
- * instruction for it, which is looked for in the vdso first (REIN_NOT_SUPPORTED); nanosleep, clock_nanosleep, poll and waiting by futex in a thread that
- * sleeps with a time limit itself, since the kernel keeps the rest of one such time for each thread (REIN_BAD_STATE);
- * any, in a thread that is about to get a signal in epoll_pwait or another of its kind but ppoll, pselect and
- * sigsuspend (REIN_BAD_STATE); a thread at the exit of a traced call, or at a filter's stop (REIN_BAD_STATE; at the
- * entry it can). What a call changes in the thread's registers (arch_prctl) and signal mask (rt_sigprocmask) is undone. */
+ * instruction for it, which is looked for in the vdso first (REIN_NOT_SUPPORTED); nanosleep, clock_nanosleep, poll and
+ * waiting by futex in a thread that sleeps with a time limit itself, since the kernel keeps the rest of one such time
+ * for each thread (REIN_BAD_STATE); any, in a thread that is about to get a signal in epoll_pwait or another of its
+ * kind but ppoll, pselect and sigsuspend (REIN_BAD_STATE); a thread at the exit of a traced call, or at a filter's stop
+ * (REIN_BAD_STATE; at the entry it can). What a call changes in the thread's registers (arch_prctl) and signal mask
+ * (rt_sigprocmask) is undone. */
 enum {
     /* Also in a thread with a seccomp filter, which may kill the process for the call, or send it SIGSYS; without it, that is
      * REIN_NOT_PERMITTED, as strict mode always is. */
@@ -1002,18 +1023,22 @@ REIN_API int rein_thread_evaluate(rein_thread *thread, rein_bytecode *bytecode, 
  * A breakpoint belongs to the process: every thread that comes to its address hits it, and so does a vfork child while it
  * shares the memory. Breakpoints are in memory only while something runs. hits counts exactly the executions
  * of the instruction there, whatever else happens. An exec forgets all of them; a forked child carries
- * none. A program that blocks or ignores SIGTRAP finds it unblocked, and reset to its default action, after a hit: the
+ * none. With the first, children are looked for that share the memory since before the attach, as they would die of
+ * it: REIN_BAD_STATE while one of them is in an exec, which may fail; try again. A program that blocks or ignores
+ * SIGTRAP finds it unblocked, and reset to its default action, after a hit: the
  * kernel does that (force_sig). A thread made with CLONE_UNTRACED is not seen before the next time that the
  * process is stopped, and dies of a breakpoint it comes to before.
  *
  * A thread that goes on from a breakpoint has the instruction there still to execute, with the breakpoint in the way. Most
  * first instructions of functions are simple: rein executes them itself, on the thread's registers (and on its stack), and the
  * thread goes on behind them. Most others can be moved: the thread is sent to a copy, in the unused rest of a page behind the
- * program's or library's code (for code of no file: of its loader's, if that is near), and jumps back from there. Both take one stop and
- * touch no other thread. What is left (system calls; where there is no such room) the thread executes in a single-step, for which the
- * breakpoint is taken out and all other threads of the process are held; that takes two stops more, and two for each other thread. What
- * the program sees is the same, and who stops on the way is shown where it would be without. rein_breakpoint_info tells
- * which it is.
+ * program's or library's code (for code of no file: of its loader's, if that is near), and jumps back from there. Where there
+ * is no such room, or no more, the first thread that wants it maps a page near the code, [anon:rein] in the maps if the kernel
+ * has names there, which the program cannot write; it is unmapped when the process is let go, or stays, empty, if no thread can
+ * do that then. A program with a seccomp filter is not made to. Both ways take one stop and touch no other thread. What is left
+ * (system calls; where there is no room) the thread executes in a single-step, for which the breakpoint is taken out and all
+ * other threads of the process are held; that takes two stops more, and two for each other thread. What the program sees is the
+ * same, and who stops on the way is shown where it would be without. rein_breakpoint_info tells which it is.
  *
  * A CONDITION is bytecode that is evaluated at each hit, on the monitor. If its value is 0, the hit is counted and the
  * thread goes on: nothing is called, no event is told, no other thread is touched. The same is done with the first hits
@@ -1099,8 +1124,9 @@ REIN_API int rein_breakpoint_info(const rein_breakpoint *breakpoint, struct rein
  * watches 1, 2, 4 or (not on i386) 8 bytes at a multiple of its size, so a range of another size or at another address
  * takes several. On arm64 there are mostly 4, and as many again for execution; each watches 1 to 8 bytes in a row of an aligned
  * word of 8. Where a program makes an atomic operation of load and store exclusive there, the hit that is told is the store that
- * succeeds. Each costs one attempt more, for a trap between the two ends the first; that takes an execution register and as many more
- * as the operation has ends, mostly one or two, which must be free. With REIN_WATCH_READ_WRITE load and store are one hit.
+ * succeeds. Each costs one attempt more, for a trap between the two ends the first; that takes an execution register
+ * and as many more as the operation has ends, mostly one or two, which must be free. With REIN_WATCH_READ_WRITE load
+ * and store are one hit.
  *
  * A hit is an instruction that accesses at least one of the bytes, and hits counts them exactly, whatever else happens:
  *   REIN_WATCH_WRITE       that writes there, also when what it writes is what was there (see REIN_WATCH_CHANGES)
@@ -1128,8 +1154,9 @@ REIN_API int rein_breakpoint_info(const rein_breakpoint *breakpoint, struct rein
  * A program cannot set its debug registers itself, but by perf_event_open(2): such events are the program's own, and
  * take slots away: REIN_NO_SLOT, or, when a new thread finds none left, a line in the log, and that thread is not
  * watched. (On arm64 the kernel gets past such an event's access by a step of its own, which any stop of the thread that comes
- * meanwhile takes away from it; the event is off from then on.) A SIGTRAP that neither a watchpoint nor a step has made is the program's signal. As after a breakpoint's
- * hit, a program that blocks or ignores SIGTRAP finds it unblocked and reset.
+ * meanwhile takes away from it; the event is off from then on.) A SIGTRAP that neither a watchpoint nor a step has made
+ * is the program's signal. As after a breakpoint's hit, a program that blocks or ignores SIGTRAP finds it unblocked and
+ * reset.
  *
  * Some virtual machines take debug registers and never fire. With the first watchpoint of a monitor rein tries it, on
  * a child of the monitor's, of which the host hears nothing (some milliseconds, at most five seconds): REIN_NEVER_FIRES.
@@ -1221,8 +1248,8 @@ REIN_API uint64_t rein_watchpoint_hits(const rein_watchpoint *watchpoint);
  * restart_syscall for one with a time limit. Leave such a result as it is and the call is made again exactly as
  * untraced.
  *
- * On arm64 the kernel shows a mark in x7 at these stops, 0 at an entry and 1 at an exit, and drops what is written there: the program
- * has its own value when it goes on. */
+ * On arm64 the kernel shows a mark in x7 at these stops, 0 at an entry and 1 at an exit, and drops what is written
+ * there: the program has its own value when it goes on. */
 enum {
     REIN_SYSCALL_ENTRIES = 1 << 0,
     REIN_SYSCALL_EXITS = 1 << 1,

@@ -171,13 +171,14 @@ struct arch {
     /* code: up to ARCH_INSTRUCTION_MAX bytes from the instruction's start. length (may be NULL) gets its length. */
     enum arch_instruction (*classify)(const unsigned char *code, size_t size, size_t *length);
     /* An instruction that is ARCH_INSTRUCTION_BEGINS_SEQUENCE, and what follows it: where the sequence may end, which is to be run
-     * to one of these places in one go. may_wait: it may also go round in it as long as another thread lets it wait. 0: it is none, and
-     * the instruction can be stepped by itself. NULL: there are none here. */
+     * to one of these places in one go. may_wait: it may also go round in it as long as another thread lets it wait. 0:
+     * it is none, and the instruction can be stepped by itself. NULL: there are none here. */
     size_t (*sequence_ends)(uint64_t pc, const unsigned char *code, size_t size, bool may_wait,
                             uint64_t ends[ARCH_ENDS_MAX]);
     /* Both of the code in front of an address: its last instruction may be the store with which a sequence ends. Where that
-     * sequence begins; 0: it is no such store, or the beginning is not in the code. And of a thread that has just executed it: 1, it
-     * has stored; 0: it has failed; -1: it is no such store. Of one that is in front of it or behind: where it stores. */
+     * sequence begins; 0: it is no such store, or the beginning is not in the code. And of a thread that has just
+     * executed it: 1, it has stored; 0: it has failed; -1: it is no such store. Of one that is in front of it or
+     * behind: where it stores. */
     uint64_t (*sequence_start)(uint64_t address, const unsigned char *code, size_t size);
     int (*sequence_stored)(const struct arch_registers *registers, const unsigned char *code, size_t size,
                            struct arch_watch *where);
@@ -225,8 +226,8 @@ struct arch {
     bool (*goes_on_by_restart)(const struct arch_registers *registers);
     void (*interrupt_call)(struct arch_registers *registers, bool by_restart);
 
-    /* Registers that a system call does not leave as they are, though the program may count on them where it is made to make one: in
-     * the set call_set, if the thread's block says so. GENERAL: there are none. */
+    /* Registers that a system call does not leave as they are, though the program may count on them where it is made to
+     * make one: in the set call_set, if the thread's block says so. GENERAL: there are none. */
     enum arch_set call_set;
     bool (*call_changes)(const struct arch_block *block);
 

@@ -195,8 +195,8 @@ static struct vector_header header_of(const struct arch_block *block)
     return header;
 }
 
-/* Where all is follows from the header. Of vectors in use the kernel gives as many bytes as the longest would take (Linux 6.1): what
- * is behind the size in the header is nothing. */
+/* Where all is follows from the header. Of vectors in use the kernel gives as many bytes as the longest would take
+ * (Linux 6.1): what is behind the size in the header is nothing. */
 static void lay_out(struct arch_block *block, enum arch_set set)
 {
     struct vector_header header = header_of(block);
@@ -551,8 +551,8 @@ static void end_call(struct arch_registers *block, int64_t result)
 
 /* ---- Functions: AAPCS64 as Linux uses it, 6.4 to 6.9 ---- */
 
-/* In the kernel's half, in its last page, where it has nothing either. It is what a pointer that is signed (PAC) is after it has been
- * found right. */
+/* In the kernel's half, in its last page, where it has nothing either. It is what a pointer that is signed (PAC) is
+ * after it has been found right. */
 #define RETURN_ADDRESS UINT64_C(0xfffffffffffff0f0)
 enum { REGISTER_ARGUMENTS = 8 };
 

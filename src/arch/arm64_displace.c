@@ -3,15 +3,16 @@
  *
  * What is moved does the same anywhere. Not moved is
  *
- *   - what depends on where it is: adr, adrp, direct branches, calls, loads of constants beside the code, most of which are executed in the
- *     thread's place (arm64_emulate.c); and the signing with the pc (FEAT_PAuth_LR);
- *   - what has to do with the next instruction (movprfx, pacm), the one before (store exclusive), or several (load exclusive; transactions;
- *     copying memory in three instructions, which the kernel begins again at the first);
+ *   - what depends on where it is: adr, adrp, direct branches, calls, loads of constants beside the code, most of which
+ *     are executed in the thread's place (arm64_emulate.c); and the signing with the pc (FEAT_PAuth_LR);
+ *   - what has to do with the next instruction (movprfx, pacm), the one before (store exclusive), or several (load
+ *     exclusive; transactions; copying memory in three instructions, which the kernel begins again at the first);
  *   - what makes exceptions, the system calls above all;
  *   - what is not known here: what does not exist today may depend on its place tomorrow.
  *
- * Pointer authentication with keys and the stack pointer (paciasp, autiasp, retaa) is moved: the processor alone has the keys. A branch
- * through a register leaves the copy for good, and is checked as from the original (BTI), of whose memory the copy is. */
+ * Pointer authentication with keys and the stack pointer (paciasp, autiasp, retaa) is moved: the processor alone has
+ * the keys. A branch through a register leaves the copy for good, and is checked as from the original (BTI), of whose
+ * memory the copy is. */
 #include <string.h>
 
 #include "arch/arm64.h"

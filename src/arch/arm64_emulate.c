@@ -110,8 +110,8 @@ static uint64_t rotate(uint64_t value, unsigned by, unsigned size)
     return by ? (value >> by | value << (size - by)) & ones(size) : value;
 }
 
-/* A constant for logic: imms + 1 ones in an element of a power of two of bits, turned by immr, again and again. false: the bits mean no
- * constant. (DecodeBitMasks of the manual.) */
+/* A constant for logic: imms + 1 ones in an element of a power of two of bits, turned by immr, again and again. false:
+ * the bits mean no constant. (DecodeBitMasks of the manual.) */
 static bool take_bit_mask(uint32_t word, uint64_t *mask)
 {
     unsigned length = field(word, 22, 1) << 6 | (~field(word, 10, 6) & 0x3f), size = 64;

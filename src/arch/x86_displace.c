@@ -4,8 +4,8 @@
  * What an instruction does depends on where it is if it is a branch, or addresses memory by the pc; the distance of the latter is
  * corrected. Not moved are branches (most of which are executed in the thread's place, see x86_emulate.c), and what makes the
  * address seen: calls into the kernel and traps; the x87's instructions, of which the processor keeps the address for who saves
- * its state; SGX's, which come back there; transactions, which would have the jump back in them; popf, which can have a trap come behind the next instruction;
- * and moves to ss, which hold traps back for one. */
+ * its state; SGX's, which come back there; transactions, which would have the jump back in them; popf, which can have a
+ * trap come behind the next instruction; and moves to ss, which hold traps back for one. */
 #include <string.h>
 
 #include "arch/x86_decode.h"

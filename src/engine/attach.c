@@ -2,7 +2,9 @@
  *
  * ATTACH seizes every thread that it finds in the process and looks again, until a look finds nobody new and all have
  * stopped; who is born meanwhile is traced from birth, for its parent is. If a thread is refused, the ones that were
- * seized are let go, and the caller gets the reason.
+ * seized are let go, and the caller gets the reason. With thousands of threads each call for each of them counts: so they
+ * are listed once, a second look counts them, and their children, of which one may share the memory, are looked for when
+ * there is a breakpoint to do harm.
  *
  * LETTING GO: everybody is stopped once more, each brought to where it can be left (event.c), the breakpoints are
  * taken out, and each is let go with the signal it was to get. Who cannot be stopped (in the kernel) runs no code of
@@ -15,6 +17,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "engine/insist.h"
 #include "engine/process.h"
 
 enum { LET_GO_TRIES = 100 }; /* to take out the breakpoints, and to bring a thread to where it can be left */
@@ -23,7 +26,8 @@ enum { LET_GO_TRIES = 100 }; /* to take out the breakpoints, and to bring a thre
 
 int attach_release(rein_monitor *monitor, int id, int signal, enum os_resume else_how)
 {
-    int result = monitor->os->detach(id, signal);
+    int result;
+    INSIST_ON_END_OF_STOP(result, monitor->os->detach(id, signal));
     if (!result)
         return 0;
     monitor->os->resume(id, else_how, signal);
@@ -36,15 +40,13 @@ void attach_detach_thread(rein_thread *thread)
 {
     rein_process *process = thread->process;
     function_calls_end_here(thread);
-    if (thread_give_registers(thread)) /* who is left behind its trap dies of that, so it is tried again */
-        thread_check(thread, thread_give_registers(thread), "cannot have its registers set");
+    thread_check(thread, thread_give_registers(thread), "cannot have its registers set");
     thread_restore_mask(thread);
     if (thread->leaving)
-        breakpoints_clean_copy(process, thread->id, thread->image);
-    if (thread->becomes && thread->becomes->condition == PROCESS_HELD) {
-        thread = birth_leave_guest(thread, KERNEL_STOPPED);
-        if (thread)
-            event_stop_plain(thread);
+        breakpoints_clean_copy(process, thread->id, thread_extra(thread)->image);
+    if (birth_is_followed_guest(thread)) {
+        birth_leave_guest(thread);
+        event_stop_plain(thread);
         return;
     }
     watch_disarm(thread);
@@ -103,6 +105,8 @@ void attach_give_up(rein_process *process)
         rein_thread *thread = LIST_ENTRY(item, rein_thread, link);
         if (thread->kernel == KERNEL_STOPPED)
             attach_detach_thread(thread);
+        else if (birth_is_followed_guest(thread))
+            birth_leave_guest(thread);
         else if (!rein_state_is_terminal(thread->state))
             thread_change(thread, TRANSITION_DETACH); /* it lingers */
     }
@@ -129,12 +133,13 @@ void attach_let_go_advance(rein_process *process)
     LIST_FOR_EACH(item, &process->threads)
     {
         const rein_thread *thread = LIST_ENTRY(item, rein_thread, link);
-        if ((thread->remote_call || thread->calls) && !thread->stuck) /* it is about to come back */
+        const struct thread_extra *extra = thread_extra(thread);
+        if ((extra->remote_call || extra->calls) && !thread->stuck) /* it is about to come back */
             return;
     }
     if (breakpoints_take_out(process) && process->let_go_tries++ < LET_GO_TRIES)
         process_retry(process);
-    else
+    else if (!map_room_unmap_all(process)) /* else it comes back here when that is done */
         attach_give_up(process);
 }
 
@@ -196,10 +201,10 @@ static void run_kill(struct request *request)
         else
             process->killing = true;
         /* SIGKILL ends every stop but the last (PTRACE_EVENT_EXIT). */
-        LIST_FOR_EACH(item, &process->threads)
+        LIST_FOR_EACH(item, &process_of_memory(process)->threads)
         {
             rein_thread *thread = LIST_ENTRY(item, rein_thread, link);
-            if (!result && thread->state == REIN_STATE_STOPPED_EXITING)
+            if (!result && thread_owner(thread) == process && thread->state == REIN_STATE_STOPPED_EXITING)
                 thread_change(thread, TRANSITION_CONTINUE);
         }
     }
@@ -225,14 +230,13 @@ struct attach {
     rein_process *process; /* the monitor's until it is the caller's; counted while the request is under way */
     bool failed;           /* error is set: everything is being let go */
     int found;             /* new threads, by the scan under way */
-    bool children_seen;
     bool ever_found;
     unsigned doubts; /* threads of which the kernel said that they are not there, though they were listed */
     bool adopts;     /* see attach_adopt */
     bool busy;       /* the scan under way has met somebody who cannot be seized now */
 };
 
-enum { SEIZE_TRIES = 4, SCAN_ENDS = 1, DOUBTS_MAX = 1000, LAST_LOOKS = 10 };
+enum { SEIZE_TRIES = 4, SCAN_ENDS = 1, DOUBTS_MAX = 1000, LAST_LOOKS = 10, SHARER_TRIES = 10 };
 
 static bool want_stopped(const struct attach *attach)
 {
@@ -335,11 +339,13 @@ static int seize_one(int id, void *arg)
     if (thread && thread->process != process && rein_state_is_terminal(thread->state) &&
         thread->kernel == KERNEL_RUNS && !thread->guest)
         return take_back(attach, thread);
+    if (thread && thread->process == process)
+        return 0;
     if (thread) {
         enum os_thread_status status;
         bool dying = thread->kernel == KERNEL_DYING || process->os->thread_status(process->id, id, &status) ||
                      status == OS_THREAD_ZOMBIE || status == OS_THREAD_GONE;
-        if (thread->process == process || dying)
+        if (dying)
             return 0;
         return error_set(&attach->request.error, REIN_BAD_STATE,
                          "process %d cannot be attached to: thread %d is still being let go", process->id, id);
@@ -365,14 +371,16 @@ static int seize_one(int id, void *arg)
         return attach->busy ? SCAN_ENDS : explain_refusal(attach, id, error, tracer);
     }
     LOG(&process->monitor->log, REIN_LOG_INFO, "Thread %d: attached", id);
-    if (!process->os->is_thread_of(id, process->id))
-        take_leaders_id(thread);
     want(attach, thread);
+    if (thread->interrupt_refused && !process->os->is_thread_of(id, process->id)) {
+        take_leaders_id(thread);
+        thread_interrupt_call(thread);
+    }
     return 0;
 }
 
-/* A child by vfork that was made before we came and still shares the memory: it would die of our breakpoints. One that
- * refuses (it has just become a set-user-id program, say) no longer shares anything. */
+/* A child by vfork that was made before we came, or let go by us, and still shares the memory: it would die of our
+ * breakpoints. One that refuses (it has just become a set-user-id program, say) no longer shares anything. */
 static int seize_guest(int id, void *arg)
 {
     struct attach *attach = arg;
@@ -390,23 +398,62 @@ static int seize_guest(int id, void *arg)
     int error = os->seize(id);
     LOG(&process->monitor->log, REIN_LOG_TRACE, "Process %d: its child %d shares the memory (%d)", process->id, id,
         error);
-    if (error) {
+    if (error)
         thread_end(guest, TRANSITION_DETACH);
-        if (error == -EINTR) /* it is about to leave the memory by an exec, but has not yet */
-            attach->busy = true;
-        return 0;
-    }
-    attach->found++;
+    attach->busy |= error == -EINTR; /* it is about to leave the memory by an exec, but has not yet */
     return 0;
 }
 
-void attach_take_sharers(rein_process *process)
+/* And their children. */
+static int seize_guests(struct attach *attach)
+{
+    rein_process *process = attach->process;
+    attach->busy = false;
+    int result = process->os->for_each_child_of(process->id, seize_guest, attach);
+    for (struct list *item = process->threads.next; !result && item != &process->threads; item = item->next) {
+        const rein_thread *thread = LIST_ENTRY(item, rein_thread, link);
+        if (thread->guest)
+            result = process->os->for_each_child_of(thread->id, seize_guest, attach);
+        if (result == -ESRCH)
+            result = 0;
+    }
+    return result == -ESRCH ? 0 : !result && attach->busy ? -EAGAIN : result;
+}
+
+int attach_take_sharers(rein_process *process, struct error *error)
 {
     struct attach attach = {.process = process};
     if (!process->has_sharers || !process->os->for_each_child_of)
-        return;
-    process->has_sharers = false;
-    process->os->for_each_child_of(process->id, seize_guest, &attach);
+        return 0;
+    int result = -EAGAIN;
+    for (int tries = 0; result == -EAGAIN && tries < SHARER_TRIES; tries++)
+        result = seize_guests(&attach);
+    if (result > 0) {
+        *error = attach.request.error;
+        return result;
+    }
+    if (result == -EAGAIN && !attach.busy)
+        return error_set_system(error, REIN_SYSTEM, result,
+                                "the children of process %d cannot be listed: so many of its threads come and go; try "
+                                "again",
+                                process->id);
+    if (result == -EAGAIN)
+        return error_set(error, REIN_BAD_STATE,
+                         "process %d has a child that shares its memory and is about to run another program; try again",
+                         process->id);
+    if (result)
+        return error_set_system(error, REIN_SYSTEM, result, "the children of process %d cannot be listed", process->id);
+    process->has_sharers = process->unsearched = false;
+    return 0;
+}
+
+/* Are all its threads ours? There are as many; but a leader that is dying may be another thread by now. */
+static bool holds_all(const rein_process *process)
+{
+    const rein_thread *leader = table_find(&process->monitor->threads, (uint64_t)process->id);
+    size_t count = 0;
+    return leader && leader->process == process && leader->kernel != KERNEL_DYING && !leader->lost_since &&
+           !process->os->count_threads(process->id, &count) && count == process->thread_count;
 }
 
 /* One look at the process's threads. false: failed, error is set. */
@@ -415,21 +462,14 @@ static bool scan(struct attach *attach)
     rein_process *process = attach->process;
     attach->found = 0;
     attach->busy = false;
-    if (!process->os->program_arch(process->id)) {
+    if (!attach->ever_found && !process->os->program_arch(process->id)) {
         error_set(&attach->request.error, REIN_NOT_SUPPORTED,
                   "process %d cannot be attached to: its program is for another architecture than %s, for which this "
                   "library was built; use one built for that",
                   process->id, process->os->arch->name);
         return false;
     }
-    int result = process->os->for_each_thread(process->id, seize_one, attach);
-    /* Its children once, when all threads are ours and so cannot make one that we do not see. */
-    if (!result && !attach->found && !attach->children_seen && process->os->for_each_child_of) {
-        result = process->os->for_each_child_of(process->id, seize_guest, attach);
-        if (result == -ESRCH)
-            result = 0;
-        attach->children_seen = !result && !attach->busy;
-    }
+    int result = holds_all(process) ? 0 : process->os->for_each_thread(process->id, seize_one, attach);
     LOG(&process->monitor->log, REIN_LOG_TRACE, "Process %d: %d new threads (%d); %zu of %zu have not stopped yet",
         process->id, attach->found, result, process->fresh, process->thread_count);
     if (result == -EAGAIN) { /* some may be missing */
@@ -461,7 +501,7 @@ void attach_adopt(rein_process *process)
 {
     static const struct rein_attach_options stopped = REIN_ATTACH_OPTIONS_INIT;
     struct attach attach = {.process = process, .options = &stopped, .adopts = true};
-    int result = process->os->for_each_thread(process->id, seize_one, &attach);
+    int result = holds_all(process) ? 0 : process->os->for_each_thread(process->id, seize_one, &attach);
     /* Who is new may have made others that the look has missed. */
     process->unscanned = attach.found || attach.busy || result == -EAGAIN;
 }
@@ -480,6 +520,7 @@ static bool finish_attach(struct attach *attach, int result)
         const struct arch *arch = process->os->program_arch(process->id); /* from here on each exec is told */
         if (arch)
             process->arch = arch;
+        process->has_sharers = process->unsearched = true; /* what its threads make is told from here on */
         *(rein_process **)attach->request.out = rein_process_ref(process);
     }
     request_finish(&attach->request, result);
@@ -533,7 +574,6 @@ static void give_up_attach(struct request *request)
     }
     if (!strict && process->thread_count) {
         process->unscanned = attach->found || attach->busy;
-        process->has_sharers = !attach->children_seen;
         finish_attach(attach, 0);
         return;
     }
@@ -559,7 +599,7 @@ static int start_attach(struct attach *attach)
     struct request *request = &attach->request;
     rein_monitor *monitor = request->monitor;
     const struct os_backend *os = monitor->os;
-    int pid = request->number, group, parent;
+    int pid = request->number;
     if (request->on_monitor)
         return error_set(&request->error, REIN_ON_MONITOR,
                          "a process cannot be attached to in a callback, which would have to wait");
@@ -569,12 +609,16 @@ static int start_attach(struct attach *attach)
         return error_set(&request->error, REIN_SELF, "process %d is the one that asks, and cannot trace itself", pid);
     if (process_find(monitor, pid))
         return error_set(&request->error, REIN_BAD_STATE, "process %d is held already", pid);
-    int error = os->process_of(pid, &group, &parent);
-    if (error && error != -ESRCH)
-        return error_set_system(&request->error, REIN_SYSTEM, error, "process %d cannot be looked at", pid);
-    if (!error && group != pid)
-        return error_set(&request->error, REIN_INVALID_ARGUMENT, "%d is a thread of process %d: attach to that", pid,
-                         group);
+    if (!os->is_thread_of(pid, pid)) {
+        int group, parent, error = os->process_of(pid, &group, &parent);
+        if (error == -ESRCH)
+            return error_set(&request->error, REIN_NO_PROCESS, "there is no process %d", pid);
+        if (error)
+            return error_set_system(&request->error, REIN_SYSTEM, error, "process %d cannot be looked at", pid);
+        if (group != pid)
+            return error_set(&request->error, REIN_INVALID_ARGUMENT, "%d is a thread of process %d: attach to that",
+                             pid, group);
+    }
     if (os->monitor_leave_group)
         os->monitor_leave_group();
     attach->process = process_create(monitor, pid);

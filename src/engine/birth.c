@@ -6,17 +6,25 @@
  *   - a process of its own, a copy of the memory (fork): it is cleaned of the copies of breakpoints, and let go, or
  *     followed.
  *   - a process that shares the memory (vfork, CLONE_VM): while it does, it would die of our breakpoints. It stays as a
- *     guest: its hits are counted and shown, nothing else; it is held while others pass a breakpoint, but not when the
- *     process is stopped, for a vfork parent can stop only when its child has left; it is let go, or followed, when it has
- *     its own memory (exec) or is gone. While there is no breakpoint one that is not followed is let go from the first, for
- *     it may be meant to be traced by its parent (gdb starts programs so); with the first breakpoint it becomes a guest after
- *     all.
+ *     guest, see below.
  *
  * FOLLOWING. A child that is followed is a process of the monitor from its first stop. It is *unborn* until its
  * parent's event has been shown, with the child's handle in it, so that a callback can see to it before it runs. Of one
- * whose parent was killed before it could tell nobody would ever hear: it is let go. A guest that is followed has a
- * process, too, but that has no thread yet: as_guest is in the parent's, for so breakpoints are taken out for both, and
- * hits are counted once. When it has memory of its own it moves over (birth_leave_guest). */
+ * whose parent was killed before it could tell nobody would ever hear: it is let go.
+ *
+ * GUESTS. What has to do with memory is the same for a guest and for the threads of the process whose memory it is in: so its
+ * thread is one of theirs. Breakpoints are taken out for all of them, a hit is counted once, and a guest is held while others
+ * pass a breakpoint.
+ *   - One that nobody has followed is *hidden*: its hits are counted and shown as the process's, nothing else. It does not
+ *     stop with the process, for a vfork parent can stop only when its child has left. If a hit stops it, it goes on with
+ *     who has made it (.made_by), for callers have no other way to it. While there is no breakpoint it is let go from the
+ *     first, for it may be meant to be traced by its parent (gdb starts programs so); with the first breakpoint it becomes
+ *     a guest after all.
+ *   - One that is followed is its own process's to callers (`owner`): its state, events, policy and stops are that
+ *     process's, whose one thread it is (`as_guest`): what threads it makes are hidden. It makes no calls for callers.
+ *     When it has memory of its own, by an exec, or is gone, or its parent's process is let go, the thread moves over
+ *     (birth_leave_guest), and is the same to callers. If it is let go before, it is a hidden one from then on, till a stop
+ *     of its in which there is no breakpoint. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,6 +36,11 @@ enum { RECENT_MS = 1000 };
 struct birth *birth_find(rein_monitor *monitor, int id)
 {
     return table_find(&monitor->births_by_id, (uint64_t)id);
+}
+
+static bool has_no_breakpoints(const rein_process *process)
+{
+    return !process->breakpoints.table.count && !process->breakpoints.ghosts.count;
 }
 
 /* ---- Following ---- */
@@ -57,15 +70,22 @@ static rein_process *create_unborn(rein_process *parent, int id)
     return child;
 }
 
+static void end_wait(rein_process *child)
+{
+    LIST_FOR_EACH(item, &process_of_memory(child)->threads)
+    {
+        rein_thread *thread = LIST_ENTRY(item, rein_thread, link);
+        if (process_shows(child, thread))
+            thread->awaits_birth = false;
+    }
+}
+
 static void give_up_unborn(rein_process *child)
 {
     if (!child)
         return;
     child->unborn = false;
-    LIST_FOR_EACH(item, &child->threads)
-    LIST_ENTRY(item, rein_thread, link)->awaits_birth = false;
-    if (child->as_guest)
-        birth_release(child, false);
+    end_wait(child);
     attach_let_go(child, 0);
 }
 
@@ -84,13 +104,22 @@ static void hold_child(rein_process *parent, int id, enum os_event_kind kind)
     event_handle(parent->monitor, &first);
 }
 
+/* What a guest makes belongs to the same thread of the process. */
+static void note_maker(const rein_thread *parent, rein_thread *child)
+{
+    if (child && child->guest)
+        child->extra->made_by = parent->guest ? thread_extra(parent)->made_by : parent->id;
+}
+
 rein_process *birth_inherit(rein_thread *parent, int id)
 {
-    const rein_process *process = parent->process;
+    const rein_process *process = thread_owner(parent), *memory = parent->process;
     rein_process *child = find_unborn(process->monitor, id);
+    note_maker(parent, table_find(&process->monitor->threads, (uint64_t)id));
     if (!child)
         return NULL;
-    if (process->condition != PROCESS_HELD || parent->guest) {
+    /* Nobody would hear of it, or want to: what is to be followed may have changed since it was born. */
+    if (!follows(process) || memory->condition != PROCESS_HELD || parent->leaving || thread_is_hidden(parent)) {
         give_up_unborn(child);
         return NULL;
     }
@@ -105,13 +134,16 @@ rein_process *birth_inherit(rein_thread *parent, int id)
     LIST_FOR_EACH(item, &child->threads) /* it comes back to the same places as its parent, from handlers */
     {
         rein_thread *thread = LIST_ENTRY(item, rein_thread, link);
-        if (!parent->shown_count || !breakpoint_have_shown(thread))
+        const struct thread_extra *extra = thread_extra(parent);
+        if (!extra->shown_count || !breakpoint_have_shown(thread))
             continue;
-        memcpy(thread->shown, parent->shown, parent->shown_count * sizeof *parent->shown);
-        thread->shown_count = parent->shown_count;
+        memcpy(thread->extra->shown, extra->shown, extra->shown_count * sizeof *extra->shown);
+        thread->extra->shown_count = extra->shown_count;
     }
+    if (!child->as_guest)
+        displace_inherit(child, memory);
     if ((process->follow_flags & REIN_FOLLOW_BREAKPOINTS) && !child->as_guest)
-        breakpoints_inherit(child, process);
+        breakpoints_inherit(child, memory);
     LOG(&process->monitor->log, REIN_LOG_INFO, "Process %d: followed, a child of process %d", id, process->id);
     return child;
 }
@@ -119,20 +151,16 @@ rein_process *birth_inherit(rein_thread *parent, int id)
 void birth_release(rein_process *child, bool stop)
 {
     child->unborn = child->being_taken = false;
-    if (child->as_guest) {
-        child->as_guest->awaits_birth = false;
-        if (child->as_guest->kernel == KERNEL_STOPPED)
-            event_stop_plain(child->as_guest);
-    }
-    LIST_FOR_EACH(item, &child->threads)
-    LIST_ENTRY(item, rein_thread, link)->awaits_birth = false;
+    end_wait(child);
     if (child->condition != PROCESS_HELD)
         return;
     if (stop)
         process_stop(child);
-    LIST_FOR_EACH(item, &child->threads)
+    LIST_FOR_EACH(item, &process_of_memory(child)->threads)
     {
         rein_thread *thread = LIST_ENTRY(item, rein_thread, link);
+        if (!process_shows(child, thread))
+            continue;
         if (thread->kernel == KERNEL_STOPPED)
             event_stop_plain(thread);
         if (!stop && rein_state_is_stopped(thread->state)) /* born into a group-stop */
@@ -141,38 +169,80 @@ void birth_release(rein_process *child, bool stop)
     monitor_note_change(child);
 }
 
-rein_thread *birth_leave_guest(rein_thread *guest, enum kernel_state kernel)
+/* ---- Guests ---- */
+
+void birth_continue_guests(const rein_thread *parent)
 {
-    rein_process *child = guest->becomes, *host = process_ref(guest->process);
-    int id = guest->id, deliver = guest->deliver;
-    enum os_event_kind stop = guest->stop;
-    bool no_delivery = guest->no_delivery;
-    struct held_signal *held = guest->held;
-    thread_restore_mask(guest);
-    guest->becomes = NULL;
-    guest->held = NULL;
-    child->as_guest = NULL;
-    thread_end(guest, TRANSITION_DETACH);
-    rein_thread *thread = thread_create(child, id, kernel, false);
-    if (thread) {
-        thread->stop = stop;
-        thread->deliver = deliver;
-        thread->no_delivery = no_delivery;
-        thread->held = held;
-        LOG(&host->monitor->log, REIN_LOG_INFO, "Process %d: is no guest of process %d any more", id, host->id);
-    } else {
-        monitor_fail(host->monitor, REIN_NO_MEMORY, 0, "no memory for process %d, which is to be followed", id);
+    if (parent->guest || !parent->process->guests)
+        return;
+    LIST_FOR_EACH(item, &parent->process->threads)
+    {
+        rein_thread *guest = LIST_ENTRY(item, rein_thread, link);
+        if (!thread_is_hidden(guest) || !rein_state_is_stopped(guest->state))
+            continue;
+        int maker = guest->extra->made_by;
+        if (maker == parent->id || (!maker && (parent->in_vfork || parent->stuck)))
+            thread_continue(guest);
     }
-    process_unref(host);
-    return thread;
+}
+
+bool birth_is_followed_guest(const rein_thread *thread)
+{
+    return thread->guest && !thread_is_hidden(thread) && thread_owner(thread)->condition == PROCESS_HELD;
+}
+
+void birth_leave_guest(rein_thread *guest)
+{
+    rein_process *child = thread_owner(guest), *host = guest->process;
+    struct thread_extra *extra = guest->extra;
+    LOG(&host->monitor->log, REIN_LOG_INFO, "Process %d: is no guest of process %d any more", child->id, host->id);
+    thread_restore_mask(guest);
+    if (guest->stepping == STEPPING_PASS) /* which is the memory's */
+        breakpoint_pass_stopped(guest, true);
+    displace_leave(guest);
+    extra->sent_to = 0;
+    extra->shown_count = 0;
+    guest->skip = guest->leaving = false;
+    /* What it compares with is the other process's up to now. */
+    child->runs = host->runs;
+    child->breakpoints.clock = host->breakpoints.clock;
+    child->as_guest = NULL;
+    child->in_foreign_memory = true; /* till its exec, if that is not why it leaves */
+    thread_join_owner(guest);
 }
 
 void birth_end_guest(rein_process *child)
 {
-    if (!child->as_guest)
+    rein_thread *guest = child->as_guest;
+    if (!guest)
         return;
-    child->as_guest->becomes = NULL;
+    rein_process *host = guest->process;
     child->as_guest = NULL;
+    thread_set_owner(guest, host);
+    guest->extra->let_go = true;
+    if (host->condition != PROCESS_HELD || rein_state_is_terminal(guest->state))
+        return; /* it goes with that */
+    if (birth_let_guest_go(guest))
+        return;
+    if (has_no_breakpoints(host))
+        thread_interrupt(guest);
+    if (rein_state_is_stopped(guest->state))
+        thread_continue(guest);
+    else if (guest->state == REIN_STATE_STOPPING)
+        thread_change(guest, TRANSITION_CONTINUE);
+    else
+        event_stop_plain(guest);
+}
+
+bool birth_let_guest_go(rein_thread *guest)
+{
+    rein_process *host = guest->process;
+    if (!thread_is_hidden(guest) || !guest->extra->let_go || guest->kernel != KERNEL_STOPPED || thread_is_kept(guest) ||
+        host->condition != PROCESS_HELD || !has_no_breakpoints(host))
+        return false;
+    host->has_sharers = true; /* as in receive_child */
+    attach_detach_thread(guest);
+    return true;
 }
 
 /* ---- The books of who is being born ---- */
@@ -268,16 +338,17 @@ rein_thread *birth_add_thread(rein_process *process, int id, bool guest)
     return thread;
 }
 
-static void receive_guest(rein_process *process, int id, enum os_event_kind kind)
+static void receive_guest(rein_process *process, rein_process *maker, int id, enum os_event_kind kind)
 {
     rein_thread *guest = birth_add_thread(process, id, true);
-    rein_process *child = guest && follows(process) ? create_unborn(process, id) : NULL;
+    rein_process *child = guest && follows(maker) ? create_unborn(maker, id) : NULL;
     if (!guest)
         return;
     if (child) {
         child->as_guest = guest;
-        guest->becomes = child;
+        guest->extra->followed = process_ref(child);
         guest->awaits_birth = true;
+        thread_set_owner(guest, child);
     }
     struct os_event first = {.kind = kind, .id = id};
     event_handle(process->monitor, &first);
@@ -300,29 +371,29 @@ static void clean_of_recent(rein_monitor *monitor, int child, int id)
     }
 }
 
-/* A process born of one of ours is in its first stop. */
-static void receive_child(rein_process *process, int id, unsigned image, enum os_event_kind kind)
+/* A process born of one of ours is in its first stop. It has the process's memory, or a copy; maker is another if that is a guest
+ * there. */
+static void receive_child(rein_process *process, rein_process *maker, int id, unsigned image, enum os_event_kind kind)
 {
     rein_monitor *monitor = process->monitor;
     rein_thread *relative = process_living_thread(process);
     bool held = process->condition == PROCESS_HELD || process->condition == PROCESS_LETTING_GO;
     bool possible = image == process->image || image == IMAGE_UNKNOWN;
     bool shares = held && relative && possible && monitor->os->same_memory(id, relative->id);
-    bool no_breakpoints = !process->breakpoints.table.count && !process->breakpoints.ghosts.count;
-    if (shares && no_breakpoints && !follows(process)) {
+    if (shares && has_no_breakpoints(process) && !follows(maker)) {
         LOG(&monitor->log, REIN_LOG_TRACE, "Process %d: its child %d shares the memory, and may", process->id, id);
         process->has_sharers = true;
         attach_release(monitor, id, 0, OS_RESUME_RUN);
         return;
     }
     if (shares) {
-        receive_guest(process, id, kind);
+        receive_guest(process, maker, id, kind);
         return;
     }
     breakpoints_clean_copy(process, id, image);
     clean_of_recent(monitor, id, process->id);
-    if (follows(process)) {
-        hold_child(process, id, kind);
+    if (follows(maker)) {
+        hold_child(maker, id, kind);
         return;
     }
     LOG(&monitor->log, REIN_LOG_TRACE, "Process %d: its child %d is let go", process->id, id);
@@ -341,8 +412,8 @@ static rein_process *process_of_group(rein_monitor *monitor, int group, bool *gu
 static int find_group(rein_monitor *monitor, int id, int *group, int *parent)
 {
     int result = monitor->os->process_of(id, group, parent);
-    if (!result || result == -ESRCH)
-        return result;
+    if (!result)
+        return 0;
     LIST_FOR_EACH(item, &monitor->processes)
     {
         const rein_process *process = LIST_ENTRY(item, rein_process, link);
@@ -381,7 +452,7 @@ enum birth_of birth_told(rein_thread *parent, const struct os_event *event, rein
         bool stray = birth->what == BIRTH_STRAY;
         remove_birth(birth);
         if (stray)
-            receive_child(process, event->child, process->image, OS_EVENT_INTERRUPTED);
+            receive_child(process, thread_owner(parent), event->child, process->image, OS_EVENT_INTERRUPTED);
         return BIRTH_OF_PROCESS;
     }
     rein_thread *child = table_find(&monitor->threads, (uint64_t)event->child);
@@ -397,6 +468,7 @@ enum birth_of birth_told(rein_thread *parent, const struct os_event *event, rein
         }
         child = birth_add_thread(process, event->child, guest || parent->guest);
     }
+    note_maker(parent, child);
     if (child && !child->guest)
         *new_thread = child;
     return BIRTH_OF_THREAD;
@@ -453,7 +525,8 @@ void birth_of_unknown(rein_monitor *monitor, const struct os_event *event)
     struct birth *birth = birth_find(monitor, event->id);
     if (birth && birth->what == BIRTH_EXPECTED) {
         rein_process *process = process_ref(birth->process);
-        receive_child(process, event->id, birth->image, event->kind);
+        receive_child(process, birth->parent ? thread_owner(birth->parent) : process, event->id, birth->image,
+                      event->kind);
         forget_birth(birth);
         monitor_note_change(process);
         process_unref(process);
@@ -463,7 +536,7 @@ void birth_of_unknown(rein_monitor *monitor, const struct os_event *event)
     /* A child that is born into a group-stop shows that in its first stop. */
     bool first = event->kind == OS_EVENT_INTERRUPTED || event->kind == OS_EVENT_GROUP_STOP;
     int result = first ? find_group(monitor, event->id, &group, &parent) : -ESRCH;
-    if (result && result != -ESRCH) { /* its parent will tell whose it is */
+    if (result && first) { /* its parent will tell whose it is; if it is gone, its end will be told */
         note_birth(monitor, event->id, BIRTH_STRAY, NULL, NULL);
         return;
     }
@@ -487,8 +560,9 @@ void birth_of_unknown(rein_monitor *monitor, const struct os_event *event)
         return;
     }
     note_birth(monitor, event->id, process ? BIRTH_HANDLED : BIRTH_STRAY, process, NULL);
-    if (process)
-        receive_child(process, event->id, IMAGE_UNKNOWN, event->kind); /* another thread may have called exec since */
+    const rein_thread *leader = table_find(&monitor->threads, (uint64_t)parent);
+    if (process) /* another thread may have called exec since */
+        receive_child(process, guest ? thread_owner(leader) : process, event->id, IMAGE_UNKNOWN, event->kind);
 }
 
 /* When the host has died no memory can be had for the table. */

@@ -36,10 +36,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/insist.h"
 #include "engine/process.h"
 
 /* A child that was forked just before another thread's exec may still be born: its parent was killed and cannot tell. */
-enum { GHOSTS_AFTER_EXEC_MS = 1000, GHOST_IMAGES_MAX = 8, CLEAN_TRIES = 3, CLEAN_AT_ONCE = 64 };
+enum { GHOSTS_AFTER_EXEC_MS = 1000, GHOST_IMAGES_MAX = 8, CLEAN_AT_ONCE = 64 };
 
 void breakpoints_init(struct breakpoints *breakpoints)
 {
@@ -254,12 +255,15 @@ void breakpoints_drop_ghosts(rein_process *process)
     if (!process->breakpoints.ghosts.count ||
         (process->image && monitor_now() < process->exec_at + (int64_t)GHOSTS_AFTER_EXEC_MS * 1000000))
         return;
-    if (!list_empty(&process->births))
+    if (!list_empty(&process->births) || process->was_killed)
         return;
     LIST_FOR_EACH(item, &process->threads)
     {
         const rein_thread *thread = LIST_ENTRY(item, rein_thread, link);
         if (thread->leaving || thread->kernel == KERNEL_RUNS) /* in the kernel it may be forking */
+            return;
+        /* At its end perhaps by another's exit, before it could tell that it has forked. A leader may wait for ever. */
+        if (thread->kernel == KERNEL_DYING ? thread->id != process->id : thread->exit_told)
             return;
     }
     free_all(&process->breakpoints.ghosts);
@@ -270,8 +274,7 @@ bool breakpoints_put_back(const rein_process *process, struct os_memory *memory,
 {
     unsigned char bytes[ARCH_DISPLACED_MAX];
     bool clean = false;
-    /* Descriptors or memory that are short now may not be so a moment later. */
-    for (int tries = 0; !clean && tries < CLEAN_TRIES; tries++) {
+    for (int tries = 0; !clean && tries < INSIST_TRIES; tries++) {
         int64_t done = process->os->read(memory, id, address, bytes, size);
         clean = done >= 0 && (done < (int64_t)size || memcmp(bytes, ours, size) != 0);
         if (done == (int64_t)size && !clean)
@@ -461,10 +464,11 @@ static enum arch_instruction classify(rein_thread *thread, const struct arch_reg
 
 void breakpoint_note_shown(rein_thread *thread, uint64_t pc, uint64_t sp)
 {
+    struct thread_extra *extra = thread->extra;
     thread->skip = true;
-    thread->skip_restarts = false; /* as that of an earlier one may have been */
-    thread->skip_pc = pc;
-    thread->skip_sp = sp;
+    extra->skip_restarts = false; /* as that of an earlier one may have been */
+    extra->skip_pc = pc;
+    extra->skip_sp = sp;
 }
 
 bool breakpoint_count(rein_thread *thread, rein_breakpoint *breakpoint, uint64_t sp, struct rein_cause *cause)
@@ -482,9 +486,9 @@ static rein_breakpoint *shown_breakpoint(rein_thread *thread, const struct arch_
     rein_process *process = thread->process;
     uint64_t pc = arch_pc(registers);
     rein_breakpoint *breakpoint = breakpoint_find(process, pc);
-    if (thread->skip && thread->skip_pc == pc)
+    if (thread->skip && thread_extra(thread)->skip_pc == pc)
         return breakpoint;
-    if (!breakpoint || !thread->look_for_added || breakpoint->added <= thread->stop_clock)
+    if (!breakpoint || !thread->look_for_added || breakpoint->added <= thread->stop_clock || !thread_need_room(thread))
         return NULL;
     breakpoint_note_shown(thread, pc, arch_sp(registers));
     return breakpoint;
@@ -500,7 +504,7 @@ static rein_breakpoint *must_pass(rein_thread *thread)
         return NULL;
     if (!steps && thread->stop == OS_EVENT_GROUP_STOP)
         return NULL; /* it stays in the group-stop, and passes when that has ended */
-    if (thread->deliver && (!steps || thread->step_deliver))
+    if (thread->deliver && (!steps || thread_extra(thread)->step_deliver))
         return NULL; /* a signal first */
     if (!steps && !thread->skip && !thread->look_for_added)
         return NULL;
@@ -525,11 +529,12 @@ static void count_stepped(rein_thread *thread, const struct arch_registers *regi
 
 static enum arch_instruction prepare_step(rein_thread *thread, const struct arch_registers *registers)
 {
+    struct thread_extra *extra = thread->extra;
     enum arch_instruction kind = classify(thread, registers);
-    thread->step_is_programs = registers->arch->uses_step_flag(registers);
-    thread->step_pushes_flags = kind == ARCH_INSTRUCTION_PUSHES_FLAGS;
-    thread->step_pops_flags = kind == ARCH_INSTRUCTION_POPS_FLAGS;
-    thread->step_repeats = kind == ARCH_INSTRUCTION_REPEATED;
+    extra->step_is_programs = registers->arch->uses_step_flag(registers);
+    extra->step_pushes_flags = kind == ARCH_INSTRUCTION_PUSHES_FLAGS;
+    extra->step_pops_flags = kind == ARCH_INSTRUCTION_POPS_FLAGS;
+    extra->step_repeats = kind == ARCH_INSTRUCTION_REPEATED;
     return kind;
 }
 
@@ -566,18 +571,19 @@ enum os_resume breakpoint_step_how(rein_thread *thread, const struct arch_regist
 static void take_turn(rein_thread *thread)
 {
     enum { STEPS = 100 };
+    unsigned *steps = &thread->extra->turn_steps;
     thread->takes_turn = watch_steps(thread);
     if (thread->takes_turn)
-        thread->turn_steps = (thread->turn_steps ? thread->turn_steps : STEPS) - 1;
+        *steps = (*steps ? *steps : STEPS) - 1;
 }
 
-/* false: it is dying. */
+/* false: it is dying, or the monitor has failed. */
 static bool start_pass(rein_thread *thread)
 {
     rein_process *process = thread->process;
     const struct os_backend *os = process->os;
     struct arch_registers registers;
-    if (thread_get_registers(thread, &registers))
+    if (thread_get_registers(thread, &registers) || !thread_need_room(thread))
         return false;
     if (thread->state == REIN_STATE_SINGLE_STEPPING)
         count_stepped(thread, &registers);
@@ -591,8 +597,9 @@ static bool start_pass(rein_thread *thread)
         process->breakpoints.all_in = false;
     }
     enum arch_instruction kind = prepare_step(thread, &registers);
-    thread->mask_changed = !os->get_signal_mask(thread->id, &thread->mask) &&
-                           !os->set_signal_mask(thread->id, thread->mask | ~os->fault_signals);
+    uint64_t *mask = &thread->extra->mask;
+    thread->mask_changed =
+        !os->get_signal_mask(thread->id, mask) && !os->set_signal_mask(thread->id, *mask | ~os->fault_signals);
     thread->stepping = STEPPING_PASS;
     if (kind != ARCH_INSTRUCTION_SYSCALL)
         take_turn(thread);
@@ -606,9 +613,9 @@ void breakpoint_pass_stopped(rein_thread *thread, bool arrived)
     thread->stepping = STEPPING_NOT;
     thread->process->pass_steppers--;
     if (arrived)
-        thread->sent_in_vain = 0;
+        thread->extra->sent_in_vain = 0;
     if (arrived && thread->skip) {
-        rein_breakpoint *breakpoint = breakpoint_find(thread->process, thread->skip_pc);
+        rein_breakpoint *breakpoint = breakpoint_find(thread->process, thread->extra->skip_pc);
         if (breakpoint)
             atomic_fetch_add_explicit(&breakpoint->stepped, 1, memory_order_relaxed);
         thread->skip = false;
@@ -619,36 +626,41 @@ void breakpoint_pass_stopped(rein_thread *thread, bool arrived)
 bool breakpoint_have_shown(rein_thread *thread)
 {
     rein_monitor *monitor = thread->process->monitor;
-    if (!thread->shown)
-        thread->shown = thread_allocate(thread, SHOWN_MAX * sizeof *thread->shown);
-    if (!thread->shown && !monitor->host_died) /* else nothing is shown any more */
+    if (!thread_need_room(thread))
+        return false;
+    struct shown **shown = &thread->extra->shown;
+    if (!*shown)
+        *shown = thread_allocate(thread, SHOWN_MAX * sizeof **shown);
+    if (!*shown && !monitor->host_died) /* else nothing is shown any more */
         monitor_fail(monitor, REIN_NO_MEMORY, 0, "no memory for what thread %d comes back to", thread->id);
-    return thread->shown != NULL;
+    return *shown != NULL;
 }
 
 void breakpoint_forget_shown(rein_thread *thread, int signal)
 {
+    struct thread_extra *extra = thread->extra;
     struct arch_registers registers;
     if (!thread->skip)
         return;
-    if (signal && !thread_get_registers(thread, &registers) && arch_pc(&registers) == thread->skip_pc &&
+    if (signal && !thread_get_registers(thread, &registers) && arch_pc(&registers) == extra->skip_pc &&
         breakpoint_have_shown(thread)) {
-        if (thread->shown_count == SHOWN_MAX)
-            memmove(thread->shown, thread->shown + 1, --thread->shown_count * sizeof *thread->shown);
-        thread->shown[thread->shown_count++] = (struct shown){thread->skip_pc, thread->skip_sp};
+        if (extra->shown_count == SHOWN_MAX)
+            memmove(extra->shown, extra->shown + 1, --extra->shown_count * sizeof *extra->shown);
+        extra->shown[extra->shown_count++] = (struct shown){extra->skip_pc, extra->skip_sp};
     }
-    thread->skip = !signal && thread->skip_restarts;
-    thread->skip_restarts = false;
+    thread->skip = !signal && extra->skip_restarts;
+    extra->skip_restarts = false;
 }
 
 bool breakpoint_was_shown(rein_thread *thread, uint64_t pc, uint64_t sp)
 {
-    if (thread->skip && thread->skip_pc == pc && thread->skip_sp == sp)
+    const struct thread_extra *extra = thread_extra(thread);
+    if (thread->skip && extra->skip_pc == pc && extra->skip_sp == sp)
         return true;
-    for (unsigned i = thread->shown_count; i-- > 0;) {
-        if (thread->shown[i].pc != pc || thread->shown[i].sp != sp)
+    for (unsigned i = extra->shown_count; i-- > 0;) {
+        if (extra->shown[i].pc != pc || extra->shown[i].sp != sp)
             continue;
-        thread->shown_count = (unsigned char)i; /* with those behind it, whose handlers were left by longjmp */
+        thread->extra->shown_count = (unsigned char)i; /* with those behind it, whose handlers were left by longjmp */
         breakpoint_note_shown(thread, pc, sp);
         LOG(&thread->process->monitor->log, REIN_LOG_TRACE, "Thread %d: is back at the breakpoint at 0x%llx",
             thread->id, (unsigned long long)pc);
@@ -659,22 +671,26 @@ bool breakpoint_was_shown(rein_thread *thread, uint64_t pc, uint64_t sp)
 
 static void forget_shown_at(rein_thread *thread, uint64_t pc)
 {
+    struct thread_extra *extra = thread->extra;
     unsigned kept = 0;
-    if (thread->skip_pc == pc)
+    if (!extra)
+        return;
+    if (extra->skip_pc == pc)
         thread->skip = false;
-    for (unsigned i = 0; i < thread->shown_count; i++) {
-        if (thread->shown[i].pc != pc)
-            thread->shown[kept++] = thread->shown[i];
+    for (unsigned i = 0; i < extra->shown_count; i++) {
+        if (extra->shown[i].pc != pc)
+            extra->shown[kept++] = extra->shown[i];
     }
-    thread->shown_count = (unsigned char)kept;
+    extra->shown_count = (unsigned char)kept;
 }
 
 void breakpoint_step(rein_thread *thread)
 {
     rein_process *process = thread->process;
+    struct thread_extra *extra = thread->extra; /* see thread_begin_step */
     struct arch_registers registers;
-    int signal = thread->step_deliver ? thread->deliver : 0;
-    thread->step_pushes_flags = thread->step_pops_flags = thread->step_repeats = thread->step_is_programs = false;
+    int signal = extra->step_deliver ? thread->deliver : 0;
+    extra->step_pushes_flags = extra->step_pops_flags = extra->step_repeats = extra->step_is_programs = false;
     bool known = !thread_get_registers(thread, &registers);
     /* In a call that is still to be made, or to be made again, it does not stand at its pc. */
     bool in_call = thread_is_at_entry(thread) || (known && process->os->call_is_made_again(&registers, NULL) == 1);
@@ -682,19 +698,19 @@ void breakpoint_step(rein_thread *thread)
     enum os_resume how = OS_RESUME_STEP;
     enum arch_instruction kind = ARCH_INSTRUCTION_UNKNOWN;
     if (!in_call) {
-        thread->step_from.pc = known ? arch_pc(&registers) : 0;
-        thread->step_from.sp = known ? arch_sp(&registers) : 0;
+        extra->step_from.pc = known ? arch_pc(&registers) : 0;
+        extra->step_from.sp = known ? arch_sp(&registers) : 0;
     }
-    thread->step_call = in_call && known ? arch_pc(&registers) - registers.arch->syscall_size : 0;
+    extra->step_call = in_call && known ? arch_pc(&registers) - registers.arch->syscall_size : 0;
     if (signal) {
         breakpoint_forget_shown(thread, signal);
         thread->deliver = 0; /* the step ends at the handler's first instruction, with fresh flags */
-        thread->step_deliver = false;
+        extra->step_deliver = false;
     } else if (!in_call && known) {
         count_stepped(thread, &registers);
         kind = prepare_step(thread, &registers);
-        enters = kind == ARCH_INSTRUCTION_SYSCALL && !thread->step_is_programs;
-        thread->step_call = enters ? arch_pc(&registers) : 0;
+        enters = kind == ARCH_INSTRUCTION_SYSCALL && !extra->step_is_programs;
+        extra->step_call = enters ? arch_pc(&registers) : 0;
         if (kind == ARCH_INSTRUCTION_BEGINS_SEQUENCE)
             how = step_how(thread, arch_pc(&registers), kind);
     }
@@ -721,8 +737,9 @@ static void unblock_trap(rein_thread *thread)
 {
     const struct os_backend *os = thread->process->os;
     const uint64_t trap = UINT64_C(1) << (SIGTRAP - 1);
-    if (!thread->mask_changed && !os->get_signal_mask(thread->id, &thread->mask) && thread->mask & trap)
-        thread->mask_changed = !os->set_signal_mask(thread->id, thread->mask & ~trap);
+    uint64_t *mask = &thread->extra->mask;
+    if (!thread->mask_changed && !os->get_signal_mask(thread->id, mask) && *mask & trap)
+        thread->mask_changed = !os->set_signal_mask(thread->id, *mask & ~trap);
 }
 
 /* A call may wait for another thread, which must have its turn then; so it is not stepped over, but run to its entry, and
@@ -734,31 +751,34 @@ enum os_resume breakpoint_step_on(rein_thread *thread)
     struct arch_registers registers;
     bool in_birth =
         thread->stop == OS_EVENT_CLONE || thread->stop == OS_EVENT_FORK || thread->stop == OS_EVENT_VFORK_DONE;
-    thread->step_pushes_flags = thread->step_pops_flags = thread->step_repeats = false;
+    if (!thread_need_room(thread))
+        return OS_RESUME_RUN;
+    struct thread_extra *extra = thread->extra;
+    extra->step_pushes_flags = extra->step_pops_flags = extra->step_repeats = false;
     if (thread->in_call)
         return OS_RESUME_TO_SYSCALL; /* its exit */
     if (thread->stop == OS_EVENT_VFORK || thread_get_registers(thread, &registers))
         return OS_RESUME_RUN; /* it stops before it is back from the call; or it is dying */
-    thread->step_is_programs = registers.arch->uses_step_flag(&registers);
+    extra->step_is_programs = registers.arch->uses_step_flag(&registers);
     bool in_call = in_birth || process->os->call_is_made_again(&registers, NULL) == 1;
     enum arch_instruction kind = in_call ? ARCH_INSTRUCTION_PLAIN : prepare_step(thread, &registers);
     bool makes_call = !in_birth && (in_call || kind == ARCH_INSTRUCTION_SYSCALL);
-    if (makes_call && !thread->step_is_programs)
+    if (makes_call && !extra->step_is_programs)
         return OS_RESUME_TO_SYSCALL;
     thread->stepping = STEPPING_SOFTWARE;
     if (!in_birth && !makes_call)
         take_turn(thread);
-    if (!thread->step_is_programs)
+    if (!extra->step_is_programs)
         unblock_trap(thread);
     return makes_call ? OS_RESUME_STEP : step_how(thread, arch_pc(&registers), kind);
 }
 
 /* The instruction was executed: nobody comes back to it. */
-static void forget_shown_before_step(rein_thread *thread)
+static void forget_shown_before_step(struct thread_extra *extra)
 {
-    while (thread->shown_count && thread->shown[thread->shown_count - 1].pc == thread->step_from.pc &&
-           thread->shown[thread->shown_count - 1].sp == thread->step_from.sp)
-        thread->shown_count--;
+    while (extra->shown_count && extra->shown[extra->shown_count - 1].pc == extra->step_from.pc &&
+           extra->shown[extra->shown_count - 1].sp == extra->step_from.sp)
+        extra->shown_count--;
 }
 
 /* The kernel hides the trap flag that it sets for a step, but loses count around popf: when it is stepped, and when the
@@ -768,23 +788,24 @@ void breakpoint_step_done(rein_thread *thread, struct arch_registers *registers,
 {
     rein_process *process = thread->process;
     const struct arch *arch = registers->arch;
+    struct thread_extra *extra = thread->extra;
     if (executed && thread->stepping == STEPPING_USER)
-        forget_shown_before_step(thread);
-    if (thread->step_is_programs)
+        forget_shown_before_step(extra);
+    if (extra->step_is_programs)
         return;
-    bool popped = thread->step_pops_flags && executed;
+    bool popped = extra->step_pops_flags && executed;
     if (!popped && arch->uses_step_flag(registers)) {
         arch->clear_step_flag(registers);
         thread_set_registers(thread, registers);
     }
     uint64_t bit, address = arch->pushed_flags(registers, &bit);
     uint16_t word;
-    if (thread->step_pushes_flags && executed && !access_memory(process, address, &word, NULL, sizeof word) &&
+    if (extra->step_pushes_flags && executed && !access_memory(process, address, &word, NULL, sizeof word) &&
         (word & bit)) {
         word &= (uint16_t)~bit;
         access_memory(process, address, NULL, &word, sizeof word);
     }
-    thread->step_pushes_flags = false;
+    extra->step_pushes_flags = false;
 }
 
 /* Every breakpoint is to be in memory. One that cannot be put in any more (unmapped since) is left out. */
@@ -828,7 +849,10 @@ static bool release_all(rein_process *process)
     {
         rein_thread *thread = LIST_ENTRY(item, rein_thread, ready);
         rein_breakpoint *breakpoint = must_pass(thread);
-        if ((breakpoint && !displace_is_possible(thread, breakpoint)) || must_reach_signal_stop(thread))
+        bool stays = breakpoint && !displace_is_possible(thread, breakpoint);
+        if (stays && displace_makes_room(thread, breakpoint))
+            continue;
+        if (stays || must_reach_signal_stop(thread))
             return false;
     }
     bool all = true;
@@ -896,7 +920,8 @@ void breakpoint_pass_advance(rein_process *process)
         rein_thread *thread = LIST_ENTRY(item, rein_thread, ready);
         thread_drop_void_stop(thread);
         list_remove(&thread->ready);
-        list_append(thread->turn_steps ? ready->next : ready, &thread->ready); /* in front: it has its turn still */
+        list_append(thread_extra(thread)->turn_steps ? ready->next : ready,
+                    &thread->ready); /* in front: it has its turn still */
         if (thread->state == REIN_STATE_EXITING)
             thread_run(thread);
         else
@@ -934,16 +959,17 @@ static void note_instruction(rein_process *process, rein_breakpoint *breakpoint)
     emulate_prepare(breakpoint, process->arch, code, (size_t)size);
 }
 
-/* By the seed's rules the process must be stopped; the caller may say that it need not be. */
+/* By the seed's rules the process must be stopped; the caller may say that it need not be. Of a guest, that whose breakpoints
+ * they are must be, too. */
 static int check_stopped(struct request *request, const char *what)
 {
-    rein_process *process = request->process;
-    int result = process_check(process, &request->error);
-    rein_thread *running = process_running_thread(process);
-    if (!result && process->as_guest)
-        result = error_set(&request->error, REIN_BAD_STATE,
-                           "process %d %s: it shares the memory of process %d until its exec, and so its breakpoints",
-                           process->id, what, process->as_guest->process->id);
+    rein_process *process = process_of_memory(request->process);
+    int result = process_check(request->process, &request->error);
+    if (!result)
+        result = process_check(process, &request->error);
+    rein_thread *running = process_running_thread(request->process);
+    if (!running)
+        running = process_running_thread(process);
     if (!result && running && !(request->flags & REIN_BREAKPOINT_WHILE_RUNNING))
         result = thread_bad_state(running, &request->error, what,
                                   "stop the process first, or say REIN_BREAKPOINT_WHILE_RUNNING");
@@ -952,12 +978,17 @@ static int check_stopped(struct request *request, const char *what)
 
 static int add(struct request *request)
 {
-    rein_process *process = request->process;
+    rein_process *process = process_of_memory(request->process);
     const struct rein_breakpoint_options *options = request->options;
     static const char what[] = "cannot add breakpoint";
     int result = check_stopped(request, what);
     if (result)
         return result;
+    if (process->in_foreign_memory)
+        return error_set(&request->error, REIN_BAD_STATE,
+                         "process %d: %s before it calls exec: it runs in the memory of a process that was let go, and "
+                         "would die of it",
+                         process->id, what);
     if (process->unscanned)
         attach_adopt(process);
     const rein_thread *fresh = process->fresh ? process_fresh_thread(process) : NULL;
@@ -986,13 +1017,13 @@ static int add(struct request *request)
         return error_set(&request->error, REIN_BAD_ADDRESS,
                          "no breakpoint can be at PC 0x%llx: process %d has no memory there",
                          (unsigned long long)request->address, process->id);
+    if (!process->breakpoints.table.count && (result = attach_take_sharers(process, &request->error)) != 0)
+        return result;
     rein_breakpoint *breakpoint = calloc(1, sizeof *breakpoint);
     if (!breakpoint || table_set(&process->breakpoints.table, request->address, breakpoint)) {
         free(breakpoint);
         return error_set(&request->error, REIN_NO_MEMORY, "no memory for a breakpoint");
     }
-    if (process->breakpoints.table.count == 1)
-        attach_take_sharers(process);
     atomic_init(&breakpoint->references, 1);
     breakpoint->pc = request->address;
     breakpoint->image = process->image;
@@ -1047,7 +1078,7 @@ int rein_process_add_breakpoint(rein_process *process, rein_word pc, const struc
 
 static void run_remove(struct request *request)
 {
-    rein_process *process = request->process;
+    rein_process *process = process_of_memory(request->process);
     rein_breakpoint *breakpoint = breakpoint_find(process, request->address);
     int result = check_stopped(request, "cannot remove breakpoint");
     if (!result && !breakpoint)
@@ -1090,9 +1121,8 @@ static int by_address(const void *a, const void *b)
 
 static void run_list(struct request *request)
 {
-    rein_process *process = request->process;
-    const struct table *table = &process->breakpoints.table;
-    int result = process_check(process, &request->error);
+    const struct table *table = &process_of_memory(request->process)->breakpoints.table;
+    int result = process_check(request->process, &request->error);
     rein_breakpoint **list = !result && table->count ? calloc(table->count, sizeof(rein_breakpoint *)) : NULL;
     if (list) {
         TABLE_FOR_EACH(slot, table)
@@ -1147,11 +1177,20 @@ int rein_breakpoint_info(const rein_breakpoint *breakpoint, struct rein_breakpoi
         [ARCH_PLAN_RETURN_ADDRESS] =
             "the instruction calls or returns; a thread with a watchpoint, or a shadow stack, executes it itself",
     };
+    static const char *const why_not[] = {
+        [NO_MOVE_AT_ALL] = "the instruction is none that rein executes itself, and cannot be moved",
+        [NO_ROOM] = "the instruction can be moved, but there is no room near it, nor can any be mapped",
+        [NO_ROOM_FILTERED] = "the instruction can be moved, but there is no room near it, and none is mapped, for the "
+                             "program has a seccomp filter, which may kill it for that",
+        [NO_ROOM_REFUSED] =
+            "the instruction can be moved, but there is no room near it, and the kernel has refused to map any",
+    };
     if (!breakpoint || !info || info->size != sizeof *info)
         return error_fail(REIN_INVALID_ARGUMENT,
                           "rein_breakpoint_info: breakpoint or info is NULL, or info is not initialised "
                           "with REIN_BREAKPOINT_INFO_INIT");
     int kind = atomic_load_explicit(&breakpoint->plan_kind, memory_order_relaxed);
+    int no_move = atomic_load_explicit(&breakpoint->cannot_move, memory_order_relaxed);
     *info = (struct rein_breakpoint_info){
         .size = sizeof *info,
         .pc = breakpoint->pc,
@@ -1168,10 +1207,9 @@ int rein_breakpoint_info(const rein_breakpoint *breakpoint, struct rein_breakpoi
     if (breakpoint->step_over) {
         info->way = REIN_BREAKPOINT_STEPPED;
         info->why = "the monitor was made with REIN_MONITOR_STEP_OVER";
-    } else if (kind == ARCH_PLAN_NONE && atomic_load_explicit(&breakpoint->cannot_move, memory_order_relaxed)) {
+    } else if (kind == ARCH_PLAN_NONE && no_move != CAN_MOVE) {
         info->way = REIN_BREAKPOINT_STEPPED;
-        info->why =
-            "the instruction is none that rein executes itself, and cannot be moved, or there is no room near it";
+        info->why = why_not[no_move];
     }
     return 0;
 }

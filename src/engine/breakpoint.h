@@ -42,15 +42,20 @@ struct rein_breakpoint {
     uint64_t usual_seen;
     unsigned cell;
     unsigned char copied;                          /* its size */
-    atomic_bool cannot_move;                       /* or there is no room */
+    _Atomic int cannot_move;                       /* enum no_move */
+    bool no_gap, wants_room;                       /* nothing can be mapped near it; it is to be tried */
     uint64_t cell_seen;                            /* .changes, when it was there */
     _Atomic uint64_t emulated, displaced, stepped; /* how often it was passed so */
 };
 
 struct breakpoints {
-    struct table table;  /* by address */
-    struct list rooms;   /* see displace.c */
-    struct table ghosts; /* removed ones: a thread may still have its trap pending, or a child be born with a copy */
+    struct table table;   /* by address */
+    struct list rooms;    /* see displace.c */
+    unsigned mapped;      /* rooms that rein has mapped: see map_room.c */
+    unsigned room_calls;  /* calls under way for these: one at most */
+    enum no_move refusal; /* why there are to be no more; 0: there may be */
+    bool unmapped;        /* or that has been tried */
+    struct table ghosts;  /* removed ones: a thread may still have its trap pending, or a child be born with a copy */
     bool all_in;
     uint64_t changes; /* counts occasions on which code may have changed that the program itself cannot change */
     uint64_t clock;   /* counts additions: tells whether one came after a thread had stopped */

@@ -139,13 +139,13 @@ static const char *get_register(void *arg, unsigned number, uint64_t *value)
 static bool get_own_variable(const struct view *view, unsigned number, uint64_t *value)
 {
     const rein_thread *thread = view->thread;
-    int process_id = thread->process->id, parent;
+    int process_id = thread_owner(thread)->id, parent;
     switch (number) {
     case REIN_VARIABLE_THREAD_ID:
         *value = (uint64_t)thread->id;
         return true;
     case REIN_VARIABLE_PROCESS_ID:
-        if (thread->guest) /* of a process of its own */
+        if (thread_is_hidden(thread)) /* of a process of its own */
             thread->process->os->process_of(thread->id, &process_id, &parent);
         *value = (uint64_t)process_id;
         return true;
@@ -204,7 +204,7 @@ static void run_evaluate(struct request *request)
     rein_thread *thread = request->thread;
     struct rein_evaluation *evaluation = request->out;
     static const char what[] = "cannot evaluate";
-    int result = process_check(thread->process, &request->error);
+    int result = process_check(thread_owner(thread), &request->error);
     if (!result && !rein_state_is_stopped(thread->state))
         result = thread_bad_state(thread, &request->error, what, "stop it first");
     if (!result)
@@ -230,8 +230,8 @@ int rein_thread_evaluate(rein_thread *thread, rein_bytecode *bytecode, struct re
     evaluation->value = evaluation->trouble_address = 0;
     evaluation->trouble = NULL;
     struct request request = {
-        .run = run_evaluate, .process = thread->process, .thread = thread, .data = bytecode, .out = evaluation};
-    return monitor_submit(thread->process->monitor, &request, -1);
+        .run = run_evaluate, .process = thread_owner(thread), .thread = thread, .data = bytecode, .out = evaluation};
+    return monitor_submit(thread_owner(thread)->monitor, &request, -1);
 }
 
 /* ---- Conditions ---- */

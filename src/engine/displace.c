@@ -3,25 +3,28 @@
  * cannot be executed in the thread's place (emulate.c) and can be moved (struct arch: displace); the rest is stepped over.
  *
  * Rooms. The copies are in memory of the program's that is of no use to it, near the code (os->find_room), and of the same file:
- * where that is unmapped, nobody is in the copy. A room is cut into cells, one for a breakpoint; a cell in which nobody is can be
- * given to another breakpoint. To who reads through rein a room is zero, as it was; it is made so when the process is let go, and
- * in a child that is. What is in a cell is looked at before it is used after the breakpoint was put in anew: the file may
- * have been unmapped and mapped again meanwhile.
+ * where that is unmapped, nobody is in the copy. Where there is none, or it is full, rein has one mapped (map_room.c).
+ * A room is cut into cells, one for a breakpoint; a cell in which nobody is can be given to another breakpoint. To who
+ * reads through rein a room is zero, as it was; it is made so when the process is let go, and in a child that is. What
+ * is in a cell is looked at before it is used after the breakpoint was put in anew: the file may have been unmapped and
+ * mapped again meanwhile.
  *
  * Coming home. A thread that stops in a cell, for a signal, an interrupt, a fault or its death, stands at the copy or behind it:
  * it is shown, and goes on, at the original or behind that; and what a fault says of its place, too. Until its next
  * stop is seen it may be in the cell.
  *
- * Not sent are: who makes a step; who has a signal to come first; who is in a restartable sequence (rseq(2)), which the kernel would
- * not know again; who has a watchpoint that fires in front of the access, and would have to execute the copy once more with that off; who has
- * the processor's trap flag on; and who was sent several times and was stopped by a signal each time
- * before it came to execute anything: signals can come faster than they are seen to. A step has them blocked. */
+ * Not sent are: who makes a step; who has a signal to come first; who is in a restartable sequence (rseq(2)), which the
+ * kernel would not know again; who has a watchpoint that fires in front of the access, and would have to execute the
+ * copy once more with that off; who has the processor's trap flag on; and who was sent several times and was stopped by
+ * a signal each time before it came to execute anything: signals can come faster than they are seen to. A step has them
+ * blocked. */
 #include "engine/displace.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/insist.h"
 #include "engine/process.h"
 
 enum { CELL_MAX = ARCH_DISPLACED_MAX, CELLS_MAX = 256, SENT_IN_VAIN_MAX = 3 };
@@ -35,7 +38,9 @@ struct cell {
 struct room {
     struct list link;
     uint64_t start;
+    uint64_t mapped;      /* bytes, from .start on, that rein has mapped for it; 0: it is of a file */
     unsigned count, cell; /* cells, and the bytes of one */
+    unsigned owned;       /* cells that are */
     bool closed;          /* it is not what it was: it is not used any more */
     struct cell cells[];
 };
@@ -105,6 +110,53 @@ static struct room *room_for(rein_thread *thread, uint64_t pc)
     return make_room(process, start, (unsigned)count, cell);
 }
 
+bool displace_have_room(rein_process *process, uint64_t start, uint64_t size, uint64_t mapped)
+{
+    unsigned cell = process->arch->displaced_size;
+    uint64_t count = size / cell < CELLS_MAX ? size / cell : CELLS_MAX;
+    struct room *room = make_room(process, start, (unsigned)count, cell);
+    if (room)
+        room->mapped = mapped;
+    process->breakpoints.mapped += room != NULL;
+    return room != NULL;
+}
+
+/* A thread may be in a copy that cannot come to a stop now, as it waits for a page. */
+static bool is_empty(const struct room *room)
+{
+    unsigned users = 0;
+    for (unsigned i = 0; i < room->count; i++)
+        users += room->cells[i].users;
+    return users == 0;
+}
+
+bool displace_give_room(rein_process *process, int id, uint64_t *start, uint64_t *mapped)
+{
+    LIST_FOR_EACH(item, &process->breakpoints.rooms)
+    {
+        struct room *room = LIST_ENTRY(item, struct room, link);
+        if (!room->mapped || room->closed || !is_empty(room))
+            continue;
+        room->closed = true;
+        if (process->os->is_mapped_room(id, room->start, room->mapped) != 1)
+            continue;
+        *start = room->start;
+        *mapped = room->mapped;
+        return true;
+    }
+    return false;
+}
+
+void displace_inherit(rein_process *process, const rein_process *parent)
+{
+    LIST_FOR_EACH(item, &parent->breakpoints.rooms)
+    {
+        const struct room *room = LIST_ENTRY(item, struct room, link);
+        if (room->mapped && !room->closed)
+            displace_have_room(process, room->start, (uint64_t)room->count * room->cell, room->mapped);
+    }
+}
+
 /* Where the memory still holds what was put there; nowhere that a thread may be, if it shares that memory. */
 static void clean_cell(const rein_process *process, struct os_memory *memory, int id, const struct room *room,
                        unsigned number)
@@ -140,13 +192,19 @@ void displace_clean_copy(const rein_process *process, struct os_memory *memory, 
 void displace_forget_rooms(rein_process *process)
 {
     LIST_FOR_EACH(item, &process->threads)
-    LIST_ENTRY(item, rein_thread, link)->room = NULL;
+    {
+        rein_thread *thread = LIST_ENTRY(item, rein_thread, link);
+        if (thread->extra)
+            thread->extra->room = NULL;
+    }
     TABLE_FOR_EACH(slot, &process->breakpoints.table)
     {
         rein_breakpoint *breakpoint = slot->value;
         breakpoint->room = breakpoint->usual_room = NULL;
     }
     displace_free(process);
+    process->breakpoints.mapped = 0;
+    process->breakpoints.refusal = CAN_MOVE;
 }
 
 void displace_free(rein_process *process)
@@ -219,8 +277,10 @@ void displace_note_write(rein_process *process, uint64_t address, size_t size)
 
 void displace_forget(rein_breakpoint *breakpoint)
 {
-    if (breakpoint->room)
+    if (breakpoint->room) {
         breakpoint->room->cells[breakpoint->cell].owner = NULL;
+        breakpoint->room->owned--;
+    }
     breakpoint->room = NULL;
 }
 
@@ -230,14 +290,18 @@ void displace_take_note(rein_breakpoint *breakpoint)
     unsigned char copy[CELL_MAX];
     size_t copied;
     displace_forget(breakpoint);
-    breakpoint->cannot_move = !arch->displace || !arch->displace(breakpoint->code, breakpoint->code_size,
-                                                                 breakpoint->pc, breakpoint->pc, copy, &copied);
+    bool can = arch->displace &&
+               arch->displace(breakpoint->code, breakpoint->code_size, breakpoint->pc, breakpoint->pc, copy, &copied);
+    breakpoint->cannot_move = can ? CAN_MOVE : NO_MOVE_AT_ALL;
+    breakpoint->no_gap = false;
 }
 
-/* One that is free, or whose owner can do without. */
-static struct cell *find_cell(struct room *room)
+/* One that is free; or, if that may be, whose owner can do without. */
+static struct cell *find_cell(struct room *room, bool take)
 {
     struct cell *found = NULL;
+    if (!take && room->owned == room->count)
+        return NULL;
     for (unsigned i = 0; i < room->count; i++) {
         struct cell *cell = &room->cells[i];
         if (cell->users)
@@ -246,36 +310,54 @@ static struct cell *find_cell(struct room *room)
             return cell;
         found = cell;
     }
-    return found;
+    return take ? found : NULL;
 }
 
-/* Writes the copy. false: it cannot be there. */
-static bool fill(rein_thread *thread, rein_breakpoint *breakpoint, struct room *room, struct cell *cell)
+/* Does the cell hold what was put there? As by holds; what it does not, or what is gone, closes the room. */
+static int still_holds(rein_thread *thread, struct room *room, unsigned cell)
+{
+    int same = holds(thread, address_of(room, cell), room->cells[cell].bytes, room->cell);
+    room->closed |= same == 0 || same == -EFAULT;
+    return same;
+}
+
+enum filled {
+    FILLED,
+    FULL,  /* of copies in which somebody is, or which are not to be taken: another time */
+    UNFIT, /* it is too far, or not what it was */
+    FAILED,
+};
+
+/* Writes the copy. */
+static enum filled fill(rein_thread *thread, rein_breakpoint *breakpoint, struct room *room, bool take)
 {
     rein_process *process = thread->process;
     unsigned char copy[CELL_MAX] = "";
     size_t copied;
-    uint64_t at = address_of(room, (unsigned)(cell - room->cells));
-    size_t size =
-        breakpoint->arch->displace(breakpoint->code, breakpoint->code_size, breakpoint->pc, at, copy, &copied);
-    if (!size)
-        return false;
-    int same = holds(thread, at, cell->bytes, room->cell);
-    room->closed = same == 0;
-    if (same != 1 || process->os->write(&process->memory, thread->id, at, copy, room->cell) != (int64_t)room->cell)
-        return false;
+    struct cell *cell = room->closed ? NULL : find_cell(room, take);
+    if (!cell)
+        return room->closed ? UNFIT : FULL;
+    unsigned number = (unsigned)(cell - room->cells);
+    uint64_t at = address_of(room, number);
+    if (!breakpoint->arch->displace(breakpoint->code, breakpoint->code_size, breakpoint->pc, at, copy, &copied))
+        return UNFIT;
+    if (still_holds(thread, room, number) != 1)
+        return room->closed ? UNFIT : FAILED;
+    if (process->os->write(&process->memory, thread->id, at, copy, room->cell) != (int64_t)room->cell)
+        return FAILED;
     memcpy(cell->bytes, copy, room->cell);
     if (cell->owner)
-        cell->owner->room = NULL;
+        displace_forget(cell->owner);
     cell->owner = breakpoint;
+    room->owned++;
     breakpoint->room = room;
-    breakpoint->cell = (unsigned)(cell - room->cells);
+    breakpoint->cell = number;
     breakpoint->copied = (unsigned char)copied;
     breakpoint->cell_seen = process->breakpoints.changes;
-    return true;
+    return FILLED;
 }
 
-/* Others may have had its cell meanwhile: the room is as near. */
+/* That of its file, or of the loader. Others may have had its cell meanwhile: the room is as near. */
 static struct room *usual_room(rein_thread *thread, rein_breakpoint *breakpoint)
 {
     uint64_t changes = thread->process->breakpoints.changes;
@@ -285,30 +367,82 @@ static struct room *usual_room(rein_thread *thread, rein_breakpoint *breakpoint)
     return breakpoint->usual_room;
 }
 
+/* In a room that rein has mapped branches are not checked. */
+static bool fits_mapped(rein_thread *thread, rein_breakpoint *breakpoint)
+{
+    if (!breakpoint->branch_checks)
+        breakpoint->branch_checks = (unsigned char)thread->process->os->branch_checks(thread->id, breakpoint->pc);
+    return breakpoint->branch_checks == ARCH_BRANCHES_NEVER || breakpoint->branch_checks == ARCH_BRANCHES_FREE;
+}
+
+static enum filled fill_any(rein_thread *thread, rein_breakpoint *breakpoint, bool take)
+{
+    const struct breakpoints *breakpoints = &thread->process->breakpoints;
+    struct room *usual = usual_room(thread, breakpoint);
+    enum filled best = usual ? fill(thread, breakpoint, usual, take) : UNFIT;
+    if (best == FILLED || best == FAILED || !breakpoints->mapped || !fits_mapped(thread, breakpoint))
+        return best;
+    LIST_FOR_EACH(item, &breakpoints->rooms)
+    {
+        struct room *room = LIST_ENTRY(item, struct room, link);
+        enum filled filled = room->mapped ? fill(thread, breakpoint, room, take) : UNFIT;
+        if (filled == FILLED || filled == FAILED)
+            return filled;
+        if (filled == FULL)
+            best = FULL;
+    }
+    return best;
+}
+
 /* The breakpoint has its copy in memory. */
 static bool has_copy(rein_thread *thread, rein_breakpoint *breakpoint)
 {
+    const struct breakpoints *breakpoints = &thread->process->breakpoints;
     struct room *room = breakpoint->room;
     if (room && !room->closed) {
-        if (breakpoint->cell_seen == thread->process->breakpoints.changes)
+        if (breakpoint->cell_seen == breakpoints->changes)
             return true;
-        int same = holds(thread, address_of(room, breakpoint->cell), room->cells[breakpoint->cell].bytes, room->cell);
-        room->closed = same == 0;
-        if (same < 0)
+        int same = still_holds(thread, room, breakpoint->cell);
+        if (same < 0 && !room->closed)
             return false;
-        breakpoint->cell_seen = thread->process->breakpoints.changes;
-        if (same)
+        breakpoint->cell_seen = breakpoints->changes;
+        if (same > 0)
             return true;
     }
     displace_forget(breakpoint);
-    room = usual_room(thread, breakpoint);
-    struct cell *cell = room ? find_cell(room) : NULL;
-    if (room && !cell)
+    enum filled filled = fill_any(thread, breakpoint, false);
+    bool by_another = false; /* who can have room mapped, if this one cannot as it stands */
+    if (filled == FULL || filled == UNFIT) {
+        by_another = !breakpoint->no_gap && map_room_may_be(thread->process) && fits_mapped(thread, breakpoint);
+        breakpoint->wants_room = by_another && map_room_is_possible(thread);
+        if (breakpoint->wants_room)
+            return false;
+        filled = fill_any(thread, breakpoint, true);
+    }
+    if (filled == FULL || (filled == UNFIT && (by_another || breakpoints->room_calls)))
         return false; /* another time */
-    if (cell && fill(thread, breakpoint, room, cell))
-        return true;
-    displace_forget(breakpoint);
-    breakpoint->cannot_move = true;
+    if (filled != FILLED)
+        breakpoint->cannot_move = (int)(breakpoint->no_gap || !breakpoints->refusal ? NO_ROOM : breakpoints->refusal);
+    return filled == FILLED;
+}
+
+bool displace_makes_room(rein_thread *thread, rein_breakpoint *breakpoint)
+{
+    const struct os_backend *os = thread->process->os;
+    unsigned char copy[CELL_MAX];
+    size_t copied;
+    uint64_t start, size;
+    if (!breakpoint->wants_room)
+        return false;
+    breakpoint->wants_room = false;
+    for (int above = 0; above < 2; above++) {
+        if (os->find_gap(thread->id, breakpoint->pc, above, &start, &size) == 1 &&
+            breakpoint->arch->displace(breakpoint->code, breakpoint->code_size, breakpoint->pc, start, copy, &copied) &&
+            breakpoint->arch->displace(breakpoint->code, breakpoint->code_size, breakpoint->pc, start + size, copy,
+                                       &copied))
+            return map_room(thread, start, size);
+    }
+    breakpoint->no_gap = true;
     return false;
 }
 
@@ -318,28 +452,31 @@ static bool is_in_sequence(rein_thread *thread)
 {
     const struct os_backend *os = thread->process->os;
     uint64_t word = 0;
-    if (!thread->sequence_word)
-        thread->sequence_word = os->sequence_word(thread->id);
-    if (!thread->sequence_word)
+    uint64_t *address = &thread->extra->sequence_word;
+    if (!*address)
+        *address = os->sequence_word(thread->id);
+    if (!*address)
         return !os->tells_sequences(thread->id);
-    return os->read_own(thread->id, thread->sequence_word, &word, sizeof word) || word;
+    return os->read_own(thread->id, *address, &word, sizeof word) || word;
 }
 
 bool displace_is_possible(rein_thread *thread, rein_breakpoint *breakpoint)
 {
+    const struct thread_extra *extra = thread_extra(thread);
     struct arch_registers registers;
-    if (breakpoint->step_over || thread->state != REIN_STATE_RUNNING || watch_steps(thread) || thread->held ||
-        thread->sent_in_vain >= SENT_IN_VAIN_MAX || thread->out_of_group_stop ||
+    if (breakpoint->step_over || thread->state != REIN_STATE_RUNNING || watch_steps(thread) || extra->held ||
+        extra->sent_in_vain >= SENT_IN_VAIN_MAX || thread->out_of_group_stop ||
         thread_get_registers(thread, &registers) || arch_pc(&registers) != breakpoint->pc ||
         !registers.arch->displace || !registers.arch->can_be_sent(&registers) ||
         (registers.arch->watch_fires_before && watch_is_near(thread)))
         return false;
     return emulate_bring_up_to_date(thread, breakpoint, registers.arch) && !breakpoint->cannot_move &&
-           !is_in_sequence(thread) && has_copy(thread, breakpoint);
+           thread_need_room(thread) && !is_in_sequence(thread) && has_copy(thread, breakpoint);
 }
 
 bool displace(rein_thread *thread, rein_breakpoint *breakpoint)
 {
+    struct thread_extra *extra = thread->extra;
     struct arch_registers registers;
     struct room *room = breakpoint->room;
     if (!room || room->closed || thread_get_registers(thread, &registers))
@@ -347,20 +484,22 @@ bool displace(rein_thread *thread, rein_breakpoint *breakpoint)
     registers.arch->move_pc(&registers, address_of(room, breakpoint->cell));
     thread_keep_registers(thread, &registers);
     room->cells[breakpoint->cell].users++;
-    thread->room = room;
-    thread->cell = breakpoint->cell;
-    thread->home = breakpoint->pc;
-    thread->sent_to = address_of(room, breakpoint->cell);
-    thread->copied = breakpoint->copied;
+    extra->room = room;
+    extra->cell = breakpoint->cell;
+    extra->home = breakpoint->pc;
+    extra->sent_to = address_of(room, breakpoint->cell);
+    extra->copied = breakpoint->copied;
     atomic_fetch_add_explicit(&breakpoint->displaced, 1, memory_order_relaxed);
     return true;
 }
 
 void displace_leave(rein_thread *thread)
 {
-    if (thread->room)
-        thread->room->cells[thread->cell].users--;
-    thread->room = NULL;
+    struct thread_extra *extra = thread->extra;
+    if (!extra || !extra->room)
+        return;
+    extra->room->cells[extra->cell].users--;
+    extra->room = NULL;
 }
 
 /* Is the signal what the instruction did? */
@@ -374,11 +513,13 @@ static bool is_fault(const rein_thread *thread, const struct os_event *event)
 static void correct_fault(rein_thread *thread, struct os_event *event)
 {
     const struct os_backend *os = thread->process->os;
-    uint64_t offset = event->signal.address - thread->sent_to;
-    if (!thread->sent_to || offset >= thread->copied)
+    const struct thread_extra *extra = thread->extra;
+    uint64_t offset = event->signal.address - extra->sent_to;
+    if (!extra->sent_to || offset >= extra->copied)
         return;
-    event->signal.address = thread->home + offset;
-    int result = os->set_signal(thread->id, &event->signal);
+    event->signal.address = extra->home + offset;
+    int result;
+    INSIST(result, os->set_signal(thread->id, &event->signal));
     if (!result)
         result = os->get_signal(thread->id, &event->signal);
     thread_check(thread, result, "cannot have the address of its fault set");
@@ -386,28 +527,28 @@ static void correct_fault(rein_thread *thread, struct os_event *event)
 
 void displace_come_home(rein_thread *thread, struct os_event *event)
 {
-    struct room *room = thread->room;
+    struct thread_extra *extra = thread->extra;
     struct arch_registers registers;
     bool fault = is_fault(thread, event);
-    if (fault)
+    if (extra && fault)
         correct_fault(thread, event);
-    if (!room)
+    if (!extra || !extra->room)
         return;
-    if (thread_need_registers(thread, &registers))
+    if (thread_get_registers(thread, &registers))
         return; /* it is tried again, before it is let go; and if it is gone, that will be told */
-    rein_breakpoint *breakpoint = room->cells[thread->cell].owner;
-    unsigned char in_vain = thread->sent_in_vain;
+    rein_breakpoint *breakpoint = extra->room->cells[extra->cell].owner;
+    unsigned char in_vain = extra->sent_in_vain;
     displace_leave(thread);
-    thread->sent_in_vain = 0;
-    uint64_t pc = arch_pc(&registers), at = thread->sent_to, home = thread->home;
-    if (pc != at && pc != at + thread->copied)
+    extra->sent_in_vain = 0;
+    uint64_t pc = arch_pc(&registers), at = extra->sent_to, home = extra->home;
+    if (pc != at && pc != at + extra->copied)
         return;
     registers.arch->move_pc(&registers, pc - at + home);
     thread_keep_registers(thread, &registers);
     if (fault || pc != at) /* it has executed it; after a fault it hits the breakpoint when it tries again */
         return;
     breakpoint_note_shown(thread, home, arch_sp(&registers));
-    thread->sent_in_vain = in_vain + 1;
+    extra->sent_in_vain = in_vain + 1;
     if (breakpoint)
         atomic_fetch_sub_explicit(&breakpoint->displaced, 1, memory_order_relaxed);
 }

@@ -99,8 +99,7 @@ bool emulate_at_breakpoint(rein_thread *thread, rein_breakpoint *breakpoint)
     if (!registers.arch->emulate(&breakpoint->plan, &registers, &memory))
         return false;
     thread_keep_registers(thread, &registers);
-    thread->run_count = ++thread->runs; /* as if it had run, and stopped there */
-    thread->process->runs++;
+    thread_note_run(thread); /* as if it had run, and stopped there */
     thread->stop_clock = thread->process->breakpoints.clock;
     atomic_fetch_add_explicit(&breakpoint->emulated, 1, memory_order_relaxed);
     LOG(&thread->process->monitor->log, REIN_LOG_TRACE, "Thread %d: is past the breakpoint at 0x%llx, at 0x%llx",

@@ -13,13 +13,20 @@
 #include <signal.h>
 #include <string.h>
 
+#include "engine/insist.h"
 #include "engine/process.h"
 
-enum { TRAP_TRIES = 3 };
+/* Nothing is told of it any more. A vfork child that is followed stays its process's while its parent's is let go. */
+static bool is_silent(const rein_thread *thread)
+{
+    return thread_owner(thread)->condition != PROCESS_HELD || (thread->leaving && thread_is_hidden(thread)) ||
+           rein_state_is_terminal(thread->state);
+}
 
+/* Or the memory that it runs in is, or will be, another: its breakpoints and watchpoints are nobody's. */
 static bool is_quiet(const rein_thread *thread)
 {
-    return thread->process->condition != PROCESS_HELD || thread->leaving || rein_state_is_terminal(thread->state);
+    return is_silent(thread) || thread->process->condition != PROCESS_HELD || thread->leaving;
 }
 
 void event_stop_plain(rein_thread *thread)
@@ -39,11 +46,11 @@ enum decision { GO_ON, STOP_THREAD, STOP_ALL };
 static enum decision decide(rein_thread *thread, const struct rein_cause *cause, rein_breakpoint *breakpoint,
                             bool *tell)
 {
-    rein_process *process = thread->process;
+    rein_process *process = thread_owner(thread);
     *tell = false;
-    /* A guest is not the caller's, but for the breakpoints that it hits; what comes and goes while the process is being
-     * taken is no news. */
-    if (process->killing || process->starting || (thread->guest && !breakpoint))
+    /* A guest that is not followed is not the caller's, but for the breakpoints that it hits; what comes and goes while
+     * the process is being taken is no news. */
+    if (process->killing || process->starting || (thread_is_hidden(thread) && !breakpoint))
         return GO_ON;
     if (process->being_taken && (cause->kind == REIN_CAUSE_THREAD_CREATE || cause->kind == REIN_CAUSE_THREAD_EXIT))
         return GO_ON;
@@ -70,19 +77,20 @@ static enum decision decide(rein_thread *thread, const struct rein_cause *cause,
 }
 
 /* The thread has stopped, for one cause or several. Each is decided on by itself, and the strongest decision holds.
- * What is shown ends a step, whatever becomes of it; but not a call that goes on; nor a run of steps what it steps onto, or
- * makes on the way, if that goes on. */
-static void show_all(rein_thread *thread, enum transition transition, const struct rein_cause *causes, unsigned count,
+ * true: it stops the thread. What is shown ends a step, whatever becomes of it; but not a call that goes on; nor a run
+ * of steps what it steps onto, or makes on the way, if that goes on. */
+static bool show_all(rein_thread *thread, enum transition transition, const struct rein_cause *causes, unsigned count,
                      rein_breakpoint *breakpoint)
 {
-    rein_process *process = thread->process;
-    if (is_quiet(thread))
-        return;
-    bool stopping = thread->state == REIN_STATE_STOPPING || (process->stop_wanted && !thread->guest);
+    rein_process *process = thread_owner(thread);
+    bool hidden = thread_is_hidden(thread);
+    if (is_silent(thread))
+        return false;
+    bool stopping = thread->state == REIN_STATE_STOPPING || (process->stop_wanted && !hidden);
     bool stepping = thread->state == REIN_STATE_SINGLE_STEPPING;
     bool late = !rein_state_is_running(thread->state), stop_was_wanted = process->stop_wanted;
     if (!thread_change(thread, transition))
-        return;
+        return false;
     enum rein_state shown = thread->state;
     enum decision decision = GO_ON;
     unsigned deciding = 0;
@@ -94,7 +102,7 @@ static void show_all(rein_thread *thread, enum transition transition, const stru
             process_tell(process, thread, &causes[i], one == STOP_ALL, late);
         /* The callback may have let the process go, or continued the thread by itself. */
         if (process->condition != PROCESS_HELD || thread->state != shown)
-            return;
+            return false;
         if (one > decision) {
             decision = one;
             deciding = i;
@@ -107,22 +115,24 @@ static void show_all(rein_thread *thread, enum transition transition, const stru
     if (decision == STOP_ALL)
         process_stop(process);
     if (decision != GO_ON)
-        return;
+        return true;
     bool in_a_step = transition == TRANSITION_SYSCALL; /* and among many steps also: */
-    in_a_step |= thread->steps && (transition == TRANSITION_BREAKPOINT || transition == TRANSITION_THREAD_CREATE ||
-                                   transition == TRANSITION_FORK);
+    in_a_step |= thread_extra(thread)->steps != NULL &&
+                 (transition == TRANSITION_BREAKPOINT || transition == TRANSITION_THREAD_CREATE ||
+                  transition == TRANSITION_FORK);
     if (in_a_step && stepping && process->stop_wanted == stop_was_wanted)
         thread_change(thread, TRANSITION_STEP);
-    else if (transition == TRANSITION_EXITING || thread->guest || !(stopping || process->stop_wanted || stepping))
+    else if (transition == TRANSITION_EXITING || hidden || !(stopping || process->stop_wanted || stepping))
         thread_change(thread, TRANSITION_CONTINUE);
     else if (!stepping)
         thread_change(thread, TRANSITION_STOP); /* it was to stop anyway; its signal is delivered when it continues */
+    return false;
 }
 
-static void show(rein_thread *thread, enum transition transition, const struct rein_cause *cause,
+static bool show(rein_thread *thread, enum transition transition, const struct rein_cause *cause,
                  rein_breakpoint *breakpoint)
 {
-    show_all(thread, transition, cause, 1, breakpoint);
+    return show_all(thread, transition, cause, 1, breakpoint);
 }
 
 /* ---- The end of a process ---- */
@@ -185,7 +195,7 @@ static void handle_signal(rein_thread *thread, const struct os_event *event)
     }
     if (thread->stepping == STEPPING_SOFTWARE)
         thread->stepping = STEPPING_NOT;
-    if (thread->calls && function_call_returns(thread, event))
+    if (thread_extra(thread)->calls && function_call_returns(thread, event))
         return;
     thread->deliver = event->signal.number;
     thread->signal_chosen = false;
@@ -268,18 +278,19 @@ static void handle_trap(rein_thread *thread, const struct os_event *event)
     uint64_t sp = arch_sp(&registers);
     bool removed = breakpoint_find(process, address) != breakpoint;
     bool shown = breakpoint_was_shown(thread, address, sp);
-    if (removed || shown || is_quiet(thread) || !handle_hit(thread, breakpoint, sp))
+    if (removed || shown || is_quiet(thread) || !thread_need_room(thread) || !handle_hit(thread, breakpoint, sp))
         event_stop_plain(thread);
 }
 
 /* A step is done, perhaps one of a run of them; that of a system call is not if the call is to be made again. */
 static void note_step(rein_thread *thread, const struct arch_registers *registers)
 {
-    if (!thread->steps || thread->state == REIN_STATE_RUNNING || is_quiet(thread))
+    const struct thread_extra *extra = thread_extra(thread);
+    if (!extra->steps || thread->state == REIN_STATE_RUNNING || is_silent(thread))
         return;
-    bool again = thread->step_call && (arch_pc(registers) == thread->step_call ||
-                                       thread->process->os->call_is_made_again(registers, NULL) == 1);
-    thread->steps->done += !again;
+    bool again = extra->step_call && (arch_pc(registers) == extra->step_call ||
+                                      thread->process->os->call_is_made_again(registers, NULL) == 1);
+    extra->steps->done += !again;
 }
 
 /* It has made a step, and is at pc. true: the next is made as well, by whoever. */
@@ -317,7 +328,7 @@ static void finish_step(rein_thread *thread, const struct os_event *event, struc
 {
     enum stepping stepping = thread->stepping;
     uint64_t pc = arch_pc(registers);
-    bool repeats = thread->step_repeats && thread->skip && pc == thread->skip_pc;
+    bool repeats = thread_extra(thread)->step_repeats && thread->skip && pc == thread_extra(thread)->skip_pc;
     breakpoint_step_done(thread, registers, !event->no_delivery);
     if (watch_steps(thread) && !is_quiet(thread))
         watch_compare(thread, pc, hits);
@@ -332,7 +343,8 @@ static void finish_step(rein_thread *thread, const struct os_event *event, struc
     }
     thread->stepping = STEPPING_NOT;
     thread_restore_mask(thread);
-    if (thread->step_is_programs) { /* the program steps itself: one trap for both, and it is to get its own */
+    if (thread_extra(thread)
+            ->step_is_programs) { /* the program steps itself: one trap for both, and it is to get its own */
         if (stepping != STEPPING_USER && thread->state != REIN_STATE_SINGLE_STEPPING && !hits->count) {
             handle_signal(thread, event);
             return;
@@ -371,7 +383,7 @@ static bool look_at_trap(rein_thread *thread, struct arch_registers *registers, 
     hits->any = hits->accessed = hits->to_come = hits->ended = false;
     hits->count = 0;
     int result = thread_get_registers(thread, registers);
-    if (!result && thread->watched_stop && watch_is_armed(thread->watched))
+    if (!result && thread->watched_stop && watch_is_armed(thread_extra(thread)->watched))
         result = watch_take_hits(thread, registers, hits);
     if (result)
         leave_unhandled(thread, result); /* killed; its end will be told */
@@ -382,8 +394,8 @@ static bool look_at_trap(rein_thread *thread, struct arch_registers *registers, 
  * back at the instruction by then (arm64). */
 static bool is_interrupted_step(const rein_thread *thread, const struct arch_registers *registers)
 {
-    return thread->stepping == STEPPING_USER && registers->arch->interrupt_call && thread->step_call &&
-           arch_pc(registers) == thread->step_call;
+    uint64_t call = thread_extra(thread)->step_call;
+    return thread->stepping == STEPPING_USER && registers->arch->interrupt_call && call && arch_pc(registers) == call;
 }
 
 static void finish(rein_thread *thread, const struct os_event *event, struct arch_registers *registers,
@@ -435,7 +447,7 @@ static void handle_stepped(rein_thread *thread, const struct os_event *event)
     struct arch_registers registers;
     struct watch_hits hits;
     hits.count = 0;
-    bool watched = thread->watched_stop && watch_is_armed(thread->watched);
+    bool watched = thread->watched_stop && watch_is_armed(thread_extra(thread)->watched);
     if ((thread->stepping != STEPPING_NOT || watched) && !look_at_trap(thread, &registers, &hits))
         return;
     if (thread->stepping != STEPPING_NOT) {
@@ -455,16 +467,17 @@ static void handle_stepped(rein_thread *thread, const struct os_event *event)
 static bool bring_out_trap(rein_thread *thread, const struct arch_registers *registers)
 {
     rein_process *process = thread->process;
+    const struct thread_extra *extra = thread_extra(thread);
     uint64_t address = arch_pc(registers) - process->arch->trap_pc_offset;
-    bool possible = thread->stepping != STEPPING_NOT || watch_is_armed(thread->watched) ||
+    bool possible = thread->stepping != STEPPING_NOT || watch_is_armed(extra->watched) ||
                     breakpoint_find(process, address) || table_find(&process->breakpoints.ghosts, address);
-    if (!possible && !thread->calls)
+    if (!possible && !extra->calls)
         return false;
     /* A function's fault, its return above all, must not come when the thread is elsewhere. */
-    int (*is_pending)(int id) = thread->calls ? process->os->fault_is_pending : process->os->trap_is_pending;
-    int pending = watch_is_at_end(thread, arch_pc(registers)) ? 1 : -1; /* it comes in front of what is executed next */
-    for (int tries = 0; pending < 0 && tries < TRAP_TRIES; tries++)     /* if it is not seen, the program dies of it */
-        pending = is_pending(thread->id);
+    int (*is_pending)(int id) = extra->calls ? process->os->fault_is_pending : process->os->trap_is_pending;
+    int pending = watch_is_at_end(thread, arch_pc(registers)); /* it comes in front of what is executed next */
+    if (!pending)
+        INSIST(pending, is_pending(thread->id));
     if (pending != 1)
         return false;
     thread->trap_waits = true;
@@ -485,11 +498,10 @@ static void note_restart(rein_thread *thread, struct arch_registers *registers)
         return;
     if (watch_pass(thread, pc, registers))
         thread_set_registers(thread, registers);
-    if (!breakpoint_find(process, pc))
+    if (!breakpoint_find(process, pc) || !thread_need_room(thread))
         return;
-    thread->skip = thread->skip_restarts = true;
-    thread->skip_pc = pc;
-    thread->skip_sp = arch_sp(registers);
+    breakpoint_note_shown(thread, pc, arch_sp(registers));
+    thread->extra->skip_restarts = true;
 }
 
 /* A group-stop is told once, by the first of its threads to stop. They come to it, and leave it, each at its time: one may be
@@ -498,8 +510,8 @@ static void note_restart(rein_thread *thread, struct arch_registers *registers)
  * for us then, falls behind, and catches up in thread_resume.) */
 static bool enter_group_stop(rein_thread *thread, bool asked_for)
 {
-    rein_process *process = thread->process;
-    if (thread->guest || (thread->in_group_stop && asked_for))
+    rein_process *process = thread_owner(thread);
+    if (thread_is_hidden(thread) || (thread->in_group_stop && asked_for))
         return false;                /* our interrupt shows the one it is in */
     thread_leave_group_stop(thread); /* else it is in the next, the end of the last has not been seen */
     thread->in_group_stop = true;
@@ -513,9 +525,10 @@ static bool enter_group_stop(rein_thread *thread, bool asked_for)
 static void handle_interrupted(rein_thread *thread, const struct os_event *event, bool asked_for)
 {
     rein_process *process = thread->process;
+    const struct thread_extra *extra = thread_extra(thread);
     struct arch_registers registers;
     bool look = process->breakpoints.table.count || process->breakpoints.ghosts.count ||
-                thread->stepping != STEPPING_NOT || watch_is_armed(thread->watched) || thread->calls;
+                thread->stepping != STEPPING_NOT || watch_is_armed(extra->watched) || extra->calls;
     int result = look || asked_for ? thread_get_registers(thread, &registers) : 0;
     if (result) {
         leave_unhandled(thread, result);
@@ -542,9 +555,9 @@ static void handle_interrupted(rein_thread *thread, const struct os_event *event
     }
     struct rein_cause cause = {.kind = REIN_CAUSE_GROUP_STOP, .signal = {.number = event->signal.number}};
     bool news = enter_group_stop(thread, asked_for);
-    if (is_quiet(thread))
+    if (is_silent(thread))
         return;
-    if (process->being_taken) { /* it was so before */
+    if (thread_owner(thread)->being_taken) { /* it was so before */
         if (thread_change(thread, TRANSITION_GROUP_STOP))
             thread_set_cause(thread, &cause);
     } else if (news) {
@@ -560,21 +573,22 @@ static void handle_interrupted(rein_thread *thread, const struct os_event *event
 static void handle_entry(rein_thread *thread, const struct os_event *event, const struct rein_syscall *call,
                          bool asked_for)
 {
+    struct seen_call *seen = thread_call(thread);
     bool again = thread->in_call, chosen = event->kind == OS_EVENT_SECCOMP || !thread->process->filtered;
-    thread->call->now = *call;
-    thread->call->now.entry_seen = true;
+    seen->now = *call;
+    seen->now.entry_seen = true;
     thread->in_call = true;
-    thread->call_changed = again && thread->call_changed;
-    thread->call_traced = chosen && syscall_is_traced(thread);
-    if (thread->calls && !again) {
+    seen->changed = again && seen->changed;
+    seen->traced = chosen && syscall_is_traced(thread);
+    if (thread_extra(thread)->calls && !again) {
         struct arch_call made = {.number = (uint64_t)call->number};
         memcpy(made.arguments, call->args, sizeof made.arguments);
         function_calls_note(thread, &made);
     }
-    thread->call_disturbed =
-        asked_for || (again && thread->call_disturbed); /* it came too late for this stop: the call finds it */
-    struct rein_cause cause = {.kind = REIN_CAUSE_SYSCALL_ENTRY, .syscall = thread->call->now};
-    if (thread->call_traced && thread->process->traced_calls->flags & REIN_SYSCALL_ENTRIES)
+    thread->disturbed =
+        asked_for || (again && thread->disturbed); /* it came too late for this stop: the call finds it */
+    struct rein_cause cause = {.kind = REIN_CAUSE_SYSCALL_ENTRY, .syscall = seen->now};
+    if (seen->traced && thread->process->traced_calls->flags & REIN_SYSCALL_ENTRIES)
         show(thread, TRANSITION_SYSCALL, &cause, NULL);
     else
         event_stop_plain(thread);
@@ -588,17 +602,18 @@ static bool is_interrupted(rein_thread *thread, struct arch_registers *registers
 {
     enum { EINTR_SHOWN = 4, RESTART_NO_HANDLER = 514 };
     const struct os_backend *os = thread->process->os;
-    if (by_us && thread->call->now.error == EINTR_SHOWN && os->restart_interrupted_call(thread->id, registers) == 1 &&
+    struct rein_syscall *call = &thread_call(thread)->now;
+    if (by_us && call->error == EINTR_SHOWN && os->restart_interrupted_call(thread->id, registers) == 1 &&
         !thread_set_registers(thread, registers)) {
-        thread->call->now.error = RESTART_NO_HANDLER;
-        thread->call->now.result = -RESTART_NO_HANDLER;
+        call->error = RESTART_NO_HANDLER;
+        call->result = -RESTART_NO_HANDLER;
     }
     note_restart(thread, registers);
     return os->call_is_made_again(registers, NULL) == 1;
 }
 
-/* Nobody has asked for this exit: syscall_resume has, so that it is seen if the call is interrupted. Who is to stop does so a moment
- * later, out of the call, where it can make others. */
+/* Nobody has asked for this exit: syscall_resume has, so that it is seen if the call is interrupted. Who is to stop
+ * does so a moment later, out of the call, where it can make others. */
 static void stop_at_exit(rein_thread *thread)
 {
     const rein_process *process = thread->process;
@@ -615,19 +630,20 @@ static void handle_exit(rein_thread *thread, const struct os_event *event, const
                         bool asked_for, bool stepped)
 {
     rein_process *process = thread->process;
+    struct seen_call *seen = thread_call(thread);
     struct arch_registers registers;
-    bool by_us = asked_for || (thread->in_call && thread->call_disturbed), again = false;
+    bool by_us = asked_for || (thread->in_call && thread->disturbed), again = false;
     syscall_give_back(thread, call->pc);
     if (thread->in_call) {
-        thread->call->now.result = call->result;
-        thread->call->now.error = call->error;
-        thread->call->now.pc = call->pc;
+        seen->now.result = call->result;
+        seen->now.error = call->error;
+        seen->now.pc = call->pc;
     } else {
-        thread->call->now = *call;
-        thread->call_traced = syscall_is_traced(thread);
+        seen->now = *call;
+        seen->traced = syscall_is_traced(thread);
     }
     thread->in_call = false;
-    bool failed = thread->call->now.error != 0;
+    bool failed = seen->now.error != 0;
     if (failed || stepped) {
         int result = thread_get_registers(thread, &registers);
         if (result) {
@@ -638,21 +654,21 @@ static void handle_exit(rein_thread *thread, const struct os_event *event, const
     }
     if (stepped)
         breakpoint_step_done(thread, &registers, !again);
-    struct rein_cause cause = {.kind = REIN_CAUSE_SYSCALL_EXIT, .syscall = thread->call->now};
-    bool shown = thread->call_traced && process->traced_calls && process->traced_calls->flags & REIN_SYSCALL_EXITS;
+    struct rein_cause cause = {.kind = REIN_CAUSE_SYSCALL_EXIT, .syscall = seen->now};
+    bool shown = seen->traced && process->traced_calls && process->traced_calls->flags & REIN_SYSCALL_EXITS;
     struct watch_hits hits;
     hits.count = 0;
     if (shown)
         hits.causes[hits.count++] = cause;
     if (watch_steps(thread) && !is_quiet(thread))
-        watch_compare(thread, thread->call->now.pc, &hits);
+        watch_compare(thread, seen->now.pc, &hits);
     if (hits.count)
         show_hits(thread, shown ? TRANSITION_SYSCALL : TRANSITION_WATCHPOINT, &hits);
-    else if (!stepped || again || is_quiet(thread))
+    else if (!stepped || again || is_silent(thread))
         stop_at_exit(thread);
     /* The instruction that was stepped ends with its call. */
     bool steps = thread->state == REIN_STATE_SINGLE_STEPPING || thread->state == REIN_STATE_STOPPING;
-    if (stepped && !again && steps && !is_quiet(thread)) {
+    if (stepped && !again && steps && !is_silent(thread)) {
         note_step(thread, &registers);
         end_step(thread, event, &registers, true);
     }
@@ -698,11 +714,11 @@ void event_show_birth(rein_thread *thread, int child)
     struct rein_cause cause = {.kind = thread->stop == OS_EVENT_VFORK ? REIN_CAUSE_VFORK : REIN_CAUSE_FORK,
                                .child = child};
     thread->awaits_birth = false;
-    rein_process *process = process_ref(thread->process), *followed = process_ref(birth_inherit(thread, child));
+    rein_process *process = process_ref(thread_owner(thread)), *followed = process_ref(birth_inherit(thread, child));
     cause.new_process = followed;
-    show(thread, TRANSITION_FORK, &cause, NULL);
+    bool stops = show(thread, TRANSITION_FORK, &cause, NULL);
     if (followed) {
-        birth_release(followed, thread->state == REIN_STATE_STOPPED_FORK);
+        birth_release(followed, stops);
         if (followed->last && followed->condition == PROCESS_HELD)
             end_of_process(followed->last, false);
         if (process->follow == REIN_FOLLOW_CHILD)
@@ -740,6 +756,7 @@ static void handle_exiting(rein_thread *thread, const struct os_event *event)
     function_calls_lost(thread);
     thread->exit_told = true;
     thread->awaits_birth = false;
+    thread->process->was_killed |= event->exit.signaled && !thread->guest;
     show(thread, TRANSITION_EXITING, &cause, NULL);
 }
 
@@ -747,7 +764,7 @@ static void handle_exiting(rein_thread *thread, const struct os_event *event)
 
 static void tell_exit(rein_thread *thread, const struct rein_exit *how)
 {
-    rein_process *process = thread->process;
+    rein_process *process = thread_owner(thread);
     struct rein_cause cause = {.kind = REIN_CAUSE_THREAD_EXIT, .exit = *how};
     if (thread->exit_told) /* and what was told is the thread's own: a leader's end shows the process's status */
         return;
@@ -766,10 +783,8 @@ static void tell_exit(rein_thread *thread, const struct rein_exit *how)
 
 static void handle_exited(rein_thread *thread, const struct os_event *event)
 {
-    if (thread->becomes && thread->becomes->condition == PROCESS_HELD)
-        thread = birth_leave_guest(thread, KERNEL_DYING);
-    if (!thread)
-        return;
+    if (birth_is_followed_guest(thread))
+        birth_leave_guest(thread);
     rein_process *process = process_ref(thread->process);
     bool guest = thread->guest;
     rein_thread_ref(thread);
@@ -782,6 +797,7 @@ static void handle_exited(rein_thread *thread, const struct os_event *event)
         if (event->kind == OS_EVENT_EXITED) {
             process->exit = event->exit;
             process->exit_known = true;
+            process->was_killed |= event->exit.signaled;
         }
         tell_exit(thread, &event->exit);
     }
@@ -846,14 +862,15 @@ static void handle_exec(rein_monitor *monitor, const struct os_event *event)
     }
     if (thread->kernel == KERNEL_DYING && !rein_state_is_terminal(thread->state))
         thread = make_unknown_caller(thread);
-    else if (thread->becomes && thread->becomes->condition == PROCESS_HELD)
-        thread = birth_leave_guest(thread, KERNEL_RUNS);
+    else if (birth_is_followed_guest(thread))
+        birth_leave_guest(thread);
     if (!thread)
         return;
     rein_process *process = thread->process;
     thread_forget_registers(thread);
     displace_leave(thread);
-    thread->sequence_word = 0;
+    if (thread->extra)
+        thread->extra->sequence_word = thread->extra->shown_count = 0;
     thread->stop = OS_EVENT_EXEC;
     if (thread->stepping == STEPPING_PASS)
         breakpoint_pass_stopped(thread, true);
@@ -885,13 +902,13 @@ static void handle_exec(rein_monitor *monitor, const struct os_event *event)
     thread_set_kernel(thread, KERNEL_STOPPED);
     remote_call_lost(thread);
     function_calls_lost(thread);
-    thread->shown_count = 0;
     watch_release(thread); /* the kernel has cleared its registers */
     watch_forget(&process->watchpoints);
     breakpoints_forget(process);
+    process->was_killed = false;
     learn_architecture(thread);
     process->image++;
-    process->has_sharers = false;
+    process->has_sharers = process->unsearched = process->in_foreign_memory = false;
     process->exec_at = monitor_now();
     process->pass = PASS_NONE; /* a guest may still be stepping: it is counted until it has stopped */
     process->os->memory_close(&process->memory);
@@ -992,12 +1009,13 @@ void event_handle(rein_monitor *monitor, const struct os_event *event)
     if (!thread->unhandled)
         thread_forget_registers(thread);
     struct os_event at_home;
-    if (thread->room || (thread->sent_to && event->kind == OS_EVENT_SIGNAL)) {
+    const struct thread_extra *extra = thread_extra(thread);
+    if (extra->room || (extra->sent_to && event->kind == OS_EVENT_SIGNAL)) {
         at_home = *event;
         displace_come_home(thread, &at_home);
         event = &at_home;
     }
-    if (thread->remote_call && remote_call_event(thread, event))
+    if (extra->remote_call && remote_call_event(thread, event))
         return;
     rein_thread_ref(thread);
     bool asked_for = thread->interrupted || thread->out_of_group_stop;
@@ -1064,6 +1082,8 @@ void event_handle(rein_monitor *monitor, const struct os_event *event)
         thread_restore_mask(thread);
         if (thread->leaving || rein_state_is_terminal(thread->state))
             attach_detach_thread(thread);
+        else
+            birth_let_guest_go(thread);
     }
     rein_thread_unref(thread);
 }

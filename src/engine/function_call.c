@@ -27,6 +27,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "engine/insist.h"
 #include "engine/remote_call.h"
 
 struct function_call {
@@ -55,8 +56,7 @@ struct function_call {
     uint64_t skip_pc, skip_sp, stop_clock;
     struct shown shown[SHOWN_MAX];
     unsigned char shown_count;
-    bool in_call, call_traced, call_disturbed, call_changed, stops_at_calls;
-    unsigned call_image;
+    bool in_call, stops_at_calls;
     struct seen_call call;
     bool stop_wanted; /* the process was stopped as a whole */
 
@@ -96,12 +96,14 @@ void function_call_free(struct function_call *function)
 
 void function_calls_free(rein_thread *thread)
 {
-    while (thread->calls) {
-        struct function_call *function = thread->calls;
-        thread->calls = function->outer;
+    struct thread_extra *extra = thread->extra;
+    while (extra && extra->calls) {
+        struct function_call *function = extra->calls;
+        extra->calls = function->outer;
         function_call_free(function);
     }
-    function_call_free(thread->ended);
+    if (extra)
+        function_call_free(extra->ended);
 }
 
 static struct arch_block *copy_block(const struct arch_block *block)
@@ -119,7 +121,7 @@ static struct arch_block *copy_block(const struct arch_block *block)
 static struct function_call *make(rein_thread *thread, const struct arch *arch, const struct rein_call *call,
                                   struct error *error)
 {
-    struct function_call *function = calloc(1, sizeof *function);
+    struct function_call *function = thread_make_room(thread) ? NULL : calloc(1, sizeof *function);
     if (function) {
         function->arch = arch;
         function->way.function = function;
@@ -148,28 +150,25 @@ static struct function_call *make(rein_thread *thread, const struct arch *arch, 
 
 static void note_books(rein_thread *thread, struct function_call *function)
 {
+    const struct thread_extra *extra = thread->extra;
     function->state = thread->state;
-    function->mask = thread->mask;
+    function->mask = extra->mask;
     function->deliver = thread->deliver;
     function->signal_chosen = thread->signal_chosen;
     function->deliver_is_void = thread->deliver_is_void;
     function->skip = thread->skip;
-    function->skip_restarts = thread->skip_restarts;
+    function->skip_restarts = extra->skip_restarts;
     function->look_for_added = thread->look_for_added;
-    function->skip_pc = thread->skip_pc;
-    function->skip_sp = thread->skip_sp;
+    function->skip_pc = extra->skip_pc;
+    function->skip_sp = extra->skip_sp;
     function->stop_clock = thread->stop_clock;
-    if (thread->shown_count)
-        memcpy(function->shown, thread->shown, thread->shown_count * sizeof *thread->shown);
-    function->shown_count = thread->shown_count;
+    if (extra->shown_count)
+        memcpy(function->shown, extra->shown, extra->shown_count * sizeof *extra->shown);
+    function->shown_count = extra->shown_count;
     function->in_call = thread->in_call;
-    function->call_traced = thread->call_traced;
-    function->call_disturbed = thread->call_disturbed;
-    function->call_changed = thread->call_changed;
     function->stops_at_calls = thread->stops_at_calls;
-    function->call_image = thread->call_image;
-    if (thread->call)
-        function->call = *thread->call;
+    if (extra->call)
+        function->call = *extra->call;
     function->stop_wanted = thread->process->stop_wanted;
 }
 
@@ -177,20 +176,25 @@ static void note_books(rein_thread *thread, struct function_call *function)
  * and others free what it has left. */
 static void take_books(rein_thread *thread, struct function_call *function)
 {
-    struct held_signal *held = thread->held;
+    struct thread_extra *extra = thread->extra;
+    struct held_signal *held = extra->held;
     thread_copy_cause(thread, &function->cause);
-    thread->held = NULL;
+    extra->held = NULL;
     function->held = held;
     thread->deliver = 0;
     thread->signal_chosen = thread->deliver_is_void = false;
-    thread->skip = thread->skip_restarts = thread->look_for_added = false;
-    thread->shown_count = 0;
-    thread->in_call = thread->call_changed = thread->mask_changed = false;
+    thread->skip = extra->skip_restarts = thread->look_for_added = false;
+    extra->shown_count = 0;
+    thread->in_call = thread->mask_changed = false;
+    if (extra->call)
+        extra->call->changed = false;
 }
 
 static int set_vectors(rein_thread *thread, const struct arch *arch, const struct arch_block *block)
 {
-    return thread->process->os->set_register_set(thread->id, arch->function_set, block->bytes, block->size);
+    int result;
+    INSIST(result, thread->process->os->set_register_set(thread->id, arch->function_set, block->bytes, block->size));
+    return result;
 }
 
 /* Signals that the call has held back so far are let in, and the fault that is its return. */
@@ -214,7 +218,7 @@ static void continue_others(rein_thread *thread)
 void function_call_enter(rein_thread *thread)
 {
     rein_process *process = thread->process;
-    struct function_call *function = thread->remote_call->function;
+    struct function_call *function = thread->extra->remote_call->function;
     struct arch_registers registers = function->way.registers;
     memcpy(function->scratch->bytes, function->vectors->bytes, function->vectors->size);
     function->arch->set_function(&registers, function->scratch, &function->what);
@@ -231,9 +235,9 @@ void function_call_enter(rein_thread *thread)
     LOG(&process->monitor->log, REIN_LOG_TRACE, "Thread %d: calls 0x%llx", thread->id,
         (unsigned long long)function->what.pc);
     thread_set_call(thread, NULL);
-    function->outer = thread->calls;
+    function->outer = thread->extra->calls;
     function->entered = true;
-    thread->calls = function;
+    thread->extra->calls = function;
     take_books(thread, function);
     process->stop_wanted = false;
     if (function->others_run)
@@ -248,7 +252,7 @@ void function_call_enter(rein_thread *thread)
 
 static void append_held(rein_thread *thread, struct held_signal *held)
 {
-    struct held_signal **last = &thread->held;
+    struct held_signal **last = &thread->extra->held;
     while (*last)
         last = &(*last)->next;
     *last = held;
@@ -288,8 +292,8 @@ static void keep_present_signal(rein_thread *thread)
 /* The one that it stands in is over, and was called where another still stood. */
 static void drop_innermost(rein_thread *thread)
 {
-    struct function_call *function = thread->calls;
-    thread->calls = function->outer;
+    struct function_call *function = thread->extra->calls;
+    thread->extra->calls = function->outer;
     append_held(thread, function->held);
     function->held = NULL;
     bool keeps = function->deliver && !function->deliver_is_void && function->way.back == BACK_TO_SIGNAL;
@@ -301,11 +305,14 @@ static void drop_innermost(rein_thread *thread)
 /* From the outermost that it is to leave, or that has returned: it is the innermost by now. */
 static void go_back(rein_thread *thread)
 {
-    struct function_call *function = thread->calls;
+    struct function_call *function = thread->extra->calls;
     const struct os_backend *os = thread->process->os;
-    thread->calls = function->outer;
-    thread->mask = function->mask;
-    thread->mask_changed = !os->set_signal_mask(thread->id, ~os->fault_signals);
+    thread->extra->calls = function->outer;
+    thread->extra->mask = function->mask;
+    int result;
+    INSIST(result, os->set_signal_mask(thread->id, ~os->fault_signals));
+    thread_check(thread, result, "cannot have its signals blocked for a call");
+    thread->mask_changed = true; /* whatever it is now: the program's is to be put back */
     thread_check(thread, set_vectors(thread, function->arch, function->vectors), "cannot have its registers back");
     bool sleeps = !function->way.interrupted || function->way.by_restart;
     if (function->lost_rest && sleeps) { /* as when a handler runs, which may do the same */
@@ -331,42 +338,40 @@ static enum transition transition_to(enum rein_state state)
 /* Handlers that it was in the middle of: of breakpoints that were removed since nothing is remembered. */
 static void restore_shown(rein_thread *thread, const struct function_call *function)
 {
-    thread->shown_count = 0;
+    struct thread_extra *extra = thread->extra;
+    extra->shown_count = 0;
     for (unsigned i = 0; i < function->shown_count; i++) {
         const rein_breakpoint *breakpoint = breakpoint_find(thread->process, function->shown[i].pc);
         if (breakpoint && breakpoint->added <= function->stop_clock)
-            thread->shown[thread->shown_count++] = function->shown[i];
+            extra->shown[extra->shown_count++] = function->shown[i];
     }
     thread->skip = function->skip;
-    thread->skip_restarts = function->skip_restarts;
+    extra->skip_restarts = function->skip_restarts;
     thread->look_for_added = function->look_for_added;
-    thread->skip_pc = function->skip_pc;
-    thread->skip_sp = function->skip_sp;
+    extra->skip_pc = function->skip_pc;
+    extra->skip_sp = function->skip_sp;
     thread->stop_clock = function->stop_clock;
 }
 
 void function_call_restore(rein_thread *thread)
 {
-    struct function_call *function = thread->remote_call->function;
+    struct thread_extra *extra = thread->extra;
+    struct function_call *function = extra->remote_call->function;
     if (!function->entered)
         return;
     function->entered = false;
     restore_shown(thread, function);
-    struct held_signal *since = thread->held, *before = function->held;
-    function->held = thread->held = NULL;
+    struct held_signal *since = extra->held, *before = function->held;
+    function->held = extra->held = NULL;
     append_held(thread, before);
     append_held(thread, since);
     thread->deliver = function->deliver;
     thread->signal_chosen = function->signal_chosen;
     thread->deliver_is_void = function->deliver_is_void;
     thread->in_call = function->in_call;
-    thread->call_traced = function->call_traced;
-    thread->call_disturbed = function->call_disturbed;
-    thread->call_changed = function->call_changed;
     thread->stops_at_calls = function->stops_at_calls;
-    thread->call_image = function->call_image;
-    if (thread->call) /* else it was in none before, either */
-        *thread->call = function->call;
+    if (extra->call) /* else it was in none before, either */
+        *extra->call = function->call;
     if (rein_state_is_terminal(thread->state))
         return;
     if (!thread_change(thread, transition_to(function->state)))
@@ -388,15 +393,15 @@ bool function_call_returns(rein_thread *thread, const struct os_event *event)
 {
     const struct os_backend *os = thread->process->os;
     struct arch_registers registers;
-    struct function_call *function = thread->calls;
+    struct function_call *function = thread_extra(thread)->calls;
     if (event->signal.code <= 0 || !(os->fault_signals & SIGNAL_BIT(event->signal.number)) ||
-        thread_need_registers(thread, &registers))
+        thread_get_registers(thread, &registers))
         return false;
     while (function && !has_returned(function, &registers))
         function = function->outer;
     if (!function)
         return false;
-    while (thread->calls != function)
+    while (thread_extra(thread)->calls != function)
         drop_innermost(thread);
     const struct arch *arch = function->arch;
     struct arch_block *block = function->scratch;
@@ -420,14 +425,14 @@ bool function_call_returns(rein_thread *thread, const struct os_event *event)
 
 void function_calls_abandon(rein_thread *thread)
 {
-    for (struct function_call *function = thread->calls; function; function = function->outer)
+    for (struct function_call *function = thread_extra(thread)->calls; function; function = function->outer)
         function->abandoned = thread->process->has_abandoned_calls = true;
 }
 
 static struct function_call *outermost_abandoned(const rein_thread *thread)
 {
     struct function_call *found = NULL;
-    for (struct function_call *function = thread->calls; function; function = function->outer) {
+    for (struct function_call *function = thread_extra(thread)->calls; function; function = function->outer) {
         if (function->abandoned)
             found = function;
     }
@@ -438,7 +443,7 @@ static struct function_call *outermost_abandoned(const rein_thread *thread)
 static bool can_leave(const rein_thread *thread)
 {
     bool held = thread->process->condition == PROCESS_HELD;
-    return thread->kernel == KERNEL_STOPPED && !thread->remote_call && !thread->unhandled &&
+    return thread->kernel == KERNEL_STOPPED && !thread_extra(thread)->remote_call && !thread->unhandled &&
            thread->stop != OS_EVENT_EXITING && !(held && thread->awaits_birth);
 }
 
@@ -453,7 +458,7 @@ void function_calls_advance(rein_process *process)
         const struct function_call *function = outermost_abandoned(thread);
         if (function && can_leave(thread)) {
             keep_present_signal(thread);
-            while (thread->calls != function)
+            while (thread_extra(thread)->calls != function)
                 drop_innermost(thread);
             go_back(thread);
         }
@@ -464,14 +469,15 @@ void function_calls_advance(rein_process *process)
 
 void function_calls_end_here(rein_thread *thread)
 {
-    if (!thread->calls || thread->remote_call || thread->kernel != KERNEL_STOPPED)
+    struct thread_extra *extra = thread->extra;
+    if (!extra || !extra->calls || extra->remote_call || thread->kernel != KERNEL_STOPPED)
         return;
     keep_present_signal(thread);
-    while (thread->calls->outer)
+    while (extra->calls->outer)
         drop_innermost(thread);
-    struct function_call *function = thread->calls;
-    thread->calls = NULL;
-    thread->mask = function->mask;
+    struct function_call *function = extra->calls;
+    extra->calls = NULL;
+    extra->mask = function->mask;
     thread->mask_changed = true;
     thread_check(thread, set_vectors(thread, function->arch, function->vectors), "cannot have its registers back");
     thread_set_call(thread, &function->way);
@@ -480,8 +486,8 @@ void function_calls_end_here(rein_thread *thread)
 
 void function_calls_lost(rein_thread *thread)
 {
-    while (thread->calls) {
-        struct function_call *function = thread->calls;
+    while (thread_extra(thread)->calls) {
+        struct function_call *function = thread_extra(thread)->calls;
         if (thread->stop == OS_EVENT_EXEC && thread->kernel == KERNEL_STOPPED)
             error_set(&function->error, REIN_CANCELLED,
                       "Thread %d: the function that it was in is gone: the process executes another program",
@@ -494,7 +500,7 @@ void function_calls_lost(rein_thread *thread)
  * each thread. A function that sleeps in between would have it sleep for ever, or not at all. */
 bool function_calls_watch(const rein_thread *thread)
 {
-    for (const struct function_call *function = thread->calls; function; function = function->outer) {
+    for (const struct function_call *function = thread_extra(thread)->calls; function; function = function->outer) {
         if (function->has_rest && !function->lost_rest)
             return true;
     }
@@ -503,8 +509,9 @@ bool function_calls_watch(const rein_thread *thread)
 
 void function_calls_note(rein_thread *thread, const struct arch_call *call)
 {
-    bool takes = function_calls_watch(thread) && thread->process->os->call_takes_rest(thread->calls->arch, call);
-    for (struct function_call *function = thread->calls; takes && function; function = function->outer)
+    struct function_call *innermost = thread_extra(thread)->calls;
+    bool takes = function_calls_watch(thread) && thread->process->os->call_takes_rest(innermost->arch, call);
+    for (struct function_call *function = innermost; takes && function; function = function->outer)
         function->lost_rest = function->has_rest;
 }
 
@@ -518,9 +525,10 @@ static void contradict(const rein_thread *thread, struct function_call *function
 
 void function_calls_contradict(rein_thread *thread, uint64_t arrived, uint64_t void_signals)
 {
-    if (thread->remote_call && thread->remote_call->function) /* on its way there, or back */
-        contradict(thread, thread->remote_call->function, arrived, void_signals);
-    for (struct function_call *function = thread->calls; function; function = function->outer)
+    const struct thread_extra *extra = thread_extra(thread);
+    if (extra->remote_call && extra->remote_call->function) /* on its way there, or back */
+        contradict(thread, extra->remote_call->function, arrived, void_signals);
+    for (struct function_call *function = extra->calls; function; function = function->outer)
         contradict(thread, function, arrived, void_signals);
 }
 
@@ -531,7 +539,7 @@ static bool function_ready(struct request *request);
 static void explain_end(rein_thread *thread, struct function_call *function)
 {
     struct error *error = &function->error;
-    if (function->returned || error->code || process_check(thread->process, error))
+    if (function->returned || error->code || process_check(thread_owner(thread), error))
         return;
     if (thread->kernel == KERNEL_DYING || thread->kernel == KERNEL_GONE || thread->stop == OS_EVENT_EXITING)
         error_set(error, REIN_NO_THREAD, "Thread %d has ended, and with it the call that it made", thread->id);
@@ -566,8 +574,8 @@ void function_call_end(rein_thread *thread, struct function_call *function)
     }
     struct function_call *unused = function;
     if (!taken) {
-        unused = thread->ended;
-        thread->ended = function;
+        unused = thread->extra->ended;
+        thread->extra->ended = function;
     }
     function_call_free(unused);
     monitor_note_change(process);
@@ -594,7 +602,8 @@ static bool function_ready(struct request *request)
         request_finish(request, error->code);
         return true;
     }
-    if (asked->abandons || asked->function->abandoned || asked->function != thread->calls || thread->remote_call ||
+    const struct thread_extra *extra = thread_extra(thread);
+    if (asked->abandons || asked->function->abandoned || asked->function != extra->calls || extra->remote_call ||
         !rein_state_is_stopped(thread->state) || !stopped_as_wanted(process))
         return false;
     rein_cause_text(thread_cause(thread), why, sizeof why);
@@ -722,8 +731,8 @@ static void run_call(struct request *request)
         request_finish(request, error->code);
         return;
     }
-    struct function_call *ended = thread->ended;
-    thread->ended = NULL;
+    struct function_call *ended = thread->extra->ended;
+    thread->extra->ended = NULL;
     function_call_free(ended);
     asked->function = function;
     rein_monitor *monitor = thread->process->monitor;
@@ -750,11 +759,11 @@ static int submit(struct asked_function *asked, rein_thread *thread, void (*run)
 {
     asked->request = (struct request){.run = run,
                                       .ready = function_ready,
-                                      .process = thread->process,
+                                      .process = thread_owner(thread),
                                       .thread = thread,
                                       .begin_only_on_monitor = asked->abandons,
                                       .cancellable = true};
-    int error = monitor_submit(thread->process->monitor, &asked->request, timeout_ms);
+    int error = monitor_submit(thread_owner(thread)->monitor, &asked->request, timeout_ms);
     if (result)
         *result = error ? (struct rein_call_result){.words = {0}} : asked->result;
     return error;
@@ -781,17 +790,18 @@ int rein_thread_call(rein_thread *thread, const struct rein_call *call, int time
 /* The innermost, on its way or there; NULL: there is none. */
 static struct function_call *present(const rein_thread *thread)
 {
-    return thread->remote_call && thread->remote_call->function ? thread->remote_call->function : thread->calls;
+    const struct thread_extra *extra = thread_extra(thread);
+    return extra->remote_call && extra->remote_call->function ? extra->remote_call->function : extra->calls;
 }
 
 static void run_wait(struct request *request)
 {
     struct asked_function *asked = LIST_ENTRY(request, struct asked_function, request);
     rein_thread *thread = request->thread;
-    struct function_call *ended = thread->ended;
+    struct function_call *ended = thread_extra(thread)->ended;
     asked->function = present(thread);
     if (ended) {
-        thread->ended = NULL;
+        thread->extra->ended = NULL;
         asked->function = NULL;
         asked->returned = ended->returned;
         asked->result = ended->result;
@@ -829,7 +839,7 @@ static void run_abandon(struct request *request)
         return;
     }
     asked->function->abandoned = true;
-    if (asked->function == thread->calls) {
+    if (asked->function == thread_extra(thread)->calls) {
         thread->process->has_abandoned_calls = true;
         thread_interrupt(thread);
     } else {

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "engine/process.h"
+#include "engine/share.h"
 
 enum { CHUNK = 65536 }; /* a write over breakpoints is copied in pieces of this size at most */
 
@@ -32,13 +33,22 @@ static int find_way(struct request *request, const char *what, rein_thread **way
     return result;
 }
 
+/* No guest's memory, which may be another's at any moment: the calling thread may reach it. */
+static bool is_plain(const struct request *request, const rein_thread *way)
+{
+    return !request->process->as_guest && !way->guest;
+}
+
 static void run_read(struct request *request)
 {
     rein_process *process = process_of_memory(request->process);
     rein_thread *way;
     int result = find_way(request, "cannot peek text", &way);
     if (!result) {
-        int64_t done = process->os->read(&process->memory, way->id, request->address, request->buffer, request->size);
+        bool shared = request->share && !request->on_monitor && process->monitor->kind != REIN_MONITOR_LENT;
+        int64_t done = shared && is_plain(request, way) ? share_read(request, &process->memory, way->id)
+                                                        : process->os->read(&process->memory, way->id, request->address,
+                                                                            request->buffer, request->size);
         if (done > 0)
             breakpoints_hide(process, request->address, request->buffer, (size_t)done);
         LOG(&process->monitor->log, REIN_LOG_MEMORY, "Process %d: read 0x%llx, %zu bytes => %lld", process->id,
@@ -117,12 +127,55 @@ static void run_write(struct request *request)
     request_finish(request, result);
 }
 
+/* Reads a little in the calling thread, while the monitor rests. The kernel's part may take long, and does not keep the monitor
+ * from going on: if it has, what was read is of no use. false: it is for the monitor, who may do more, and says why
+ * something cannot be read. */
+static bool read_at_rest(struct request *request)
+{
+    enum { LITTLE = 4096 };
+    rein_process *process = request->process;
+    rein_monitor *monitor = process->monitor;
+    rein_thread *way;
+    if (!request->size || request->size > LITTLE || !rest_enter(monitor))
+        return false;
+    uint64_t rest = monitor->rest.count;
+    bool plain =
+        !find_way(request, "cannot peek text", &way) && is_plain(request, way) && monitor->log.level < REIN_LOG_MEMORY;
+    int id = plain ? way->id : 0;
+    rest_leave(monitor);
+    if (!plain || process->os->read_own(id, request->address, request->buffer, request->size) || !rest_enter(monitor))
+        return false;
+    bool same = monitor->rest.count == rest;
+    if (same) {
+        breakpoints_hide(process, request->address, request->buffer, request->size);
+        request->done_size = request->size;
+    }
+    rest_leave(monitor);
+    return same;
+}
+
 static int submit_access(struct request *request, size_t *done)
 {
     int result = request->size ? monitor_submit(request->process->monitor, request, -1) : 0;
     if (done)
         *done = request->done_size;
     return result;
+}
+
+static int submit_read(struct request *request, size_t *done)
+{
+    struct share share = {.again = false};
+    if (read_at_rest(request)) {
+        if (done)
+            *done = request->done_size;
+        return 0;
+    }
+    request->share = request->size >= SHARE_LEAST ? &share : NULL;
+    int result = submit_access(request, done);
+    if (!share.again)
+        return result;
+    request->share = NULL;
+    return submit_access(request, done);
 }
 
 int rein_process_read(rein_process *process, rein_word address, void *buffer, size_t size, size_t *done)
@@ -136,7 +189,7 @@ int rein_process_read(rein_process *process, rein_word address, void *buffer, si
                               .address = process_address(process, address),
                               .buffer = buffer,
                               .size = size};
-    return submit_access(&request, done);
+    return submit_read(&request, done);
 }
 
 int rein_process_read_ranges(rein_process *process, struct rein_range *ranges, size_t count)
@@ -178,12 +231,12 @@ int rein_thread_read(rein_thread *thread, rein_word address, void *buffer, size_
     if (!thread || (!buffer && size))
         return error_fail(REIN_INVALID_ARGUMENT, "rein_thread_read: thread or buffer is NULL");
     struct request request = {.run = run_read,
-                              .process = thread->process,
+                              .process = thread_owner(thread),
                               .thread = thread,
-                              .address = process_address(thread->process, address),
+                              .address = process_address(thread_owner(thread), address),
                               .buffer = buffer,
                               .size = size};
-    return submit_access(&request, done);
+    return submit_read(&request, done);
 }
 
 int rein_thread_write(rein_thread *thread, rein_word address, const void *data, size_t size, size_t *done)
@@ -193,9 +246,9 @@ int rein_thread_write(rein_thread *thread, rein_word address, const void *data, 
     if (!thread || (!data && size))
         return error_fail(REIN_INVALID_ARGUMENT, "rein_thread_write: thread or data is NULL");
     struct request request = {.run = run_write,
-                              .process = thread->process,
+                              .process = thread_owner(thread),
                               .thread = thread,
-                              .address = process_address(thread->process, address),
+                              .address = process_address(thread_owner(thread), address),
                               .data = data,
                               .size = size};
     return submit_access(&request, done);

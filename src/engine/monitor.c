@@ -6,8 +6,9 @@
  *
  * How a request gets here: the caller pushes it on a stack of its own making (an atomic pointer: a host thread that is
  * killed in the middle can hold up nobody) and wakes the monitor, then sleeps on a futex in the request. The monitor
- * takes the whole stack at once and turns it round. When the monitor is over, callers run the requests themselves, one at
- * a time: what can still be asked (how did it end? which events are left?) is in memory.
+ * takes the whole stack at once and turns it round. What only reads the caller does himself while the monitor sleeps,
+ * see rest.c. When the monitor is over, callers run the requests themselves, one at a time: what can still be asked
+ * (how did it end? which events are left?) is in memory.
  *
  * How events are found: by the kernel's hints, one by one (os->waiter_next), and where a stop is known to be near - a
  * thread was interrupted, steps, or is being born - by asking for that thread by id. Asking for "any" is quadratic in
@@ -26,6 +27,8 @@
 #include <unistd.h>
 
 #include "engine/process.h"
+#include "engine/remote_call.h"
+#include "engine/share.h"
 
 enum {
     EVENTS_A_TURN = 64,
@@ -64,22 +67,33 @@ bool monitor_is_current(const rein_monitor *monitor)
 
 /* ---- Requests ---- */
 
-static void wait_for_word(rein_monitor *monitor, _Atomic uint32_t *word, int64_t deadline)
+static void wait_for_word(rein_monitor *monitor, _Atomic uint32_t *word, uint32_t value, int64_t deadline)
 {
     int64_t left = deadline < 0 ? -1 : deadline - monitor_now();
     if (deadline < 0 || left > 0)
-        monitor->os->word_wait(word, 0, left);
+        monitor->os->word_wait(word, value, left);
+}
+
+static bool is_done(struct request *request)
+{
+    return atomic_load_explicit(&request->done, memory_order_acquire) == REQUEST_DONE;
 }
 
 void request_finish(struct request *request, int result)
 {
     const struct os_backend *os = request->monitor->os;
-    bool on_monitor = request->on_monitor; /* where nobody sleeps until it is done */
+    bool awaited = !request->on_monitor && !request->at_rest; /* somebody sleeps until it is done */
     list_remove(&request->waiting);
     request->result = result;
-    atomic_store_explicit(&request->done, 1, memory_order_release);
-    if (!on_monitor)
+    atomic_store_explicit(&request->done, REQUEST_DONE, memory_order_release);
+    if (awaited)
         os->word_wake(&request->done); /* the request may be gone by now */
+}
+
+void request_call_for_help(struct request *request)
+{
+    atomic_store_explicit(&request->done, REQUEST_WANTS_HELP, memory_order_release);
+    request->monitor->os->word_wake(&request->done);
 }
 
 static void request_cancel(struct request *request)
@@ -198,7 +212,7 @@ static void run_inbox_afterwards(rein_monitor *monitor)
 static void run_withdraw(struct request *withdraw)
 {
     struct request *request = withdraw->out;
-    if (atomic_load_explicit(&request->done, memory_order_acquire)) {
+    if (is_done(request)) {
         ;
     } else if (request->give_up) {
         request->give_up(request);
@@ -263,10 +277,12 @@ static int submit_from_host(rein_monitor *monitor, struct request *request, int6
                                  "the monitor afterwards",
                                  monitor->id));
     }
-    while (!atomic_load_explicit(&request->done, memory_order_acquire)) {
+    for (uint32_t seen; (seen = atomic_load_explicit(&request->done, memory_order_acquire)) != REQUEST_DONE;) {
         if (deadline >= 0 && monitor_now() >= deadline)
             return REIN_TIMEOUT;
-        wait_for_word(monitor, &request->done, deadline);
+        if (seen == REQUEST_WANTS_HELP)
+            share_help(request);
+        wait_for_word(monitor, &request->done, seen, deadline);
     }
     return 0;
 }
@@ -282,10 +298,10 @@ static int lend_to(rein_monitor *monitor, struct request *request, int64_t deadl
     int result = 0;
     if (begins && request->ready && atomic_load(&monitor->condition) == MONITOR_OPEN)
         monitor_turn(monitor, 0); /* who only ever asks without waiting must see events too */
-    if (begins && !atomic_load(&request->done))
+    if (begins && !is_done(request))
         request_start(request);
     settle(monitor); /* what has become possible by it is done before the caller goes on */
-    while (!atomic_load(&request->done)) {
+    while (!is_done(request)) {
         int64_t left = deadline < 0 ? -1 : deadline - monitor_now();
         if (deadline >= 0 && left <= 0) {
             result = REIN_TIMEOUT;
@@ -309,7 +325,7 @@ int monitor_submit(rein_monitor *monitor, struct request *request, int timeout_m
     request->monitor = monitor;
     request->no_wait = timeout_ms == 0;
     list_init(&request->waiting);
-    atomic_init(&request->done, 0);
+    atomic_init(&request->done, REQUEST_ASKED);
     if (monitor_is_current(monitor)) {
         if (monitor->log.busy)
             return error_fail(REIN_ON_MONITOR, "a log callback cannot call into rein: it runs in the middle of things");
@@ -329,6 +345,8 @@ int monitor_submit(rein_monitor *monitor, struct request *request, int timeout_m
                 REIN_WRONG_THREAD,
                 "the monitor runs on the thread that has lent itself, and this is another: make the call there");
         submit = submit_as_lender;
+    } else if (rest_answer(request)) {
+        return request->result ? error_publish(&request->error) : 0;
     }
     note_pending(monitor, request, true);
     int64_t deadline = timeout_ms > 0 ? monitor_now() + (int64_t)timeout_ms * 1000000 : -1;
@@ -340,8 +358,8 @@ int monitor_submit(rein_monitor *monitor, struct request *request, int timeout_m
         note_pending(monitor, &withdraw, false);
         if (monitor->kind == REIN_MONITOR_LENT)
             lend_to(monitor, request, -1, false);
-        while (!atomic_load_explicit(&request->done, memory_order_acquire))
-            wait_for_word(monitor, &request->done, -1);
+        while (!is_done(request))
+            wait_for_word(monitor, &request->done, REQUEST_ASKED, -1);
     }
     note_pending(monitor, request, false);
     return request->result ? error_publish(&request->error) : 0;
@@ -373,8 +391,8 @@ static bool is_lost(rein_monitor *monitor, rein_thread *thread)
     return !leader_lives;
 }
 
-/* The stop behind a step takes the kernel a moment, and comes with a hint: asking sooner is in vain; so it is time after time if the
- * step is a system call that waits. */
+/* The stop behind a step takes the kernel a moment, and comes with a hint: asking sooner is in vain; so it is time
+ * after time if the step is a system call that waits. */
 static bool is_too_early(const rein_monitor *monitor, const rein_thread *thread, int64_t now)
 {
     if (monitor->kind != REIN_MONITOR_PROCESS || thread->stepping != STEPPING_USER || thread->interrupted)
@@ -425,7 +443,7 @@ static void look_at_doubtful(rein_monitor *monitor, rein_thread *thread)
 {
     enum os_thread_status status;
     struct os_event event;
-    if (monitor->os->thread_status(thread->process->id, thread->id, &status) || status != OS_THREAD_STOPPED)
+    if (monitor->os->thread_status(thread_owner(thread)->id, thread->id, &status) || status != OS_THREAD_STOPPED)
         return;
     if (monitor->os->waiter_next_of(monitor->waiter, thread->id, &event) == 1) {
         list_remove(&thread->expected);
@@ -437,6 +455,8 @@ static void look_at_doubtful(rein_monitor *monitor, rein_thread *thread)
             breakpoint_pass_stopped(thread, false);
         thread->stepping = STEPPING_NOT;
         thread_set_kernel(thread, KERNEL_STOPPED);
+        if (thread_extra(thread)->remote_call)
+            remote_call_end_here(thread);
     }
     monitor_fail(monitor, REIN_SYSTEM, 0, "Thread %d is stopped, and the kernel denies it", thread->id);
 }
@@ -445,23 +465,24 @@ static void look_at_doubtful(rein_monitor *monitor, rein_thread *thread)
 static void look_at_awaited(rein_monitor *monitor, rein_thread *thread)
 {
     enum os_thread_status status;
+    int pid = thread_owner(thread)->id;
     if (thread->interrupt_refused && thread->kernel == KERNEL_RUNS)
         thread->interrupt_refused = monitor->os->interrupt(thread->id) != 0;
-    if (thread->kernel != KERNEL_RUNS || monitor->os->thread_status(thread->process->id, thread->id, &status))
+    if (thread->kernel != KERNEL_RUNS || monitor->os->thread_status(pid, thread->id, &status))
         return;
     /* One that has just been seized may be making a thread or a process, of which we shall not be told. That does not
      * take long, but on a busy machine. */
-    int64_t patience = !thread->fresh                                                  ? 0
-                       : monitor->os->is_making_child(thread->process->id, thread->id) ? MAKING_CHILD_MS
-                                                                                       : FRESH_STUCK_MS;
+    int64_t patience = !thread->fresh                                  ? 0
+                       : monitor->os->is_making_child(pid, thread->id) ? MAKING_CHILD_MS
+                                                                       : FRESH_STUCK_MS;
     patience *= 1000000;
     if (status == OS_THREAD_UNINTERRUPTIBLE && thread->interrupted && monitor_now() - thread->expected_at >= patience) {
         /* It runs no program code before it takes the interrupt: nobody waits for it any longer. */
         LOG(&monitor->log, REIN_LOG_INFO, "Thread %d: cannot be stopped now", thread->id);
         list_remove(&thread->expected);
         thread_set_cannot_stop(thread, thread->in_vfork, true);
-        monitor_note_change(thread->process);
-    } else if (status == OS_THREAD_ZOMBIE && thread->id == thread->process->id) {
+        monitor_note_change(thread_owner(thread));
+    } else if (status == OS_THREAD_ZOMBIE && thread->id == pid) {
         /* A leader that SIGKILL has ended without a last stop. The kernel tells its end when all others are gone, and these
          * may be held. */
         thread_note_zombie(thread);
@@ -472,29 +493,37 @@ static void look_at_awaited(rein_monitor *monitor, rein_thread *thread)
  * meanwhile has no part in it. */
 static void check_stuck(rein_monitor *monitor)
 {
-    int64_t now = monitor_now();
     if (list_empty(&monitor->expected)) {
         monitor->stuck_check_at = 0;
         return;
     }
+    int64_t now = monitor_now(), next = INT64_MAX, soon = now + (int64_t)STUCK_FIRST_MS * 1000000;
     if (now < monitor->stuck_check_at)
         return;
-    unsigned left = monitor->stuck_check_at ? STUCK_LOOKS : 0;
-    monitor->stuck_check_at = now + (int64_t)STUCK_FIRST_MS * 1000000;
+    unsigned left = STUCK_LOOKS;
     LIST_FOR_EACH(item, &monitor->expected)
     {
         rein_thread *thread = LIST_ENTRY(item, rein_thread, expected);
-        if (!left || now < thread->look_at)
-            continue;
-        left--;
-        int64_t waited = now - thread->expected_at, last = (int64_t)STUCK_LAST_MS * 1000000;
-        thread->look_at = now + (waited < last ? waited : last);
-        if (thread->doubtful) {
+        bool due = now >= thread->look_at;
+        if (due) {
+            int64_t waited = now - thread->expected_at, last = (int64_t)STUCK_LAST_MS * 1000000;
+            thread->look_at = now + (waited < last ? waited : last);
+        }
+        if (thread->look_at < next)
+            next = thread->look_at;
+        if (due && thread->doubtful) {
             look_at_doubtful(monitor, thread);
+            next = soon;
             break; /* an event can have changed the list */
         }
-        look_at_awaited(monitor, thread);
+        if (due)
+            look_at_awaited(monitor, thread);
+        if (due && !--left) {
+            next = soon;
+            break;
+        }
     }
+    monitor->stuck_check_at = next > soon ? next : soon;
     settle(monitor);
 }
 
@@ -571,7 +600,9 @@ static void monitor_turn(rein_monitor *monitor, int64_t limit_us)
         sleep_us = BIRTHS_PAUSE_US;
     if (monitor->retry_at && (sleep_us < 0 || sleep_us > RETRY_PAUSE_US))
         sleep_us = RETRY_PAUSE_US;
+    rest_begin(monitor);
     monitor->os->waiter_sleep(monitor->waiter, sleep_us);
+    rest_end(monitor);
 }
 
 /* Is there anything left that the monitor must see to? */
@@ -593,8 +624,9 @@ static bool has_duties(rein_monitor *monitor, int64_t give_up_at)
     for (size_t i = 0; !any && i < capacity; i++) { /* from where one was found the last time */
         size_t at = (monitor->duty_at + i) & (capacity - 1);
         const rein_thread *thread = monitor->threads.slots[at].value;
-        any = thread && (thread->stepping != STEPPING_NOT || thread->stuck || thread->remote_call || thread->calls ||
-                         (watch_is_armed(thread->watched) && thread->kernel != KERNEL_DYING));
+        const struct thread_extra *extra = thread ? thread_extra(thread) : NULL;
+        any = thread && (thread->stepping != STEPPING_NOT || thread->stuck || extra->remote_call || extra->calls ||
+                         (watch_is_armed(extra->watched) && thread->kernel != KERNEL_DYING));
         if (any)
             monitor->duty_at = at;
     }
@@ -758,7 +790,7 @@ static void answer_for_killed(rein_monitor *monitor)
     pthread_mutex_lock(&monitor->pending_lock);
     for (struct list *each = monitor->pending.next; each != &monitor->pending; each = each->next) {
         struct request *request = LIST_ENTRY(each, struct request, pending);
-        if (atomic_load_explicit(&request->done, memory_order_acquire))
+        if (is_done(request))
             continue;
         request->error = monitor->failure;
         list_init(&request->waiting); /* not removed from a list that may be broken: nobody reads it any more */
@@ -803,6 +835,7 @@ static void monitor_ended(void *arg, bool killed)
         error_set(&monitor->failure, REIN_MONITOR_FAILED,
                   "the monitor (process %d) was killed from outside; what it traced runs on, untraced", monitor->id);
         atomic_store(&monitor->condition, MONITOR_FAILED);
+        rest_end_for_killed(monitor);
         LIST_FOR_EACH(item, &monitor->processes)
         breakpoints_take_out(LIST_ENTRY(item, rein_process, link));
         atomic_store_explicit(&monitor->started, 1, memory_order_release);
@@ -900,6 +933,7 @@ int monitor_create_with(const struct os_backend *os, const struct rein_monitor_o
     monitor->log = (struct log){options->log_level, options->log, options->log_arg, false};
     monitor->interrupt_signal = options->interrupt_signal;
     monitor->steps_over = (options->flags & REIN_MONITOR_STEP_OVER) != 0;
+    rest_init(&monitor->rest);
     monitor->expected_pause = PAUSE_FIRST_US;
     monitor->watch_fires = -1;
     pthread_mutex_init(&monitor->after, NULL);
@@ -928,7 +962,7 @@ int monitor_create_with(const struct os_backend *os, const struct rein_monitor_o
             monitor_unref(monitor);
         else
             while (!atomic_load_explicit(&monitor->started, memory_order_acquire))
-                wait_for_word(monitor, &monitor->started, -1);
+                wait_for_word(monitor, &monitor->started, 0, -1);
     }
     if (error || atomic_load(&monitor->condition) == MONITOR_FAILED) {
         int code = REIN_MONITOR_FAILED;

@@ -10,9 +10,13 @@
 #include "engine/error.h"
 #include "engine/list.h"
 #include "engine/log.h"
+#include "engine/rest.h"
 #include "engine/table.h"
+#include "engine/thread.h"
 #include "os/backend.h"
 #include "rein/rein.h"
+
+enum request_progress { REQUEST_ASKED, REQUEST_WANTS_HELP, REQUEST_DONE };
 
 /* One call made of the monitor. It lives on the caller's stack until it is finished. */
 struct request {
@@ -37,6 +41,8 @@ struct request {
     bool begin_only_on_monitor; /* made in a callback it has done its work by beginning; else that is an error */
     bool no_wait;               /* time limit 0 */
     bool on_monitor;            /* made in a callback: it cannot wait */
+    bool reads;   /* run only reads what the engine knows: it may be called while the monitor rests, see rest.c */
+    bool at_rest; /* it is called so now; if it needs more than that, it returns without having finished */
     bool cancellable;
 
     /* Arguments and results, as the call needs them. */
@@ -50,9 +56,11 @@ struct request {
     const void *options;
     void *out;
 
+    struct share *share; /* what its caller may help with, see share.c */
+
     struct error error;
     int result;
-    _Atomic uint32_t done; /* a futex */
+    _Atomic uint32_t done; /* a futex: enum request_progress */
 };
 
 enum monitor_condition {
@@ -82,11 +90,6 @@ struct birth {
     int64_t at;            /* ns, when it was noted */
 };
 
-/* A system call that a thread was seen in, and one that the caller has changed, as the program has made it. */
-struct seen_call {
-    struct rein_syscall now, own;
-};
-
 struct rein_monitor {
     _Atomic unsigned references;
     enum rein_monitor_kind kind;
@@ -109,6 +112,7 @@ struct rein_monitor {
     struct error failure;
     atomic_bool cancelled;    /* a process's cancelled flag has been set */
     _Atomic uint32_t started; /* a futex */
+    struct rest rest;
 
     /* The monitor's own from here on. */
     bool closing;
@@ -133,7 +137,7 @@ struct rein_monitor {
     int64_t stuck_check_at;        /* ns; 0: none */
     int watch_fires;               /* what os->try_watch has found: 1, 0, or negative: not known yet */
     unsigned watch_slots[2];       /* with 1 */
-    struct seen_call nobodys_call; /* see thread_have_call */
+    struct seen_call nobodys_call; /* see thread_call */
     int64_t expected_pause;        /* us, how long to sleep between looks at the awaited ones */
     size_t duty_at;                /* see has_duties */
     bool all_too_early;            /* at the last look none of them was asked: hints will tell */
@@ -147,6 +151,8 @@ int monitor_submit(rein_monitor *monitor, struct request *request, int timeout_m
 
 /* On the monitor. */
 void request_finish(struct request *request, int result);
+/* Has its caller, who waits, call share_help. */
+void request_call_for_help(struct request *request);
 /* Leaves it to wait for its process, unless it is ready at once, must not wait, or is made in a callback. */
 void request_wait(struct request *request);
 /* The process has changed: look at its waiting requests before the monitor sleeps. */

@@ -81,6 +81,8 @@ static void drop_event(struct queued_event *queued)
 
 static void process_free(rein_process *process)
 {
+    if (process->monitor->host_died) /* see give_back in thread.c */
+        return;
     watch_forget(&process->watchpoints);
     displace_free(process);
     breakpoints_free(&process->breakpoints);
@@ -206,10 +208,10 @@ rein_thread *process_running_thread(rein_process *process)
 {
     if (!process || !process->unsettled) /* those that are counted there are these, and some that are stuck */
         return NULL;
-    LIST_FOR_EACH(item, &process->threads)
+    LIST_FOR_EACH(item, &process_of_memory(process)->threads)
     {
         rein_thread *thread = LIST_ENTRY(item, rein_thread, link);
-        if (rein_state_is_running(thread->state) && !thread->guest && !thread->stuck &&
+        if (rein_state_is_running(thread->state) && process_shows(process, thread) && !thread->stuck &&
             !(thread->in_vfork && thread->state == REIN_STATE_STOPPING))
             return thread;
     }
@@ -240,22 +242,18 @@ rein_thread *process_living_thread(rein_process *process)
         if (!guest)
             guest = thread;
     }
-    return guest;
+    bool lives = process->as_guest && process->as_guest->kernel != KERNEL_DYING;
+    return lives ? process->as_guest : guest;
 }
 
 int process_explain_stuck(rein_process *process, struct error *error)
 {
     int count = 0;
-    if (process->as_guest)
-        return error_set(
-            error, REIN_CANNOT_STOP,
-            "process %d cannot be stopped now: it runs in the memory of process %d, which waits for it; it is "
-            "held as soon as it has its own",
-            process->id, process->as_guest->process->id);
-    LIST_FOR_EACH(item, &process->threads)
+    LIST_FOR_EACH(item, &process_of_memory(process)->threads)
     {
         rein_thread *thread = LIST_ENTRY(item, rein_thread, link);
-        if (thread->state != REIN_STATE_STOPPING || thread->guest || !(thread->stuck || thread->in_vfork))
+        if (thread->state != REIN_STATE_STOPPING || !process_shows(process, thread) ||
+            !(thread->stuck || thread->in_vfork))
             continue;
         if (!count++) {
             char why[160] = "is in the kernel";
@@ -302,6 +300,7 @@ void process_tell(rein_process *process, rein_thread *thread, const struct rein_
         return;
     }
     queued->event = (struct rein_event){rein_thread_ref(thread), *cause, process->sequence};
+    queued->process = process;
     cause_hold(cause);
     queued->stops_all = stops_all;
     queued->unheard = late;
@@ -333,7 +332,7 @@ void process_note_heard(rein_process *process)
 
 static void take_event(struct request *request, struct queued_event *queued)
 {
-    rein_process *process = rein_thread_process(queued->event.thread);
+    rein_process *process = queued->process;
     *(struct rein_event *)request->out = queued->event;
     list_remove(&queued->link);
     list_remove(&queued->order);
@@ -374,7 +373,7 @@ static bool any_event_ready(struct request *request)
     LIST_FOR_EACH(item, &monitor->events)
     {
         struct queued_event *queued = LIST_ENTRY(item, struct queued_event, order);
-        if (!events_wait(queued->event.thread->process))
+        if (!events_wait(queued->process))
             continue;
         take_event(request, queued);
         return true;
@@ -409,7 +408,7 @@ void process_forget_order(rein_monitor *monitor)
     list_init(&kept);
     while (!list_empty(head)) {
         struct list *item = head->next;
-        rein_process *process = LIST_ENTRY(item, struct queued_event, order)->event.thread->process;
+        rein_process *process = LIST_ENTRY(item, struct queued_event, order)->process;
         head->next = item->next; /* forward only: the monitor may have been killed in the middle of a change */
         item->next->previous = head;
         list_init(item);
@@ -487,7 +486,7 @@ int rein_process_policy(rein_process *process, enum rein_cause_kind kind, enum r
         return error_fail(REIN_INVALID_ARGUMENT, "rein_process_policy: process or policy is NULL");
     if (kind == REIN_CAUSE_STOPPED || (unsigned)kind >= REIN_CAUSE_COUNT)
         return error_fail(REIN_INVALID_ARGUMENT, "rein_process_policy: no policy for cause %d", (int)kind);
-    struct request request = {.run = run_policy, .process = process, .number = (int)kind, .out = policy};
+    struct request request = {.run = run_policy, .reads = true, .process = process, .number = (int)kind, .out = policy};
     return monitor_submit(process->monitor, &request, -1);
 }
 
@@ -520,10 +519,11 @@ void process_stop(rein_process *process)
     if (process->condition != PROCESS_HELD)
         return;
     process->stop_wanted = true;
-    LIST_FOR_EACH(item, &process->threads)
+    LIST_FOR_EACH(item, &process_of_memory(process)->threads)
     {
         rein_thread *thread = LIST_ENTRY(item, rein_thread, link);
-        if (thread->guest || (thread->state != REIN_STATE_RUNNING && thread->state != REIN_STATE_SINGLE_STEPPING))
+        bool runs = thread->state == REIN_STATE_RUNNING || thread->state == REIN_STATE_SINGLE_STEPPING;
+        if (!runs || !process_shows(process, thread))
             continue;
         if (!thread_change(thread, TRANSITION_ASK_STOP))
             return;
@@ -540,7 +540,7 @@ static bool stop_ready(struct request *request)
     rein_process *process = request->process;
     int result = process_check(process, &request->error);
     if (!result) {
-        if (!process_is_stopped(process) && !process->as_guest)
+        if (!process_is_stopped(process))
             return false;
         if (process->unscanned)
             attach_adopt(process);
@@ -581,13 +581,15 @@ static void run_continue(struct request *request)
     rein_process *process = request->process;
     int result = process_check(process, &request->error);
     if (!result)
-        result = breakpoints_put_in(process, &request->error);
+        result = breakpoints_put_in(process_of_memory(process), &request->error);
     if (!result) {
         process->stop_wanted = false;
         process_forget_stop_events(process);
-        LIST_FOR_EACH(item, &process->threads)
+        LIST_FOR_EACH(item, &process_of_memory(process)->threads)
         {
             rein_thread *thread = LIST_ENTRY(item, rein_thread, link);
+            if (thread_owner(thread) != process)
+                continue;
             if (rein_state_is_stopped(thread->state) || thread->state == REIN_STATE_STOPPING)
                 thread_continue(thread);
         }
@@ -679,6 +681,21 @@ void process_end(rein_process *process, enum process_condition condition)
 
 /* ---- How it ended, and who is in it ---- */
 
+static void run_memory_id(struct request *request)
+{
+    int result = process_check(request->process, &request->error);
+    *(int *)request->out = process_of_memory(request->process)->id;
+    request_finish(request, result);
+}
+
+int rein_process_memory_id(rein_process *process, int *id)
+{
+    if (!process || !id)
+        return error_fail(REIN_INVALID_ARGUMENT, "rein_process_memory_id: process or id is NULL");
+    struct request request = {.run = run_memory_id, .reads = true, .process = process, .out = id};
+    return monitor_submit(process->monitor, &request, -1);
+}
+
 static void run_exit(struct request *request)
 {
     rein_process *process = request->process;
@@ -694,13 +711,13 @@ int rein_process_exit(rein_process *process, struct rein_exit *how)
 {
     if (!process || !how)
         return error_fail(REIN_INVALID_ARGUMENT, "rein_process_exit: process or how is NULL");
-    struct request request = {.run = run_exit, .process = process, .out = how};
+    struct request request = {.run = run_exit, .reads = true, .process = process, .out = how};
     return monitor_submit(process->monitor, &request, -1);
 }
 
 static bool is_listed(const rein_thread *thread)
 {
-    return !thread->guest && !rein_state_is_zombie(thread->state) && !rein_state_is_terminal(thread->state);
+    return !rein_state_is_zombie(thread->state) && !rein_state_is_terminal(thread->state);
 }
 
 static void run_threads(struct request *request)
@@ -713,10 +730,10 @@ static void run_threads(struct request *request)
         result =
             error_set(&request->error, REIN_NO_MEMORY, "no memory for a list of %zu threads", process->thread_count);
     if (threads) {
-        LIST_FOR_EACH(item, &process->threads)
+        LIST_FOR_EACH(item, &process_of_memory(process)->threads)
         {
             rein_thread *thread = LIST_ENTRY(item, rein_thread, link);
-            if (is_listed(thread))
+            if (process_shows(process, thread) && is_listed(thread))
                 threads[count++] = rein_thread_ref(thread);
         }
         if (!count) {
@@ -753,7 +770,7 @@ static void run_thread(struct request *request)
     int result = process_check(process, &request->error);
     if (!result) {
         rein_thread *thread = table_find(&process->monitor->threads, (uint64_t)request->number);
-        if (thread && thread->process == process && is_listed(thread))
+        if (thread && process_shows(process, thread) && is_listed(thread))
             *(rein_thread **)request->out = rein_thread_ref(thread);
         else
             result =
@@ -767,6 +784,6 @@ int rein_process_thread(rein_process *process, int id, rein_thread **thread)
     if (!process || !thread)
         return error_fail(REIN_INVALID_ARGUMENT, "rein_process_thread: process or thread is NULL");
     *thread = NULL;
-    struct request request = {.run = run_thread, .process = process, .number = id, .out = thread};
+    struct request request = {.run = run_thread, .reads = true, .process = process, .number = id, .out = thread};
     return monitor_submit(process->monitor, &request, -1);
 }

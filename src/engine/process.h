@@ -1,155 +1,12 @@
-/* A process and its threads as the engine sees them. All of it belongs to the monitor; what other threads may read
- * is atomic. */
+/* A process as the engine sees it, and what the engine's files offer one another; its threads are in thread.h. All of it belongs
+ * to the monitor; what other threads may read is atomic. */
 #ifndef REIN_ENGINE_PROCESS_H
 #define REIN_ENGINE_PROCESS_H
 
 #include "engine/breakpoint.h"
 #include "engine/monitor.h"
-#include "engine/state.h"
+#include "engine/thread.h"
 #include "engine/watch.h"
-
-/* ---- Threads ---- */
-
-/* What the kernel does with a thread; its visible state is another thing: a thread that is held for a moment, so that
- * another can pass a breakpoint, is Running to everybody but the engine. */
-enum kernel_state {
-    KERNEL_BORN,    /* traced from birth; its first stop is to come, before any code of the program */
-    KERNEL_RUNS,    /* may run program code, unless in_vfork or stuck */
-    KERNEL_STOPPED, /* in a ptrace-stop, of the kind .stop */
-    KERNEL_LISTENS, /* in a group-stop (PTRACE_LISTEN) */
-    KERNEL_DYING,   /* past its last stop */
-    KERNEL_GONE,
-};
-
-/* Why a running thread executes only one instruction. */
-enum stepping {
-    STEPPING_NOT,
-    STEPPING_USER,     /* asked for by the caller */
-    STEPPING_PASS,     /* to get past a breakpoint, see breakpoint.c */
-    STEPPING_SOFTWARE, /* to the caller it runs; for a software watchpoint's sake, see watch.c */
-    STEPPING_WATCH,    /* to get past a watchpoint, see watch.c */
-};
-
-struct held_signal {
-    struct held_signal *next;
-    struct rein_signal signal;
-};
-
-/* A breakpoint that was shown, and before whose instruction was executed a signal's handler was run: it is come to again when
- * the handler returns. */
-struct shown {
-    uint64_t pc, sp;
-};
-enum { SHOWN_MAX = 4 }; /* handlers in handlers; the oldest is forgotten */
-
-struct remote_call;   /* see remote_call.c */
-struct steps;         /* see steps.c */
-struct function_call; /* see function_call.c */
-
-/* There may be tens of thousands of these, most of which only wait: what is seldom wanted is a pointer, and yes or no takes a
- * bit. */
-struct rein_thread {
-    _Atomic unsigned references;
-    _Atomic int id;
-    rein_process *process; /* counted */
-    struct list link;      /* in the process */
-    struct list expected;  /* in the monitor */
-    struct list ready;     /* in the process: stopped in the kernel, but is to run */
-
-    enum rein_state state;
-    enum kernel_state kernel;
-    enum os_event_kind stop;
-    enum stepping stepping;
-    rein_process *becomes; /* of a guest: where it goes when it has its own memory, see birth.c; NULL: it is let go */
-    int64_t expected_at;   /* ns */
-    int64_t look_at;       /* ns, when to look why it does not stop */
-    int64_t lost_since;    /* ns: the kernel knows of no such tracee; 0: it does */
-    unsigned image;        /* of the process when it was born, for a guest */
-    unsigned group_stops;  /* see enter_group_stop */
-
-    bool guest : 1; /* a process of its own that shares the memory (vfork child): not shown, but breakpoints are hit */
-    bool leaving : 1; /* to be let go at its next stop, whatever becomes of the process */
-    bool
-        awaits_birth : 1; /* it does not run on before its child's first stop was seen, or, newborn, its parent's event */
-    bool in_group_stop : 1;
-    bool out_of_group_stop : 1; /* stepped while in one: it returns to that when it runs on */
-    bool fresh : 1;             /* seized, and not seen in a stop since */
-    bool interrupted : 1;       /* os->interrupt was called and no stop has come since */
-    bool interrupt_refused : 1; /* the last interrupt was not made, to be tried again when it is looked at */
-    bool doubtful : 1;       /* the kernel says that it is not stopped, and so dying, but not yet that it has ended */
-    bool unhandled : 1;      /* of its stop nothing is known to the caller yet, for its registers could not be used */
-    bool in_vfork : 1;       /* in the kernel until its child has left the memory */
-    bool stuck : 1;          /* in uninterruptible sleep, an interrupt waiting for it */
-    bool exit_told : 1;      /* its exit has been shown */
-    bool signal_chosen : 1;  /* by rein_thread_set_signal */
-    bool no_delivery : 1;    /* no signal can be delivered at the stop that it is in, though it is a step's */
-    bool mask_changed : 1;   /* .mask is to be put back */
-    bool look_for_added : 1; /* a breakpoint may have been added where it stood, stopped */
-    bool skip : 1;           /* the breakpoint at skip_pc was shown, the instruction there not executed yet */
-    bool skip_restarts : 1;  /* ... because its system call is made again, as soon as it runs on */
-    bool step_deliver : 1;   /* the step under way is to deliver .deliver */
-    bool step_pushes_flags : 1; /* what the step under way executes */
-    bool step_repeats : 1;
-    bool step_pops_flags : 1;
-    bool step_is_programs : 1; /* the program has the processor's single-step on itself */
-    bool registers_known : 1;  /* .registers are its general ones */
-    bool registers_kept : 1;   /* they are newer than the kernel's */
-    bool next_is_void : 1;     /* as deliver_is_void, of the signal that its next stop is about, if it is one */
-    bool deliver_is_void : 1;  /* one of the other kind came since, see thread_drop_contradicted: not to be held back */
-    bool in_call : 1;          /* the entry of .call was seen, and its exit will be */
-    bool call_traced : 1;      /* it is one of those that are */
-    bool call_disturbed : 1;   /* an interrupt of ours came at its entry, and may end the call */
-    bool stops_at_calls : 1;   /* it was resumed so */
-    bool
-        call_changed : 1; /* by the caller; the program's own is .call->own, when the process had the image .call_image */
-    bool trap_waits : 1;   /* it was resumed for a trap that it has executed already to come out, and executes nothing
-                              before that */
-    bool takes_turn : 1;   /* it is resumed for one instruction, and nobody else who is watched by software meanwhile */
-    bool watched_stop : 1; /* at the stop that it is in debug registers may have fired */
-
-    unsigned char shown_count;
-    unsigned char copied, sent_in_vain; /* see displace.c */
-    uint64_t stop_clock;                /* breakpoints.clock when it stopped */
-    uint64_t skip_pc, skip_sp;
-    struct shown *shown;    /* room for SHOWN_MAX; NULL: there was never one */
-    struct shown step_from; /* where the step under way began */
-    uint64_t step_call;     /* the instruction of the system call that it steps; 0: it steps none */
-    uint64_t mask;
-    struct arch_registers *registers; /* of a stopped thread; NULL: nobody has asked for them yet */
-    uint64_t runs;                    /* how often it was resumed */
-    uint64_t run_count;       /* the stop, or run, that it is in: tells whether a snapshot of registers is still true */
-    struct held_signal *held; /* those that steps have left pending, delivered by the next continue */
-    int deliver;              /* the signal it gets when it runs on */
-    unsigned call_image;
-    struct seen_call *call;          /* NULL: it was seen in none; see thread_have_call */
-    struct rein_cause *cause;        /* NULL: it has stopped, and nothing else; see thread_cause */
-    struct remote_call *remote_call; /* that it makes for the caller, stopped as it is to him; else NULL */
-    struct steps *steps;             /* for the caller, of which the step under way is one; NULL: it is the only one */
-    struct function_call *calls;     /* functions that it is in for the caller, the innermost first */
-    struct function_call *ended;     /* the last one, if nobody has asked for its result yet */
-    struct room *
-        room; /* with the copy of an instruction where it has been sent to (.home: from); NULL: it has not; see displace.c */
-    uint64_t home, sent_to;  /* also afterwards: a fault of its may still be to come */
-    uint64_t sequence_word;  /* os->sequence_word, if that is known; else 0 */
-    struct watched *watched; /* NULL: its debug registers have never been used */
-    unsigned cell;           /* in .room */
-    unsigned watch_clock;    /* the process's, when it was last looked whether .watched is right */
-    unsigned turn_steps;     /* how many more it makes before others have a turn */
-};
-
-/* Stopped at the entry of a system call, which is still to be made: its pc is behind the instruction, but it does not stand
- * there. */
-static inline bool thread_is_at_entry(const rein_thread *thread)
-{
-    bool at_call = thread->stop == OS_EVENT_SYSCALL || thread->stop == OS_EVENT_SECCOMP;
-    return thread->kernel == KERNEL_STOPPED && at_call && thread->in_call;
-}
-
-/* Stopped in the kernel, and to stay so until more is heard. */
-static inline bool thread_is_kept(const rein_thread *thread)
-{
-    return thread->awaits_birth || thread->unhandled;
-}
 
 /* ---- Processes ---- */
 
@@ -177,7 +34,8 @@ struct traced_calls { /* is not changed; a process and those that it has made sh
 
 struct queued_event {
     struct list link;
-    struct list order; /* in the monitor */
+    struct list order;     /* in the monitor */
+    rein_process *process; /* whose it is; kept by the thread */
     struct rein_event event;
     bool stops_all;
     bool unheard; /* it came while its thread was stopped, and the caller has not asked since */
@@ -210,8 +68,9 @@ struct rein_process {
     enum rein_follow follow;
     unsigned follow_flags;
     bool unborn;            /* followed, and its parent's event is still to be shown */
-    rein_thread *as_guest;  /* it is a guest, with this thread in another process */
+    rein_thread *as_guest;  /* it is a guest: this is its thread, among those of another process */
     rein_thread *last;      /* counted: it has ended unborn, with this thread */
+    bool was_killed;        /* a thread of this image: it may have made a child, and not told */
     bool killing;           /* by rein_process_kill: nothing is told any more */
     bool being_taken;       /* attach is not complete: threads that come and go are not told */
     bool starting;          /* spawned, not yet exec'd */
@@ -222,15 +81,18 @@ struct rein_process {
     unsigned group_stops;   /* that have been told */
     bool stop_wanted;       /* all-stop: no thread is to run */
     bool unscanned;         /* it may have threads that have not been found: see attach_adopt */
-    bool has_sharers;       /* a process that shares its memory may have been let go: see attach_take_sharers */
+    bool in_foreign_memory; /* it was a guest of a process that was let go, and has not called exec: see birth.c */
+    bool has_sharers;       /* a process that shares its memory may not be traced: see attach_take_sharers */
+    bool unsearched;        /* ... for nobody has looked for one since the attach */
     int detach_signal;
     int let_go_tries;
     int signal_error; /* -errno: of sending detach_signal */
     int let_go_error; /* -errno: why breakpoints are left in its memory */
 
     struct list threads;   /* dying ones last */
-    size_t thread_count;   /* that are not guests */
+    size_t thread_count;   /* that are its own to callers */
     size_t zombies;        /* of these */
+    size_t guests;         /* in its memory */
     size_t fresh;          /* threads that are, and can come to a stop */
     size_t born;           /* threads in KERNEL_BORN */
     size_t unhandled;      /* threads that are */
@@ -283,6 +145,11 @@ static inline uint64_t process_address(const rein_process *process, uint64_t add
 }
 /* Whose memory it uses: its own, or, as a guest, another's. */
 rein_process *process_of_memory(rein_process *process);
+/* Is the thread, one in that memory, the process's to callers? */
+static inline bool process_shows(const rein_process *process, const rein_thread *thread)
+{
+    return thread_owner(thread) == process && !thread_is_hidden(thread);
+}
 /* 0 when the process can be worked with, else REIN_EXITED, ... in error. */
 int process_check(rein_process *process, struct error *error);
 bool process_is_stopped(const rein_process *process);
@@ -335,14 +202,14 @@ void thread_run(rein_thread *thread);
 /* The general registers of a stopped thread. The kernel is asked once for them, and told once: what is kept goes to it when the
  * thread is resumed or let go, or its event has been seen to. */
 int thread_get_registers(rein_thread *thread, struct arch_registers *registers);
-/* For where the program comes to harm without them: what fails once need not fail again. */
-int thread_need_registers(rein_thread *thread, struct arch_registers *registers);
 int thread_set_registers(rein_thread *thread, const struct arch_registers *registers);
 void thread_keep_registers(rein_thread *thread, const struct arch_registers *registers);
 int thread_give_registers(rein_thread *thread);    /* what is kept, to the kernel: 0 or -errno */
 void thread_forget_registers(rein_thread *thread); /* the kernel's may have changed */
 /* Resumes it in the kernel and keeps the books. */
 int thread_resume(rein_thread *thread, enum os_resume how, int signal);
+/* It runs, or has an instruction executed in its place: .run_count is another, of which there has been none in its process. */
+void thread_note_run(rein_thread *thread);
 /* The result of a call to the kernel for a stopped thread. -ESRCH is the thread's end, which is awaited; anything else
  * cannot be for a tracee of ours, and the monitor has failed. What could not be done goes on the message. */
 void thread_check(rein_thread *thread, int result, const char *what);
@@ -353,6 +220,10 @@ void thread_note_zombie(rein_thread *thread);
 void thread_leave_group_stop(rein_thread *thread);
 /* It has another id now. */
 void thread_rename(rein_thread *thread, int id);
+/* A guest is another's to callers from now on: what it becomes, or, if nobody has it followed any more, its memory's. */
+void thread_set_owner(rein_thread *thread, rein_process *owner);
+/* A guest is none any more: it is a thread of its owner's. */
+void thread_join_owner(rein_thread *thread);
 /* It is gone, or let go: it leaves all tables. */
 void thread_end(rein_thread *thread, enum transition transition);
 void thread_restore_mask(rein_thread *thread);
@@ -363,7 +234,7 @@ void *thread_allocate(const rein_thread *thread, size_t size);
 const struct rein_cause *thread_cause(const rein_thread *thread);
 /* Takes a copy, counting references. Without memory for it the monitor fails. */
 void thread_set_cause(rein_thread *thread, const struct rein_cause *cause);
-/* Its .call is not NULL from now on. */
+/* thread_call is its own from now on, unless there is no memory for it: then the monitor has failed, and nothing is shown. */
 void thread_have_call(rein_thread *thread);
 /* Copies, counting references. */
 void thread_copy_cause(const rein_thread *thread, struct rein_cause *cause);
@@ -372,7 +243,7 @@ void thread_copy_cause(const rein_thread *thread, struct rein_cause *cause);
  * pending. */
 int thread_take_signal(rein_thread *thread);
 /* Is one of those that steps have left pending a stop signal? */
-bool thread_holds_stop(rein_thread *thread);
+bool thread_holds_stop(const rein_thread *thread);
 /* The thread has stopped with a signal: those held back that it makes void are dropped, in all threads. */
 void thread_drop_contradicted(rein_thread *thread, int signal);
 /* Of a list of signals held back, those that the set makes void. */
@@ -411,10 +282,12 @@ struct steps {
     const struct rein_step_options *options;
     uint64_t done;
     bool given_up;            /* it ends with what is in the request's error */
+    bool begun;               /* nobody waits for it, and it is allocated: REIN_STEP_BEGIN */
     bool page_seen, is_fixed; /* of .page */
     bool code_known;          /* .code is what is in .page */
     uint64_t page;
-    uint64_t changes, runs_of_others; /* breakpoints.changes, and what steps.c counts, then */
+    uint64_t runs;                    /* how often the thread was let run for it */
+    uint64_t changes, runs_of_others; /* breakpoints.changes, and how often others were let run, then */
     unsigned char code[4096];
 };
 /* The thread has made a step, and is at pc: makes the next. false: that was the last. */
@@ -472,7 +345,7 @@ void event_stop_plain(rein_thread *thread);
 /* syscall.c */
 struct traced_calls *traced_calls_ref(struct traced_calls *calls);
 void traced_calls_unref(struct traced_calls *calls);
-/* Is the thread's .call->now one of those that are traced? */
+/* Is the thread's call one of those that are traced? */
 bool syscall_is_traced(const rein_thread *thread);
 /* At the exit of a call that was changed, with the pc there. */
 void syscall_give_back(rein_thread *thread, uint64_t pc);
@@ -496,10 +369,15 @@ rein_thread *birth_add_thread(rein_process *process, int id, bool guest);
 rein_process *birth_inherit(rein_thread *parent, int id);
 /* The event was shown: it stops, or runs. */
 void birth_release(rein_process *child, bool stop);
-/* The guest, to be followed, has its own memory or is gone: it is a thread of its own process, in that state. NULL: the
- * monitor has failed. */
-rein_thread *birth_leave_guest(rein_thread *guest, enum kernel_state kernel);
-/* The process is over: its guest, if it was one, becomes nothing. */
+/* The thread is to run: so are guests of its making that nobody has followed, and that have stopped. */
+void birth_continue_guests(const rein_thread *parent);
+/* It is a guest, and its process is held. */
+bool birth_is_followed_guest(const rein_thread *thread);
+/* Such a guest has its own memory or is gone, or its parent's process is let go: it is no guest any more. */
+void birth_leave_guest(rein_thread *guest);
+/* It is a guest whom the caller has let go, stopped, and there is no breakpoint: it is let go in the kernel, too. */
+bool birth_let_guest_go(rein_thread *guest);
+/* The process is over: if it was a guest, that is let go, or runs on as one that is not followed. */
 void birth_end_guest(rein_process *child);
 void births_forget(rein_monitor *monitor);
 void births_forget_handled(rein_process *process);
@@ -515,7 +393,7 @@ void births_forget_recent(rein_monitor *monitor, bool all);
  * attach whose limit has passed has not found. There may be more while the process is `unscanned`. */
 void attach_adopt(rein_process *process);
 /* Before the first breakpoint: processes that share the memory become guests. */
-void attach_take_sharers(rein_process *process);
+int attach_take_sharers(rein_process *process, struct error *error);
 /* The process has left the memory that the guest shared with it: the guest is cleaned and let go. */
 void attach_guest_leaves(rein_thread *guest);
 void attach_let_go(rein_process *process, int signal);

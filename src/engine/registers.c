@@ -18,7 +18,7 @@ struct rein_registers {
 static int check_stopped(struct request *request, const rein_registers *snapshot, const char *what)
 {
     rein_thread *thread = request->thread;
-    int result = process_check(thread->process, &request->error);
+    int result = process_check(thread_owner(thread), &request->error);
     if (!result && !rein_state_is_stopped(thread->state))
         return thread_bad_state(thread, &request->error, what, "stop it first");
     if (!result)
@@ -34,11 +34,13 @@ static void run_get(struct request *request)
     rein_thread *thread = request->thread;
     rein_registers *registers = request->out;
     int result = check_stopped(request, NULL, "cannot get registers");
+    if (!result && request->at_rest && !thread->registers_known)
+        return;
     if (!result) {
         int error = thread_get_registers(thread, &registers->values);
         if (error)
-            result = error_set_system(&request->error, REIN_SYSTEM, error, "Thread %d: registers cannot be read",
-                                      thread->id);
+            result = error_set_system(&request->error, error == -ESRCH ? REIN_NO_THREAD : REIN_SYSTEM, error,
+                                      "Thread %d: registers cannot be read", thread->id);
     }
     registers->arch = registers->values.arch;
     registers->run_count = thread->run_count;
@@ -53,8 +55,9 @@ int rein_thread_registers(rein_thread *thread, rein_registers **registers)
     if (!*registers)
         return error_fail(REIN_NO_MEMORY, "no memory for the registers of thread %d", thread->id);
     (*registers)->thread = rein_thread_ref(thread);
-    struct request request = {.run = run_get, .process = thread->process, .thread = thread, .out = *registers};
-    int result = monitor_submit(thread->process->monitor, &request, -1);
+    struct request request = {
+        .run = run_get, .reads = true, .process = thread_owner(thread), .thread = thread, .out = *registers};
+    int result = monitor_submit(thread_owner(thread)->monitor, &request, -1);
     if (result) {
         rein_registers_free(*registers);
         *registers = NULL;
@@ -224,7 +227,7 @@ static void run_set(struct request *request)
             result = error_set_system(&request->error, REIN_SYSTEM, error, "Thread %d: the registers cannot be set",
                                       thread->id);
     }
-    if (!result && arch_pc(&values) != thread->skip_pc)
+    if (!result && arch_pc(&values) != thread_extra(thread)->skip_pc)
         thread->skip = false; /* wherever it goes on, it has not been shown a breakpoint there */
     request_finish(request, result);
 }
@@ -246,10 +249,10 @@ static int check_width(const struct change *change)
 static int write_through(const struct change *change)
 {
     rein_thread *thread = change->snapshot->thread;
-    struct request request = {.run = run_set, .process = thread->process, .thread = thread, .options = change};
+    struct request request = {.run = run_set, .process = thread_owner(thread), .thread = thread, .options = change};
     int result = check_width(change);
     if (!result)
-        result = monitor_submit(thread->process->monitor, &request, -1);
+        result = monitor_submit(thread_owner(thread)->monitor, &request, -1);
     if (!result)
         apply(change, &change->snapshot->values);
     return result;
@@ -383,8 +386,8 @@ static int block_of(rein_registers *registers, int index, const struct arch_bloc
     enum arch_set set = (enum arch_set)registers->arch->registers[index].set;
     rein_thread *thread = registers->thread;
     struct request request = {
-        .run = run_fetch, .process = thread->process, .thread = thread, .out = registers, .number = (int)set};
-    int result = registers->blocks[set] ? 0 : monitor_submit(thread->process->monitor, &request, -1);
+        .run = run_fetch, .process = thread_owner(thread), .thread = thread, .out = registers, .number = (int)set};
+    int result = registers->blocks[set] ? 0 : monitor_submit(thread_owner(thread)->monitor, &request, -1);
     *block = registers->blocks[set];
     return result;
 }
@@ -528,8 +531,9 @@ int rein_registers_write(rein_registers *registers, int index, const void *data,
     }
     struct block_change change = {registers, index, data, size};
     rein_thread *thread = registers->thread;
-    struct request request = {.run = run_set_block, .process = thread->process, .thread = thread, .options = &change};
-    return monitor_submit(thread->process->monitor, &request, -1);
+    struct request request = {
+        .run = run_set_block, .process = thread_owner(thread), .thread = thread, .options = &change};
+    return monitor_submit(thread_owner(thread)->monitor, &request, -1);
 }
 
 const char *rein_register_type_name(enum rein_register_type type)

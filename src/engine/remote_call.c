@@ -39,6 +39,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "engine/insist.h"
 #include "engine/remote_call.h"
 
 enum { FIRST_REAL_TIME = 32 }; /* the kernel's: of these each is queued */
@@ -126,7 +127,7 @@ static void answer(rein_thread *thread, struct remote_call *call)
         asked->result = call->result;
     else if (request->error.code)
         result = request->error.code;
-    else if (!(result = process_check(thread->process, &request->error)))
+    else if (!(result = process_check(thread_owner(thread), &request->error)))
         result = error_set(&request->error, REIN_NO_THREAD, "Thread %d has ended, and with it the call that it made",
                            thread->id);
     request_finish(request, result);
@@ -141,10 +142,12 @@ static void free_call(struct remote_call *call)
 
 static void end_call(rein_thread *thread)
 {
-    struct remote_call *call = thread->remote_call;
+    struct remote_call *call = thread->extra->remote_call;
     thread_set_call(thread, NULL);
     if (call->request)
         answer(thread, call);
+    if (call->over)
+        call->over(thread, call);
     if (call->function)
         function_call_end(thread, call->function);
     else if (!thread->process->monitor->host_died)
@@ -154,40 +157,44 @@ static void end_call(rein_thread *thread)
 
 void remote_call_free(rein_thread *thread)
 {
-    if (thread->remote_call && thread->remote_call->function)
-        function_call_free(thread->remote_call->function);
-    else if (thread->remote_call)
-        free_call(thread->remote_call);
+    struct remote_call *call = thread_extra(thread)->remote_call;
+    if (call && call->function)
+        function_call_free(call->function);
+    else
+        free_call(call);
 }
 
 void remote_call_lost(rein_thread *thread)
 {
-    if (!thread->remote_call)
+    struct remote_call *call = thread_extra(thread)->remote_call;
+    if (!call)
         return;
-    thread->remote_call->made = thread->mask_changed = false;
+    call->made = thread->mask_changed = false;
     end_call(thread);
 }
 
 static void restore_vectors(rein_thread *thread)
 {
-    const struct remote_call *call = thread->remote_call;
+    const struct remote_call *call = thread->extra->remote_call;
     const struct arch_block *block = call->vectors;
+    int result = 0;
     if (block)
-        thread_check(thread,
-                     thread->process->os->set_register_set(thread->id, call->registers.arch->call_set, block->bytes,
-                                                           block->size),
-                     "cannot have its vector registers back after a call");
+        INSIST(result, thread->process->os->set_register_set(thread->id, call->registers.arch->call_set, block->bytes,
+                                                             block->size));
+    thread_check(thread, result, "cannot have its vector registers back after a call");
 }
 
 /* The thread is as before, at this stop. */
 static void arrive(rein_thread *thread)
 {
     rein_process *process = thread->process;
-    struct remote_call *call = thread->remote_call;
+    struct remote_call *call = thread->extra->remote_call;
     if (call->function)
         function_call_restore(thread);
+    int64_t done = 0;
     if (call->sequence)
-        process->os->write(&process->memory, thread->id, call->sequence_at, &call->sequence, sizeof call->sequence);
+        INSIST(done, process->os->write(&process->memory, thread->id, call->sequence_at, &call->sequence,
+                                        sizeof call->sequence));
     restore_vectors(thread);
     thread->out_of_group_stop = call->out_of_group_stop;
     if (call->back != BACK_TO_EVENT) {
@@ -215,7 +222,7 @@ static void arrive(rein_thread *thread)
 
 void remote_call_end_here(rein_thread *thread)
 {
-    struct remote_call *call = thread->remote_call;
+    struct remote_call *call = thread->extra->remote_call;
     const struct os_backend *os = thread->process->os;
     if (call->function)
         function_call_restore(thread);
@@ -254,7 +261,7 @@ static bool get_registers(rein_thread *thread, struct arch_registers *registers)
 static void run(rein_thread *thread, enum phase phase, enum os_resume how, int signal)
 {
     int deliver = thread->deliver; /* at its own stop; this signal is another */
-    thread->remote_call->phase = phase;
+    thread->extra->remote_call->phase = phase;
     int result = thread_resume(thread, how, signal);
     thread->deliver = deliver;
     if (result && result != -ESRCH)
@@ -266,8 +273,9 @@ static void run(rein_thread *thread, enum phase phase, enum os_resume how, int s
 /* All are blocked but those. */
 static void let_in(rein_thread *thread, uint64_t signals)
 {
-    thread_check(thread, thread->process->os->set_signal_mask(thread->id, ~signals),
-                 "cannot have its signals blocked for a call");
+    int result;
+    INSIST(result, thread->process->os->set_signal_mask(thread->id, ~signals));
+    thread_check(thread, result, "cannot have its signals blocked for a call");
 }
 
 /* Runs it to where it traps, before it executes anything. */
@@ -282,13 +290,13 @@ static void run_to_trap(rein_thread *thread, enum phase phase, enum os_resume ho
 
 static void send_carrier(rein_thread *thread)
 {
-    run(thread, PHASE_RETURNS, OS_RESUME_RUN, thread->remote_call->carrier);
+    run(thread, PHASE_RETURNS, OS_RESUME_RUN, thread->extra->remote_call->carrier);
 }
 
 /* From the end of the call. */
 static void come_back(rein_thread *thread)
 {
-    struct remote_call *call = thread->remote_call;
+    struct remote_call *call = thread->extra->remote_call;
     const struct arch *arch = call->registers.arch;
     struct arch_registers back = call->registers;
     if (call->back == BACK_TO_ENTRY || call->repeats) {
@@ -321,8 +329,9 @@ static void come_back(rein_thread *thread)
 
 static void put_signal_back(rein_thread *thread)
 {
-    struct remote_call *call = thread->remote_call;
-    int result = thread->process->os->set_signal(thread->id, &call->signal);
+    struct remote_call *call = thread->extra->remote_call;
+    int result;
+    INSIST(result, thread->process->os->set_signal(thread->id, &call->signal));
     if (result)
         remote_call_give_in(thread, result, "cannot have its signal back");
     else
@@ -333,7 +342,7 @@ static void put_signal_back(rein_thread *thread)
  * filter of the program's own (PR_SET_SYSCALL_USER_DISPATCH) wants none from there. That signal is dropped. */
 static void come_back_from_fault(rein_thread *thread, int signal)
 {
-    struct remote_call *call = thread->remote_call;
+    struct remote_call *call = thread->extra->remote_call;
     if (call->request && !call->request->error.code)
         error_set(&call->request->error, REIN_BAD_STATE,
                   "Thread %d cannot make a call now: it got signal %s for the instruction at 0x%llx", thread->id,
@@ -354,7 +363,7 @@ static void come_back_from_fault(rein_thread *thread, int signal)
 
 static void enter(rein_thread *thread)
 {
-    struct remote_call *call = thread->remote_call;
+    struct remote_call *call = thread->extra->remote_call;
     struct arch_registers registers = call->registers;
     registers.arch->set_call(&registers, call->pc, &call->call);
     if (remote_call_set_registers(thread, &registers))
@@ -364,7 +373,7 @@ static void enter(rein_thread *thread)
 /* A function changes the veiled register, and has an argument there: on to where it shows, and can be set. true: it goes there. */
 static bool goes_to_unveil(rein_thread *thread)
 {
-    const struct remote_call *call = thread->remote_call;
+    const struct remote_call *call = thread->extra->remote_call;
     if (call->registers.arch->veiled_index < 0 || thread->stop != OS_EVENT_SYSCALL)
         return false;
     run_to_trap(thread, PHASE_SETTLES, OS_RESUME_RUN);
@@ -374,7 +383,7 @@ static bool goes_to_unveil(rein_thread *thread)
 /* At the end of the call that it was in, or was just entering and did not make. */
 static void leave(rein_thread *thread)
 {
-    struct remote_call *call = thread->remote_call;
+    struct remote_call *call = thread->extra->remote_call;
     if (call->finishes && !call->left) {
         const struct arch *arch = call->registers.arch;
         uint64_t veiled = arch->veiled_index < 0 ? 0 : arch->get(&call->registers, arch->veiled_index);
@@ -398,7 +407,7 @@ static void leave(rein_thread *thread)
  * not made. */
 static void settle_at_entry(rein_thread *thread)
 {
-    struct remote_call *call = thread->remote_call;
+    struct remote_call *call = thread->extra->remote_call;
     struct arch_registers registers;
     if (!get_registers(thread, &registers))
         return;
@@ -410,7 +419,7 @@ static void settle_at_entry(rein_thread *thread)
 
 static void settle(rein_thread *thread, const struct os_event *event)
 {
-    struct remote_call *call = thread->remote_call;
+    struct remote_call *call = thread->extra->remote_call;
     bool is_event = event->kind == OS_EVENT_INTERRUPTED || event->kind == OS_EVENT_GROUP_STOP;
     struct arch_registers registers;
     if (event->kind == OS_EVENT_SIGNAL && event->signal.number == SIGSTOP)
@@ -434,7 +443,7 @@ static void settle(rein_thread *thread, const struct os_event *event)
 /* At the entry. */
 static void make(rein_thread *thread)
 {
-    struct remote_call *call = thread->remote_call;
+    struct remote_call *call = thread->extra->remote_call;
     struct arch_registers registers;
     call->dropped = call->aborted || call->made || call->rejoins;
     if (call->dropped) {
@@ -450,7 +459,7 @@ static void make(rein_thread *thread)
 /* At the end. What has interrupted the call, if it was, was not the program: a group-stop, say. So it goes on. */
 static void take_result(rein_thread *thread)
 {
-    struct remote_call *call = thread->remote_call;
+    struct remote_call *call = thread->extra->remote_call;
     const struct os_backend *os = thread->process->os;
     struct arch_registers registers;
     if (!get_registers(thread, &registers))
@@ -464,6 +473,11 @@ static void take_result(rein_thread *thread)
     if (!dropped && !interrupted && !(call->aborted && result == -EINTR)) {
         call->made = true;
         call->result = result;
+        if (call->made_one && call->made_one(thread, call) && !call->aborted) {
+            call->made = false;
+            enter(thread);
+            return;
+        }
     }
     come_back(thread);
 }
@@ -471,7 +485,7 @@ static void take_result(rein_thread *thread)
 /* Somebody has put a trap in the instruction's place: there are others. */
 static bool try_another_instruction(rein_thread *thread)
 {
-    struct remote_call *call = thread->remote_call;
+    struct remote_call *call = thread->extra->remote_call;
     struct arch_registers registers;
     uint64_t former = call->pc;
     if (!(call->pc = find_instruction(thread)) || call->pc == former) {
@@ -489,7 +503,7 @@ static bool try_another_instruction(rein_thread *thread)
 /* On the way to an entry. */
 static void take_signal(rein_thread *thread, const struct os_event *event)
 {
-    struct remote_call *call = thread->remote_call;
+    struct remote_call *call = thread->extra->remote_call;
     const struct os_backend *os = thread->process->os;
     int number = event->signal.number;
     uint64_t bit = SIGNAL_BIT(number), mask;
@@ -523,13 +537,13 @@ static void on_the_way(rein_thread *thread, const struct os_event *event)
     if (is_trap || event->kind == OS_EVENT_SIGNAL || event->kind == OS_EVENT_STEPPED)
         take_signal(thread, event);
     else
-        run(thread, thread->remote_call->phase, OS_RESUME_TO_SYSCALL, 0);
+        run(thread, thread->extra->remote_call->phase, OS_RESUME_TO_SYSCALL, 0);
 }
 
 /* Where the kernel itself sets a thread back to its call's instruction, it does so only if that is the one that it stands behind. */
 static bool stand_behind_own(rein_thread *thread)
 {
-    const struct remote_call *call = thread->remote_call;
+    const struct remote_call *call = thread->extra->remote_call;
     const struct arch *arch = call->registers.arch;
     struct arch_registers registers;
     if (!call->interrupted)
@@ -543,7 +557,7 @@ static bool stand_behind_own(rein_thread *thread)
 /* The veiled register shows what it showed; the thread has its value already. */
 static bool veil(rein_thread *thread)
 {
-    struct remote_call *call = thread->remote_call;
+    struct remote_call *call = thread->extra->remote_call;
     const struct arch *arch = call->registers.arch;
     struct arch_registers registers;
     if (arch->veiled_index < 0)
@@ -556,14 +570,14 @@ static bool veil(rein_thread *thread)
 
 static void reenter(rein_thread *thread, const struct os_event *event)
 {
-    struct remote_call *call = thread->remote_call;
+    struct remote_call *call = thread->extra->remote_call;
     if (event->kind != OS_EVENT_SYSCALL) {
         on_the_way(thread, event);
     } else if (call->back == BACK_TO_ENTRY) {
         if (veil(thread) && remote_call_set_registers(thread, &call->registers))
             arrive(thread);
     } else if (stand_behind_own(thread)) { /* its own mask, for the call to put aside */
-        let_in(thread, ~thread->mask);
+        let_in(thread, ~thread->extra->mask);
         send_carrier(thread);
     }
 }
@@ -578,7 +592,7 @@ static bool is_carrier(const struct remote_call *call, const struct rein_signal 
 
 static void come_to_signal(rein_thread *thread, const struct rein_signal *signal)
 {
-    struct remote_call *call = thread->remote_call;
+    struct remote_call *call = thread->extra->remote_call;
     bool foreign, arrived = is_carrier(call, signal, &foreign);
     /* What else comes is kept back: it is for the next continue, and the mask must stay as the call has set it. */
     if (!arrived || foreign)
@@ -593,7 +607,7 @@ static void come_to_signal(rein_thread *thread, const struct rein_signal *signal
 
 static void come_to_stop(rein_thread *thread, const struct os_event *event)
 {
-    const struct remote_call *call = thread->remote_call;
+    const struct remote_call *call = thread->extra->remote_call;
     bool is_event = event->kind == OS_EVENT_INTERRUPTED || event->kind == OS_EVENT_GROUP_STOP;
     if (call->back == BACK_TO_EVENT && is_event)
         arrive(thread);
@@ -607,7 +621,7 @@ static void come_to_stop(rein_thread *thread, const struct os_event *event)
 
 bool remote_call_event(rein_thread *thread, const struct os_event *event)
 {
-    struct remote_call *call = thread->remote_call;
+    struct remote_call *call = thread->extra->remote_call;
     if (event->kind == OS_EVENT_EXITING) {
         remote_call_lost(thread);
         return false;
@@ -662,7 +676,7 @@ static bool is_in_call(const rein_thread *thread)
  * stop; so elsewhere it enters a call first, which is not made. */
 void remote_call_go_back(rein_thread *thread)
 {
-    struct remote_call *call = thread->remote_call;
+    struct remote_call *call = thread->extra->remote_call;
     struct arch_registers registers;
     bool signal_is_all = call->back == BACK_TO_SIGNAL && !call->repeats && !call->interrupted;
     call->aborted = true;
@@ -685,7 +699,7 @@ void remote_call_go_back(rein_thread *thread)
 
 void remote_call_abort(rein_thread *thread)
 {
-    struct remote_call *call = thread->remote_call;
+    struct remote_call *call = thread_extra(thread)->remote_call;
     if (!call)
         return;
     bool first = !call->aborted;
@@ -755,7 +769,7 @@ static int find_carrier(rein_thread *thread, struct remote_call *call, struct er
     int result = os->blocked_signals(thread->process->id, thread->id, &blocked);
     if (result)
         return failed(thread, result, error);
-    call->repeats = blocked != thread->mask;
+    call->repeats = blocked != thread->extra->mask;
     uint64_t usable = ~unfit & (call->repeats ? ~blocked : UINT64_MAX);
     call->carrier = first_of(usable & os->fault_signals);
     if (!call->carrier)
@@ -805,7 +819,7 @@ int remote_call_look(rein_thread *thread, struct remote_call *call, struct error
     thread_restore_mask(thread);
     int result = thread_get_registers(thread, &call->registers);
     if (!result && !thread->mask_changed)
-        result = os->get_signal_mask(thread->id, &thread->mask);
+        result = os->get_signal_mask(thread->id, &thread->extra->mask);
     if (result)
         return failed(thread, result, error);
     call->stop = thread->stop;
@@ -816,7 +830,7 @@ int remote_call_look(rein_thread *thread, struct remote_call *call, struct error
                      thread->stop == OS_EVENT_VFORK_DONE || thread->stop == OS_EVENT_EXEC;
     call->back = thread_is_at_entry(thread) ? BACK_TO_ENTRY : BACK_TO_EVENT;
     if (thread_is_at_signal(thread) &&
-        (thread->deliver || thread->held || thread->state == REIN_STATE_STOPPED_SIGNAL)) {
+        (thread->deliver || thread_extra(thread)->held || thread->state == REIN_STATE_STOPPED_SIGNAL)) {
         call->back = BACK_TO_SIGNAL;
         result = os->get_signal(thread->id, &call->signal);
         if (result)
@@ -904,7 +918,7 @@ static void run_syscall(struct request *request)
             result =
                 error_set_system(&request->error, REIN_SYSTEM, error, "Thread %d cannot make that call", thread->id);
     }
-    struct remote_call *call = result ? NULL : calloc(1, sizeof *call);
+    struct remote_call *call = result || thread_make_room(thread) ? NULL : calloc(1, sizeof *call);
     if (!result && !call)
         result = error_set(&request->error, REIN_NO_MEMORY, "no memory for a call of thread %d", thread->id);
     if (call) {
@@ -923,7 +937,7 @@ static void run_syscall(struct request *request)
 static bool syscall_ready(struct request *request)
 {
     rein_thread *thread = request->thread;
-    struct remote_call *call = thread->remote_call;
+    struct remote_call *call = thread->extra->remote_call;
     bool over = thread->process->condition == PROCESS_EXITED || thread->process->condition == PROCESS_DETACHED;
     bool stuck = call->aborted && thread->stuck;
     if (!over && !stuck)
@@ -964,13 +978,13 @@ static int submit(rein_thread *thread, struct asked_call *asked, const rein_word
                                       .ready = syscall_ready,
                                       .give_up = give_up_syscall,
                                       .fail = monitor_fails_syscall,
-                                      .process = thread->process,
+                                      .process = thread_owner(thread),
                                       .thread = thread,
                                       .cancellable = true};
     asked->options = options ? options : &defaults;
     memcpy(asked->call.arguments, arguments, sizeof asked->call.arguments);
     int limit = asked->options->timeout_ms;
-    int error = monitor_submit(thread->process->monitor, &asked->request, limit ? limit : 1);
+    int error = monitor_submit(thread_owner(thread)->monitor, &asked->request, limit ? limit : 1);
     *result = error ? 0 : asked->result;
     return error;
 }

@@ -21,6 +21,10 @@ enum way_back { BACK_TO_EVENT, BACK_TO_SIGNAL, BACK_TO_ENTRY };
 struct remote_call {
     struct function_call *function; /* what the thread is sent away for; NULL: a system call */
     struct request *request;        /* who waits for that; NULL: nobody any more */
+    /* Of rein's own calls (map_room.c), or NULL. The call was made, and .result is there: true, .call is another, which
+     * is made before it comes back, unless it is to come back as soon as it can. And: it is back, or gone. */
+    bool (*made_one)(rein_thread *thread, struct remote_call *call);
+    void (*over)(rein_thread *thread, struct remote_call *call);
     struct arch_call call;
     enum phase phase;
     bool aborted; /* to come back as soon as it can */

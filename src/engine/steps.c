@@ -9,6 +9,7 @@
  * Of each instruction the code is wanted, to know what its step takes (a system call, popf, ...). A page of a file that cannot
  * be written is read once, and is what it was until somebody makes a system call: the thread itself, or another that has run
  * since, in this process or in one that shares the memory. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "engine/process.h"
@@ -18,25 +19,33 @@ static bool is_in_range(const struct rein_step_options *options, uint64_t pc)
     return pc >= options->low && (pc < options->high || !options->high);
 }
 
+/* Still of that process, which is not let go. */
+static bool is_held(const rein_thread *thread, const rein_process *process)
+{
+    return thread_owner(thread) == process && process->condition == PROCESS_HELD;
+}
+
 /* Has the predicate had enough? It finds the thread stopped. */
 static bool ask(rein_thread *thread, const struct rein_step_options *options)
 {
-    rein_process *process = thread->process;
+    rein_process *process = thread_owner(thread);
     bool stop_was_wanted = process->stop_wanted;
     if (!thread_change(thread, TRANSITION_STEP_DONE))
         return true;
     thread_set_cause(thread, &(struct rein_cause){.kind = REIN_CAUSE_STEP});
+    if (!thread_extra(thread)->steps) /* the monitor has failed by that, and the caller has his answer: they are gone */
+        return true;
     bool enough = options->until(thread, options->arg);
     /* It may have let the process go, or continued the thread by itself. */
-    if (process->condition == PROCESS_HELD && thread->state == REIN_STATE_STOPPED_STEP)
+    if (is_held(thread, process) && thread->state == REIN_STATE_STOPPED_STEP)
         thread_change(thread, TRANSITION_STEP);
     return enough || process->stop_wanted != stop_was_wanted;
 }
 
 bool steps_go_on(rein_thread *thread, uint64_t pc)
 {
-    struct steps *steps = thread->steps;
-    if (!steps || thread->state != REIN_STATE_SINGLE_STEPPING || thread->process->condition != PROCESS_HELD)
+    struct steps *steps = thread_extra(thread)->steps;
+    if (!steps || thread->state != REIN_STATE_SINGLE_STEPPING || !is_held(thread, steps->request.process))
         return false;
     const struct rein_step_options *options = steps->options;
     bool enough = (options->count && steps->done >= options->count) || !is_in_range(options, pc);
@@ -51,31 +60,32 @@ bool steps_go_on(rein_thread *thread, uint64_t pc)
 
 /* ---- The code ---- */
 
-/* How often others of the process have been let run so far. */
-static uint64_t runs_of_others(const rein_thread *thread)
+/* How often others of the process have been let run, counted from any time before these steps. */
+static uint64_t runs_of_others(const rein_thread *thread, const struct steps *steps)
 {
-    return thread->process->runs - thread->runs;
+    return thread->process->runs - steps->runs;
 }
 
 /* What is in the page, and that it cannot be written, may still be so. */
 static bool is_as_it_was(const rein_thread *thread, const struct steps *steps)
 {
     const rein_process *process = thread->process;
-    return steps->changes == process->breakpoints.changes && steps->runs_of_others == runs_of_others(thread) &&
-           !process->has_sharers && !thread->guest;
+    return steps->changes == process->breakpoints.changes && steps->runs_of_others == runs_of_others(thread, steps) &&
+           !process->has_sharers && !process->in_foreign_memory && !thread->guest;
 }
 
 void steps_forget_code(rein_thread *thread)
 {
-    if (thread->steps)
-        thread->steps->page_seen = thread->steps->code_known = false;
+    struct steps *steps = thread_extra(thread)->steps;
+    if (steps)
+        steps->page_seen = steps->code_known = false;
 }
 
 size_t steps_read_code(rein_thread *thread, uint64_t pc, unsigned char *code, size_t size)
 {
     rein_process *process = thread->process;
     const struct os_backend *os = process->os;
-    struct steps *steps = thread->steps;
+    struct steps *steps = thread_extra(thread)->steps;
     uint64_t page = pc - pc % sizeof steps->code, skip = pc - page;
     /* Nobody else is running, who might change it at any time. */
     bool whole = steps && skip + size <= sizeof steps->code && !process->code_runners;
@@ -89,7 +99,7 @@ size_t steps_read_code(rein_thread *thread, uint64_t pc, unsigned char *code, si
         steps->page_seen = true;
         steps->code_known = false;
         steps->changes = process->breakpoints.changes;
-        steps->runs_of_others = runs_of_others(thread);
+        steps->runs_of_others = runs_of_others(thread, steps);
         steps->page = page;
         steps->is_fixed = os->is_fixed_code(thread->id, pc) == 1;
     }
@@ -135,55 +145,69 @@ static enum arch_branch_checks no_checks(void *arg, uint64_t address)
 static bool may_emulate(const rein_thread *thread, const struct arch_registers *registers)
 {
     rein_process *process = thread->process;
-    return registers->arch->prepare && !process->monitor->steps_over && !thread->step_call && !thread->deliver &&
-           !thread->held && !thread->skip && !thread->shown_count && !thread->calls &&
-           !watch_is_armed(thread->watched) && list_empty(&process->watchpoints.list) &&
-           !breakpoint_find(process, arch_pc(registers)) && !registers->arch->uses_step_flag(registers);
+    const struct thread_extra *extra = thread_extra(thread);
+    return registers->arch->prepare && !process->monitor->steps_over && !extra->step_call && !thread->deliver &&
+           !extra->held && !thread->skip && !extra->shown_count && !extra->calls && !watch_is_armed(extra->watched) &&
+           list_empty(&process->watchpoints.list) && !breakpoint_find(process, arch_pc(registers)) &&
+           !registers->arch->uses_step_flag(registers);
 }
 
 bool steps_emulate(rein_thread *thread, unsigned made)
 {
+    struct steps *steps = thread_extra(thread)->steps;
     struct arch_registers registers;
     struct arch_plan plan;
     unsigned char code[ARCH_INSTRUCTION_MAX];
     const struct arch_memory none = {no_read, no_write, NULL, no_checks};
-    if (made >= EMULATED_MAX || thread->state != REIN_STATE_SINGLE_STEPPING || !thread->steps ||
+    if (made >= EMULATED_MAX || thread->state != REIN_STATE_SINGLE_STEPPING || !steps ||
         thread_get_registers(thread, &registers) || !may_emulate(thread, &registers))
         return false;
     size_t size = steps_read_code(thread, arch_pc(&registers), code, sizeof code);
     if (!size || registers.arch->prepare(code, size, &plan) != ARCH_PLAN_REGISTERS ||
         !registers.arch->emulate(&plan, &registers, &none))
         return false;
+    steps->done++; /* first: if the monitor fails by what follows, they are gone */
     thread_keep_registers(thread, &registers);
-    thread->run_count = ++thread->runs; /* as if it had run, and stopped there */
-    thread->process->runs++;
+    thread_note_run(thread); /* as if it had run, and stopped there */
     thread->stop_clock = thread->process->breakpoints.clock;
-    thread->steps->done++;
     return true;
 }
 
 /* ---- What callers ask ---- */
+
+/* Those that were only begun belong to nobody else. */
+static void finish_steps(struct steps *steps, int result)
+{
+    rein_thread *thread = steps->begun ? steps->request.thread : NULL;
+    request_finish(&steps->request, result);
+    if (!thread)
+        return;
+    free(steps);
+    rein_thread_unref(thread);
+}
 
 static bool steps_ready(struct request *request)
 {
     struct steps *steps = LIST_ENTRY(request, struct steps, request);
     rein_thread *thread = request->thread;
     struct error why = request->error;
-    int result = process_check(thread->process, &request->error);
+    /* The one that was asked: a vfork child that is let go is no longer the thread's. */
+    int result = process_check(request->process, &request->error);
     if (!result && rein_state_is_running(thread->state)) {
         /* It cannot stop now, or another caller has had it run on. */
         bool in_vain = thread->state != REIN_STATE_STOPPING || thread->stuck || thread->in_vfork;
         if (!steps->given_up || !in_vain)
             return false;
     }
-    if (thread->steps == steps)
-        thread->steps = NULL;
+    if (thread_extra(thread)->steps == steps)
+        thread->extra->steps = NULL;
     if (!result && steps->given_up) {
         request->error = why;
         result = why.code;
     }
-    process_note_heard(thread->process);
-    request_finish(request, result);
+    if (!steps->begun)
+        process_note_heard(request->process);
+    finish_steps(steps, result);
     return true;
 }
 
@@ -199,51 +223,115 @@ static void give_up_steps(struct request *request)
         error_set(&request->error, REIN_TIMEOUT, "Thread %d has made %llu steps when the time limit passed", thread->id,
                   (unsigned long long)steps->done);
     if (list_empty(&request->waiting)) /* it was cancelled before it waited */
-        list_append(&thread->process->waiting, &request->waiting);
-    if (thread->steps == steps)
+        list_append(&request->process->waiting, &request->waiting);
+    if (thread_extra(thread)->steps == steps) {
         thread_ask_stop(thread);
+        if (!thread_extra(thread)->steps) /* the monitor has failed by that */
+            return;
+    }
     steps_ready(request);
 }
 
 static void fail_steps(struct request *request)
 {
     struct steps *steps = LIST_ENTRY(request, struct steps, request);
-    if (request->thread->steps == steps)
-        request->thread->steps = NULL;
-    request_finish(request, REIN_MONITOR_FAILED);
+    if (thread_extra(request->thread)->steps == steps)
+        request->thread->extra->steps = NULL;
+    finish_steps(steps, REIN_MONITOR_FAILED);
+}
+
+static bool begin_steps(struct request *request, struct steps *steps)
+{
+    struct error ignored; /* who shares the memory may change the code: then it is read again for each step */
+    rein_thread *thread = request->thread;
+    if (thread_begin_step(request, steps))
+        return false;
+    if (atomic_load(&request->monitor->condition) == MONITOR_FAILED) { /* by that */
+        thread->extra->steps = NULL;
+        request->error = request->monitor->failure;
+        request_finish(request, REIN_MONITOR_FAILED);
+        return false;
+    }
+    if (request->process->unsearched)
+        attach_take_sharers(request->process, &ignored);
+    request->process->unsearched = false; /* once: a breakpoint would look again */
+    return true;
 }
 
 static void run_steps(struct request *request)
 {
-    if (!thread_begin_step(request, LIST_ENTRY(request, struct steps, request)))
+    if (begin_steps(request, LIST_ENTRY(request, struct steps, request)))
         request_wait(request);
+}
+
+/* The caller's request ends now; that of the steps stays, of which nobody waits. */
+static void run_begin(struct request *request)
+{
+    struct steps *steps = request->out;
+    if (!begin_steps(request, steps))
+        return;
+    steps->begun = true;
+    steps->request.monitor = request->monitor;
+    steps->request.on_monitor = true;
+    rein_thread_ref(request->thread);
+    list_append(&request->process->waiting, &steps->request.waiting);
+    request_finish(request, 0);
+}
+
+/* Begins what has been asked for, with a copy of it. */
+static int begin_and_return(const struct steps *asked)
+{
+    struct begun {
+        struct steps steps;
+        struct rein_step_options options;
+    } *begun = malloc(sizeof *begun);
+    rein_thread *thread = asked->request.thread;
+    if (!begun)
+        return error_fail(REIN_NO_MEMORY, "no memory for steps of thread %d", thread->id);
+    begun->steps = *asked;
+    begun->options = *asked->options;
+    begun->steps.options = &begun->options;
+    begun->steps.request.cancellable = false;
+    list_init(&begun->steps.request.waiting);
+    struct request request = {.run = run_begin,
+                              .process = asked->request.process,
+                              .thread = thread,
+                              .flags = asked->request.flags,
+                              .out = &begun->steps};
+    int result = monitor_submit(asked->request.process->monitor, &request, -1);
+    if (result)
+        free(begun); /* it has not begun */
+    return result;
 }
 
 int rein_thread_step_many(rein_thread *thread, const struct rein_step_options *options, int timeout_ms, uint64_t *done)
 {
     if (done)
         *done = 0;
-    if (!thread || !options || options->size != sizeof *options || (options->flags & ~(unsigned)REIN_STEP_DELIVER))
+    if (!thread || !options || options->size != sizeof *options ||
+        (options->flags & ~(unsigned)(REIN_STEP_DELIVER | REIN_STEP_BEGIN)))
         return error_fail(REIN_INVALID_ARGUMENT, "rein_thread_step_many: thread is NULL, or options are not "
                                                  "initialised with REIN_STEP_OPTIONS_INIT, or have unknown flags");
     if (options->high && options->low > options->high)
         return error_fail(REIN_INVALID_ARGUMENT, "rein_thread_step_many: the range ends at 0x%llx, before it begins",
                           (unsigned long long)options->high);
     struct rein_step_options wanted = *options;
-    wanted.low = process_address(thread->process, options->low);
-    wanted.high = process_address(thread->process, options->high);
+    wanted.low = process_address(thread_owner(thread), options->low);
+    wanted.high = process_address(thread_owner(thread), options->high);
     struct steps steps = {
         .request = {.run = run_steps,
                     .ready = steps_ready,
                     .give_up = give_up_steps,
                     .fail = fail_steps,
-                    .process = thread->process,
+                    .process = thread_owner(thread),
                     .thread = thread,
-                    .flags = options->flags,
+                    .flags = options->flags & REIN_STEP_DELIVER,
                     .cancellable = true},
         .options = &wanted,
     };
-    int result = monitor_submit(thread->process->monitor, &steps.request, timeout_ms ? timeout_ms : 1);
+    if (options->flags & REIN_STEP_BEGIN)
+        return begin_and_return(&steps);
+    int result = monitor_submit(thread_owner(thread)->monitor, &steps.request, timeout_ms ? timeout_ms : 1);
     if (done)
         *done = steps.done;
     return result;

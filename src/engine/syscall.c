@@ -45,7 +45,8 @@ void traced_calls_unref(struct traced_calls *calls)
 bool syscall_is_traced(const rein_thread *thread)
 {
     const struct traced_calls *calls = thread->process->traced_calls;
-    uint64_t key = key_of(thread->call->now.arch, (uint32_t)thread->call->now.number);
+    const struct rein_syscall *call = &thread_call(thread)->now;
+    uint64_t key = key_of(call->arch, (uint32_t)call->number);
     if (!calls || thread->guest)
         return false;
     return calls->all || (calls->count && bsearch(&key, calls->keys, calls->count, sizeof key, by_key));
@@ -57,8 +58,8 @@ enum os_resume syscall_resume(const rein_thread *thread, enum os_resume otherwis
     bool wanted = calls && !thread->guest;
     /* The filter stops it at the next; only for this call's exit. */
     if (wanted && thread->process->filtered)
-        wanted = thread->in_call && thread->call_traced && calls->flags & REIN_SYSCALL_EXITS;
-    wanted |= thread_is_at_entry(thread) && thread->call_changed;
+        wanted = thread->in_call && thread_call(thread)->traced && calls->flags & REIN_SYSCALL_EXITS;
+    wanted |= thread_is_at_entry(thread) && thread_call(thread)->changed;
     wanted |= thread->in_call && thread->process->arch->interrupt_call;
     return wanted || function_calls_watch(thread) ? OS_RESUME_TO_SYSCALL : otherwise;
 }
@@ -68,7 +69,8 @@ enum os_resume syscall_resume(const rein_thread *thread, enum os_resume otherwis
  * is on its way out of a call.) And a call that was changed gives the program its registers back at its exit. */
 void syscall_finish(rein_thread *thread)
 {
-    if (!thread_is_at_entry(thread) || !(thread->call_disturbed || thread->call_changed))
+    const struct seen_call *seen = thread_call(thread);
+    if (!thread_is_at_entry(thread) || !(thread->disturbed || seen->changed))
         return;
     thread_resume(thread, OS_RESUME_TO_SYSCALL, 0);
     thread_interrupt(thread);
@@ -151,7 +153,7 @@ int rein_process_trace_syscalls(rein_process *process, unsigned flags, const str
 static int check(struct request *request, enum os_syscall_stage stage)
 {
     rein_thread *thread = request->thread;
-    int result = process_check(thread->process, &request->error);
+    int result = process_check(thread_owner(thread), &request->error);
     bool at_exit = thread->kernel == KERNEL_STOPPED && thread->stop == OS_EVENT_SYSCALL && !thread->in_call;
     bool right = rein_state_is_stopped(thread->state) &&
                  (stage == OS_SYSCALL_ENTRY ? thread_is_at_entry(thread) : at_exit && !thread->unhandled);
@@ -172,21 +174,22 @@ static int show_change(struct request *request, int error, const struct rein_sys
     if (error)
         return error_set_system(&request->error, REIN_SYSTEM, error, "Thread %d: its system call cannot be changed",
                                 thread->id);
-    thread->call->now = *call;
+    thread_call(thread)->now = *call;
     enum rein_cause_kind kind = thread_cause(thread)->kind;
     if (kind == REIN_CAUSE_SYSCALL_ENTRY || kind == REIN_CAUSE_SYSCALL_EXIT)
-        thread->cause->syscall = *call;
+        thread->extra->cause->syscall = *call;
     return 0;
 }
 
 static int change_entry(struct request *request, const struct rein_syscall *made, const struct rein_syscall *shown)
 {
     rein_thread *thread = request->thread;
+    struct seen_call *seen = thread_call(thread);
     int error = thread->process->os->set_syscall(thread->id, made);
-    if (!error && !thread->call_changed) {
-        thread->call_changed = true;
-        thread->call_image = thread->process->image;
-        thread->call->own = thread->call->now;
+    if (!error && !seen->changed) {
+        seen->changed = true;
+        seen->image = thread->process->image;
+        seen->own = seen->now;
     }
     return show_change(request, error, shown);
 }
@@ -195,11 +198,12 @@ static int change_entry(struct request *request, const struct rein_syscall *made
  * program's own. One that goes on elsewhere (rt_sigreturn), or in another program, has set them all. */
 void syscall_give_back(rein_thread *thread, uint64_t pc)
 {
-    if (thread->call_changed && thread->call_image == thread->process->image && pc == thread->call->own.pc)
-        thread_check(thread, thread->process->os->set_own_syscall(thread->id, &thread->call->own),
+    struct seen_call *seen = thread_call(thread);
+    if (seen->changed && seen->image == thread->process->image && pc == seen->own.pc)
+        thread_check(thread, thread->process->os->set_own_syscall(thread->id, &seen->own),
                      "cannot have its registers back");
     thread_forget_registers(thread);
-    thread->call_changed = false;
+    seen->changed = false;
 }
 
 static void run_set(struct request *request)
@@ -207,7 +211,7 @@ static void run_set(struct request *request)
     const struct rein_syscall *wanted = request->options;
     int result = check(request, OS_SYSCALL_ENTRY);
     if (!result) {
-        struct rein_syscall call = request->thread->call->now;
+        struct rein_syscall call = thread_call(request->thread)->now;
         call.number = wanted->number;
         memcpy(call.args, wanted->args, sizeof call.args);
         call.result = -ENOSYS; /* of number -1, as the kernel has it */
@@ -220,10 +224,10 @@ static void run_skip(struct request *request)
 {
     int result = check(request, OS_SYSCALL_ENTRY);
     if (!result) {
-        struct rein_syscall call = request->thread->call->now;
+        struct rein_syscall call = thread_call(request->thread)->now;
         call.number = -1;
         call.result = *(const int64_t *)request->options;
-        result = change_entry(request, &call, &request->thread->call->now);
+        result = change_entry(request, &call, &thread_call(request->thread)->now);
     }
     request_finish(request, result);
 }
@@ -234,7 +238,7 @@ static void run_set_result(struct request *request)
     rein_thread *thread = request->thread;
     int result = check(request, OS_SYSCALL_EXIT);
     if (!result) {
-        struct rein_syscall call = thread->call->now;
+        struct rein_syscall call = thread_call(thread)->now;
         call.result = *(const int64_t *)request->options;
         call.error = call.result < 0 && call.result >= -LAST_ERROR ? (int)-call.result : 0;
         result = show_change(request, thread->process->os->set_syscall_result(thread->id, &call), &call);
@@ -246,8 +250,8 @@ static int submit(rein_thread *thread, void (*run)(struct request *request), con
 {
     if (!thread || !options)
         return error_fail(REIN_INVALID_ARGUMENT, "%s: an argument is NULL", function);
-    struct request request = {.run = run, .process = thread->process, .thread = thread, .options = options};
-    return monitor_submit(thread->process->monitor, &request, -1);
+    struct request request = {.run = run, .process = thread_owner(thread), .thread = thread, .options = options};
+    return monitor_submit(thread_owner(thread)->monitor, &request, -1);
 }
 
 int rein_thread_set_syscall(rein_thread *thread, const struct rein_syscall *call)

@@ -38,7 +38,7 @@ void *table_find(const struct table *table, uint64_t key)
 int table_reserve(struct table *table, size_t more)
 {
     size_t capacity = table->capacity ? table->capacity : 16;
-    while (capacity < 2 * (table->count + more))
+    while (capacity / 4 * 3 < table->count + more)
         capacity *= 2;
     if (capacity == table->capacity)
         return 0;

@@ -1,4 +1,4 @@
-/* A hash table from numbers (thread ids, addresses) to pointers: open addressing, at most half full, so that finding
+/* A hash table from numbers (thread ids, addresses) to pointers: open addressing, at most three quarters full, so that finding
  * costs the same with ten elements as with a hundred thousand. Keys are any number, values are not NULL. */
 #ifndef REIN_ENGINE_TABLE_H
 #define REIN_ENGINE_TABLE_H

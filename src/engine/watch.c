@@ -22,10 +22,10 @@
  *
  * The ends of a sequence that must be stepped as a whole (breakpoint.c) are watched for, too: no other thread sees that.
  *
- * The trap in front of a sequence's store (arm64: store exclusive) makes that fail, as a step of it would. So the program is let find
- * that out: it will try again, and is stopped where the sequence begins (`again`, in a register of its own), from where it is run
- * to its end with those registers off. It is a hit if the store says that it was done. Between the two the thread runs as
- * ever, with all on, and may do anything else.
+ * The trap in front of a sequence's store (arm64: store exclusive) makes that fail, as a step of it would. So the
+ * program is let find that out: it will try again, and is stopped where the sequence begins (`again`, in a register of
+ * its own), from where it is run to its end with those registers off. It is a hit if the store says that it was done.
+ * Between the two the thread runs as ever, with all on, and may do anything else.
  *
  * SOFTWARE ones need no register: whom they watch is stepped instead of run (STEPPING_SOFTWARE, in thread_run), one
  * instruction at a time, and the bytes are compared after each (watch_compare, in event.c's finish_step). An instruction
@@ -148,7 +148,7 @@ static void list_armed(const struct watched *watched, const struct arch_watch *p
 static int write_registers(rein_thread *thread, const struct arch_watch *pieces, unsigned count, uint32_t off)
 {
     const struct os_backend *os = thread->process->os;
-    struct watched *watched = thread->watched;
+    struct watched *watched = thread_extra(thread)->watched;
     uint64_t words[ARCH_WATCH_WORDS];
     struct armed armed;
     list_armed(watched, pieces, count, off, &armed);
@@ -167,7 +167,7 @@ static void forget_off(struct watched *watched)
 
 void watch_release(rein_thread *thread)
 {
-    struct watched *watched = thread->watched;
+    struct watched *watched = thread_extra(thread)->watched;
     if (!watched)
         return;
     while (watched->count)
@@ -180,15 +180,17 @@ void watch_release(rein_thread *thread)
 void watch_free(rein_thread *thread)
 {
     watch_release(thread);
-    free(thread->watched);
+    free(thread_extra(thread)->watched);
 }
 
 /* When the host has died nothing is armed any more, see watch_arm and watch_set_ends. */
 int watch_make_room(rein_thread *thread)
 {
-    if (!thread->watched)
-        thread->watched = calloc(1, sizeof *thread->watched);
-    return thread->watched ? 0 : -ENOMEM;
+    if (thread_make_room(thread))
+        return -ENOMEM;
+    if (!thread->extra->watched)
+        thread->extra->watched = thread_allocate(thread, sizeof *thread->extra->watched);
+    return thread->extra->watched ? 0 : -ENOMEM;
 }
 
 /* That is off for the instruction at pc. */
@@ -232,10 +234,11 @@ static bool can_fire(rein_monitor *monitor)
 static void take_list(rein_thread *thread)
 {
     rein_process *process = thread->process;
-    struct watched *watched = thread->watched;
+    struct watched *watched = thread_extra(thread)->watched;
     rein_watchpoint *slots[ARCH_WATCH_SLOTS], *newest;
     struct arch_watch pieces[ARCH_WATCH_SLOTS];
-    thread->watch_clock = process->watchpoints.clock;
+    if (thread->extra) /* else none of them is for it */
+        thread->extra->watch_clock = process->watchpoints.clock;
     if (!watched) /* it is watched by software only, or not at all */
         return;
     unsigned count = collect(thread, NULL, slots, pieces, &newest);
@@ -270,7 +273,7 @@ static void take_list(rein_thread *thread)
 void watch_arm(rein_thread *thread)
 {
     rein_process *process = thread->process;
-    struct watched *watched = thread->watched;
+    struct watched *watched = thread_extra(thread)->watched;
     if (watched && !watched->ends_are_new && watched->end_count && !thread->trap_waits) {
         watched->end_count = 0;
         watched->stale = true;
@@ -279,7 +282,7 @@ void watch_arm(rein_thread *thread)
         watched->ends_are_new = false;
     if (thread->guest || thread->trap_waits || thread->stop == OS_EVENT_EXITING || process->condition != PROCESS_HELD)
         return;
-    if (thread->watch_clock != process->watchpoints.clock)
+    if (thread_extra(thread)->watch_clock != process->watchpoints.clock)
         take_list(thread);
     if (!watched || !watched->stale)
         return;
@@ -293,7 +296,7 @@ void watch_arm(rein_thread *thread)
 
 void watch_disarm(rein_thread *thread)
 {
-    struct watched *watched = thread->watched;
+    struct watched *watched = thread_extra(thread)->watched;
     if (!watched || !watched->on)
         return;
     watched->end_count = 0;
@@ -307,7 +310,7 @@ bool watch_set_ends(rein_thread *thread, const uint64_t *ends, size_t count)
     if (!count || thread->guest || thread->trap_waits || monitor->host_died || !can_fire(monitor) ||
         watch_make_room(thread))
         return false;
-    struct watched *watched = thread->watched;
+    struct watched *watched = thread_extra(thread)->watched;
     memcpy(watched->ends, ends, count * sizeof *ends);
     watched->end_count = (unsigned)count;
     if (write_registers(thread, watched->pieces, watched->count, watched->off)) {
@@ -321,9 +324,9 @@ bool watch_set_ends(rein_thread *thread, const uint64_t *ends, size_t count)
 
 enum os_resume watch_resume(rein_thread *thread, enum os_resume how, int signal)
 {
-    struct watched *watched = thread->watched;
+    struct watched *watched = thread_extra(thread)->watched;
     struct arch_registers registers;
-    if (!watched || !watched->off || thread->remote_call || thread->trap_waits || how == OS_RESUME_LISTEN)
+    if (!watched || !watched->off || thread_extra(thread)->remote_call || thread->trap_waits || how == OS_RESUME_LISTEN)
         return how;
     /* A handler's return comes to it again, and with a new pc it is not executed. */
     if (signal || thread->process->condition != PROCESS_HELD || thread_get_registers(thread, &registers) ||
@@ -351,7 +354,7 @@ void watch_thread_ends(rein_process *process, const rein_thread *thread)
 
 bool watch_pass(rein_thread *thread, uint64_t pc, struct arch_registers *registers)
 {
-    struct watched *watched = thread->watched;
+    struct watched *watched = thread_extra(thread)->watched;
     if (!watched)
         return false;
     if (!thread->process->arch->pass_watch) {
@@ -421,7 +424,7 @@ static void take_hit(rein_thread *thread, uint64_t pc, rein_watchpoint *watchpoi
 /* Of those at which something has fired, one for each watchpoint: an access over several pieces is one hit. */
 static void take_fired(rein_thread *thread, uint64_t pc, uint32_t fired, struct watch_hits *hits)
 {
-    const struct watched *watched = thread->watched;
+    const struct watched *watched = thread_extra(thread)->watched;
     for (unsigned i = 0; i < watched->count; i++) {
         if (!(fired >> i & 1))
             continue;
@@ -473,7 +476,7 @@ static uint32_t pieces_at(const struct watched *watched, const struct arch_watch
 static void note_failing(rein_thread *thread, const struct arch_registers *registers)
 {
     const struct arch *arch = registers->arch;
-    struct watched *watched = thread->watched;
+    struct watched *watched = thread_extra(thread)->watched;
     unsigned char code[ARCH_SEQUENCE_MAX];
     struct arch_watch where;
     uint64_t behind = arch_pc(registers) + arch->alignment;
@@ -490,7 +493,7 @@ static void note_failing(rein_thread *thread, const struct arch_registers *regis
 /* Where they fire in front of the access, it is to be made with them off: then they are hit. Another may fire at it, too. */
 static uint32_t take_fired_before(rein_thread *thread, const struct arch_registers *registers, uint32_t fired)
 {
-    struct watched *watched = thread->watched;
+    struct watched *watched = thread_extra(thread)->watched;
     uint64_t pc = arch_pc(registers);
     uint32_t executions = fired & pieces_of(watched, ARCH_WATCH_EXECUTE), accesses = fired & ~executions;
     put_off(watched, pc, executions);
@@ -502,7 +505,7 @@ static uint32_t take_fired_before(rein_thread *thread, const struct arch_registe
 
 int watch_take_hits(rein_thread *thread, const struct arch_registers *registers, struct watch_hits *hits)
 {
-    struct watched *watched = thread->watched;
+    struct watched *watched = thread_extra(thread)->watched;
     uint64_t pc = arch_pc(registers);
     const struct os_backend *os = thread->process->os;
     uint32_t in_order = 0, fired = 0;
@@ -539,7 +542,7 @@ int watch_take_hits(rein_thread *thread, const struct arch_registers *registers,
 /* A store that may fail has it, or the sequence did not come to it; or it has stored elsewhere. */
 static uint32_t without_failed(rein_thread *thread, const struct arch_registers *registers, uint32_t made)
 {
-    struct watched *watched = thread->watched;
+    struct watched *watched = thread_extra(thread)->watched;
     unsigned char code[ARCH_SEQUENCE_MAX];
     uint32_t writes = made & pieces_of(watched, ARCH_WATCH_WRITE);
     struct arch_watch where;
@@ -557,7 +560,7 @@ static uint32_t without_failed(rein_thread *thread, const struct arch_registers 
 
 void watch_take_made(rein_thread *thread, const struct arch_registers *registers, struct watch_hits *hits)
 {
-    struct watched *watched = thread->watched;
+    struct watched *watched = thread_extra(thread)->watched;
     uint64_t pc = arch_pc(registers);
     if (!watched || !watched->off || (watched->off_pc == pc && hits->any)) /* it has just fired at the next */
         return;
@@ -568,7 +571,7 @@ void watch_take_made(rein_thread *thread, const struct arch_registers *registers
 
 bool watch_is_at_end(const rein_thread *thread, uint64_t pc)
 {
-    const struct watched *watched = thread->watched;
+    const struct watched *watched = thread_extra(thread)->watched;
     for (unsigned i = 0; watched && i < watched->end_count; i++) {
         if (watched->ends[i] == pc)
             return true;
@@ -578,7 +581,7 @@ bool watch_is_at_end(const rein_thread *thread, uint64_t pc)
 
 bool watch_is_near(const rein_thread *thread)
 {
-    return watch_is_armed(thread->watched) || !list_empty(&thread->process->watchpoints.list);
+    return watch_is_armed(thread_extra(thread)->watched) || !list_empty(&thread->process->watchpoints.list);
 }
 
 bool watch_steps(const rein_thread *thread)
@@ -650,6 +653,10 @@ static int check_stopped(struct request *request, const char *what)
     rein_process *process = request->process;
     int result = process_check(process, &request->error);
     rein_thread *running = process_running_thread(process);
+    if (!result && process->as_guest)
+        result = error_set(&request->error, REIN_BAD_STATE,
+                           "process %d %s: it runs in the memory of process %d until its exec, and is not watched",
+                           process->id, what, process->as_guest->process->id);
     if (!result && running && !(request->flags & REIN_WATCH_WHILE_RUNNING))
         result =
             thread_bad_state(running, &request->error, what, "stop the process first, or say REIN_WATCH_WHILE_RUNNING");
@@ -755,7 +762,7 @@ static int check_software(struct request *request)
 static bool is_awaited(const rein_watchpoint *watchpoint, const rein_thread *thread)
 {
     return !thread->guest && is_for(watchpoint, thread) && thread->kernel == KERNEL_RUNS && !thread->in_vfork &&
-           !thread->stuck && !thread->leaving && (int)(thread->watch_clock - watchpoint->added) < 0;
+           !thread->stuck && !thread->leaving && (int)(thread_extra(thread)->watch_clock - watchpoint->added) < 0;
 }
 
 static void hand_out(struct request *request)
@@ -834,7 +841,9 @@ static int make_room(struct request *request, const rein_watchpoint *watchpoint)
     LIST_FOR_EACH(item, &request->process->threads)
     {
         rein_thread *thread = LIST_ENTRY(item, rein_thread, link);
-        if (!thread->guest && is_for(watchpoint, thread) && watch_make_room(thread))
+        if (thread->guest || !is_for(watchpoint, thread))
+            continue;
+        if (watchpoint->software ? thread_make_room(thread) : watch_make_room(thread))
             return error_set(&request->error, REIN_NO_MEMORY, "no memory for a watchpoint in thread %d", thread->id);
     }
     return 0;
@@ -873,7 +882,7 @@ static int add(struct request *request)
         result = check_machine(request);
     if (!result && !software)
         result = cut(request, watchpoint); /* now it is known how many there are */
-    if (!result && !software)
+    if (!result)
         result = make_room(request, watchpoint);
     if (result) {
         rein_watchpoint_unref(watchpoint);
@@ -931,7 +940,7 @@ static int check_arguments(rein_process *process, size_t size, enum rein_watch_k
         return error_fail(REIN_INVALID_ARGUMENT,
                           "rein_process_add_watchpoint: REIN_WATCH_CHANGES is for data of 1 to 8 "
                           "bytes");
-    if (options && options->thread && options->thread->process != process)
+    if (options && options->thread && thread_owner(options->thread) != process)
         return error_fail(REIN_INVALID_ARGUMENT, "rein_process_add_watchpoint: thread %d is not of process %d",
                           options->thread->id, process->id);
     return 0;
@@ -962,7 +971,7 @@ int rein_process_add_watchpoint(rein_process *process, rein_word address, size_t
 
 static bool has_it(const rein_thread *thread, const rein_watchpoint *watchpoint)
 {
-    const struct watched *watched = thread->watched;
+    const struct watched *watched = thread_extra(thread)->watched;
     for (unsigned i = 0; watched && i < watched->count; i++) {
         if (watched->slots[i] == watchpoint)
             return true;

@@ -50,8 +50,8 @@ struct watched {
      * these, those that are hit when it has been. */
     uint32_t off, to_come;
     uint64_t off_pc;
-    /* Those that have fired in front of the store with which a sequence ends, and so made it fail; and where that begins: the thread
-     * is to stop there, and to run it once more with these off. 0: none. */
+    /* Those that have fired in front of the store with which a sequence ends, and so made it fail; and where that
+     * begins: the thread is to stop there, and to run it once more with these off. 0: none. */
     uint32_t again;
     uint64_t again_pc;
     uint64_t ends[ARCH_ENDS_MAX]; /* where a sequence that is stepped as a whole ends: watched for, too */

@@ -121,6 +121,8 @@ enum os_call { /* system calls that the engine has a thread make itself */
                OS_CALL_MPROTECT,
                OS_CALL_OPEN_AT, /* directory, path, flags, mode */
                OS_CALL_CLOSE,
+               OS_CALL_MAP_ROOM, /* start, size, where there must be nothing: memory that can be executed, and not written */
+               OS_CALL_NAME_ROOM, /* start, size, a name's address: for who looks at the maps */
                OS_CALL_COUNT
 };
 
@@ -167,6 +169,9 @@ struct os_backend {
     /* With whose they are; -ENOTSUP: an architecture's that this library was not built for. */
     int (*get_registers)(int id, struct arch_registers *registers);
     int (*set_registers)(int id, const struct arch_registers *registers);
+    /* The same, but may leave out what is in `before`, which is what get_registers gave in this stop, if nothing has
+     * been set since; NULL, or of another size: that is not known. */
+    int (*change_registers)(int id, const struct arch_registers *registers, const struct arch_registers *before);
     /* Any other set. How many bytes the kernel has given, 0 when it has none for this thread; as many as were asked
      * for: there may be more. Only what get has given whole can be set, and only whole. */
     int (*get_register_set)(int id, enum arch_set set, void *bytes, size_t size);
@@ -248,6 +253,7 @@ struct os_backend {
     /* May call back more than once for a thread. -ESRCH: no such process; -EAGAIN: so many have come and gone meanwhile that
      * some may be missing, though they were there all the time. */
     int (*for_each_thread)(int pid, os_id_callback callback, void *arg);
+    int (*count_threads)(int pid, size_t *count); /* those that for_each_thread has, in one question */
     int (*for_each_child_of)(int pid, os_id_callback callback, void *arg); /* the same; may be NULL */
     int (*thread_status)(int pid, int id, enum os_thread_status *status);
     /* Of a thread that sleeps uninterruptibly: is it in a call that makes a thread or a process, and has not made it yet? */
@@ -283,9 +289,14 @@ struct os_backend {
     int (*is_fixed_code)(int id, uint64_t address);
     /* Are branches through registers to there checked? */
     enum arch_branch_checks (*branch_checks)(int id, uint64_t address);
-    /* Memory for the code at the address, as near as there is, that can be executed, is of no use to the program if it is zero, and does
-     * not go as long as a thread is in that code: 1, 0, or a negative errno. */
+    /* Memory for the code at the address, as near as there is, that can be executed, is of no use to the program if it
+     * is zero, and does not go as long as a thread is in that code: 1, 0, or a negative errno. */
     int (*find_room)(int id, uint64_t address, uint64_t *start, uint64_t *size);
+    /* Where such memory can be mapped, as near as possible, below the address or above: a page with no memory at it,
+     * and none where the program's heap or stack will grow. Results as above. */
+    int (*find_gap)(int id, uint64_t address, bool above, uint64_t *start, uint64_t *size);
+    /* 1 if what was mapped there by map_room's call is there still, and nothing but it; 0; or a negative errno. */
+    int (*is_mapped_room)(int id, uint64_t start, uint64_t size);
 
     /* -- starting and ending -- */
     /* Forks, and seizes the child, which then goes on to its exec: events tell of that (EXEC, or EXITED after a

@@ -3,7 +3,7 @@
 set -euo pipefail
 . "$(dirname "$0")/support.sh"
 
-for command in trace threads regs notes; do
+for command in trace threads regs serve notes; do
     "$REIN_BINARY" "$command" --help >help
     page=$REIN_SOURCE/doc/rein-$command.1
     for option in $(grep -oE '(^|[ ,])--[a-z-]+' help | tr -d ' ,' | sort -u); do

@@ -96,6 +96,18 @@ tracee() {
     "${TRACEE_CC:-cc}" -g -O1 -fno-inline "$@"
 }
 
+# make_debugserver: the program "debugserver", which lldb starts for its lldb-server, as "gdbserver --fd=N ..."; it is rein.
+make_debugserver() {
+    cat >debugserver <<'SH'
+#!/usr/bin/env bash
+for argument; do
+    case $argument in --fd=*) descriptor=${argument#--fd=} ;; esac
+done
+exec "$REIN_BINARY" serve --multi --once --quiet --listen - <&"$descriptor" >&"$descriptor"
+SH
+    chmod +x debugserver
+}
+
 # ---- A terminal: a shell in it, driven by what is sent and what is expected ----
 
 terminal_start() {

@@ -120,6 +120,26 @@ fi
 if ! grep -q __asan_init "$REIN_BINARY"; then # which takes addresses by the terabyte
     (ulimit -v 400000 && ends 0 "$REIN_BINARY" stack "$tracee")
 fi
+# Killed in the middle of it, rein leaves nobody stopped or traced.
+is_running() {
+    ! grep -hq 'State:.[Tt]' /proc/"$tracee"/task/*/status
+}
+traced_or_over() { # it may be done before anybody has looked
+    is_traced "$tracee" || ! kill -0 "$rein" 2>/dev/null
+}
+for signal in TERM INT KILL; do
+    for _ in {1..20}; do
+        env --default-signal "$REIN_BINARY" stack "$tracee" >out 2>err &
+        rein=$!
+        until_true 30 traced_or_over
+        ! kill -0 "$rein" 2>/dev/null || break
+        wait "$rein" || true
+    done
+    kill -"$signal" "$rein" || true
+    wait "$rein" || true
+    until_true 30 is_untraced "$tracee"
+    until_true 30 is_running
+done
 kill -KILL "$tracee"
 wait "$tracee" 2>/dev/null || true
 

@@ -185,6 +185,11 @@ refused 1 'no member "nme"; there is name' -b 'work if p->nme' ./program
 refused 1 'no type "struct nod"' -b 'work if (struct nod *)p' ./program
 refused 2 "^rein: -b 'work if x >': an expression is missing here" -b 'work if x >' ./program
 refused 2 'an expression is missing' -b 'work if' ./program
+for condition in 'if x > 3' 'if(x)' ' if x' if; do
+    refused 2 "^rein: trace: -b '${condition//[()]/.}': a condition stands behind a place, and none is in front of it" \
+        -b "$condition" ./program
+    has err '^ {4,5}\^$'
+done
 refused 2 'an expression changes nothing: == compares' -b 'work if x = 3' ./program
 refused 2 'for the -b in front of it, and there is none' --print x -b work ./program
 "$cc" -g -O0 -static -o static program.c other.c 2>/dev/null && refused 1 'there is no variable' -b 'work if nothing' ./static
@@ -218,9 +223,55 @@ counted 4 -b 'late if x > 5 && counter != 0' ./program "$PWD/library.so"
 counted 0 -b 'late if y > 5' ./program "$PWD/library.so"
 has err "^rein: -b 'late if y > 5': there is no variable, register or constant \"y\""
 has err ' if y > 5: impossible$'
+# Where rein has a breakpoint of its own, the run-time linker's function: that one stays, whatever the condition.
+counted 10 -b '_dl_debug_state if 0' -b late ./program "$PWD/library.so"
+has err '^ +0 .*_dl_debug_state.* if 0: of [1-9][0-9]* executions$'
+counted 11 -b '_dl_debug_state if hits == 2' -b late ./program "$PWD/library.so"
+counted 10 -b '_dl_debug_state if 1 / 0 > 0' -b late ./program "$PWD/library.so"
+has err '^rein: _dl_debug_state: .*division by zero; it counts as false' 1
+has err ' if 1 / 0 > 0: of ([1-9][0-9]*) executions; \1 could not be evaluated$'
+ends 3 "$REIN_BINARY" trace -e breakpoint -b '_dl_debug_state' --limit 1 --stack -b late --limit 2 ./program "$PWD/library.so"
+has err '^\[[0-9]+\] breakpoint at .* _dl_debug_state ' 1
+has err '^\[[0-9]+\] breakpoint at .* late ' 2
+[ "$(hits err _dl_debug_state)" = 1 ] || fail "hits behind the limit: $(cat err)"
 # A library's variable in a condition for the program: it is there when the program starts.
 "$cc" -g -O0 -o uses program.c other.c -Wl,--no-as-needed ./library.so
 counted 20 -b 'work if lib_global == 8' ./uses
+# A library's variable that the program has a copy of, or one of its own: what the library sees is that one, unless it was linked so
+# that it sees its own.
+cat >shares.c <<'C'
+int copied = 8, replaced = 1, quiet __attribute__((visibility("hidden"))) = 2, array[4] = {1, 2, 3, 4};
+int seen(int a, int b, int c, int d);
+__attribute__((noinline)) int seen(int a, int b, int c, int d) { __asm__ volatile("" : : "r"(&a), "r"(&b), "r"(&c), "r"(&d) : "memory"); return a + b + c + d; }
+int look(void);
+int look(void) { return seen(copied, replaced, quiet, array[2]); }
+C
+cat >copies.c <<'C'
+extern int copied, array[4];
+int replaced = 50, quiet = 60;
+int look(void);
+int main(void) { copied = 9; array[2] = 33; return look() + quiet == 0 ? 1 : 3; }
+C
+for symbolic in '' -Wl,-Bsymbolic; do
+    for debug in -g -g0; do
+        "$cc" -g -O0 -shared -fPIC ${symbolic:+"$symbolic"} -o libshares.so shares.c
+        "$cc" $debug -O0 -no-pie -fno-pie -rdynamic -o copies copies.c -L. -lshares -Wl,-rpath,"$PWD"
+        if [ -z "$symbolic" ]; then
+            readelf -r copies | grep -q '_COPY .*copied' || { echo "no copy relocations here"; break; }
+        fi
+        ends 3 "$REIN_BINARY" trace -e breakpoint -b 'seen if copied == a && replaced == b && quiet == c && array[2] == d' \
+            --print copied,replaced,quiet,array,a,b ./copies
+        has err '^\[[0-9]+\] breakpoint at .* seen ' 1
+        if [ -n "$symbolic" ]; then
+            has err ': copied = 8, replaced = 1, quiet = 2, array = \{1, 2, 3, 4\}, '
+        else
+            has err ': copied = 9, replaced = 50, quiet = 2, array = \{1, 2, 33, 4\}, '
+        fi
+    done
+done
+"$cc" -g -O0 -no-pie -fno-pie -o copies copies.c -L. -lshares -Wl,-rpath,"$PWD"
+ends 3 "$REIN_BINARY" trace -e breakpoint -b 'copies.c:4' --print 'copied,replaced,quiet,array[2]' ./copies
+has err ': copied = 8, replaced = 50, quiet = 60, array\[2\] = 3$'
 # Children have their own.
 counted 28 -f -b 'work if x > 0 && (x <= 9 || s == "child")' ./program "$PWD/library.so" fork
 # By thread only those that are true.

@@ -231,6 +231,116 @@ C
     done
 fi
 
+# What C++ imports: using declarations and directives, of units, namespaces and functions; other names of namespaces.
+if type g++ >/dev/null 2>&1; then
+    cat >imports.cc <<'C'
+namespace A { int v = 1, w = 11; struct T { char c; }; int call(int x) { return x + v; } namespace In { int deep = 21; } }
+namespace B { using namespace A; int w = 12; }
+namespace C { using A::v; using B::w; using A::T; }
+namespace D { int only = 14; struct U { short s; }; using namespace A; }
+namespace E { using namespace D; int e = 15; }
+namespace Loop1 { } namespace Loop2 { using namespace Loop1; int l = 16; } namespace Loop1 { using namespace Loop2; }
+namespace F { int f = 17; }
+using namespace E;
+using F::f;
+namespace Short = A::In;
+namespace Here { int nobody = 18; }
+A::T at; D::U du;
+__attribute__((noinline)) int first(int x) { return x + Short::deep + B::v; }
+__attribute__((noinline)) int second(int x) { using namespace Here; using Loop1::l; return x + nobody + l; }
+int main() { return first(f) + second(C::w) + at.c + du.s + A::call(only) + E::e == 0 ? 1 : 3; }
+C
+    for kind in '-O0' '-O1 -gdwarf-4'; do
+        read -ra flags <<<"$kind"
+        g++ -g "${flags[@]}" -o imports imports.cc
+        ends 3 "$REIN_BINARY" trace -e breakpoint -b _Z5firsti --print 'f,B::v,B::w,C::v,C::w,only,e,Short::deep,sizeof(U),sizeof(C::T)' \
+            --print 'Loop1::l,A::call' -b _Z6secondi --print 'nobody,l' ./imports
+        has err ': f = 17, B::v = 1, B::w = 12, C::v = 1, C::w = 12, only = 14, e = 15, Short::deep = 21, sizeof\(U\) = 2, sizeof\(C::T\) = 1, Loop1::l = 16, A::call = 0x[0-9a-f]+ <_ZN1A4callEi>$'
+        has err ': nobody = 18, l = 16$'
+        ends 1 "$REIN_BINARY" trace -b main --print Loop1::none ./imports
+        has err 'there is no variable, register or constant "Loop1::none"'
+    done
+fi
+
+# Types as C writes them, and pointers to functions with what they point to.
+cat >declared.c <<'C'
+typedef int (*handler)(int, const char *);
+struct ops { handler run; int (*table[2])(int, const char *); void *data; } ops, *where = &ops;
+__attribute__((noinline)) int handle(int x, const char *s) { return x + *s; }
+int work(struct ops *o);
+__attribute__((noinline)) int work(struct ops *o) { return o->run(1, "a"); }
+int main(void) { ops = (struct ops){handle, {0, handle}, handle}; return work(where) == 0 ? 1 : 3; }
+C
+for kind in -O0 '-O2 -gdwarf-4'; do
+    read -ra flags <<<"$kind"
+    "$cc" -g "${flags[@]}" -o declared declared.c
+    sizes=('sizeof(int[3]) = 12' 'sizeof(char *[4]) == 4 * sizeof(char *) = 1' 'sizeof(struct ops *[4]) == 4 * sizeof where = 1'
+        'sizeof(int[2][3]) = 24' 'sizeof(short (*[3])(int)) == 3 * sizeof where = 1' 'sizeof(char (*)[100]) == sizeof where = 1'
+        'sizeof(handler[2]) == 2 * sizeof where = 1' 'sizeof(struct ops[2]) == 2 * sizeof ops = 1'
+        'sizeof(unsigned const char volatile[7]) = 7' 'sizeof(*(char (*)[100])where) = 100'
+        'sizeof(int (*(*)(char, ...))[3]) == sizeof where = 1')
+    list=$(printf '%s,' "${sizes[@]% = *}")
+    ends 3 "$REIN_BINARY" trace -e breakpoint -b work --print "$list""ops.run,(int (*)(int, const char *))ops.data" \
+        --print '(handler)ops.data,(void (*)())ops.data == ops.run,*where,handle,(handler)((char *)ops.data + 1)' \
+        --print '((int (*(*)[2])(int, const char *))&ops.table)[0][1],(struct ops *(*)(struct ops *o))ops.data' ./declared
+    for value in "${sizes[@]}" '(int (*)(int, const char *))ops.data = HEX <handle>' '(handler)ops.data = HEX <handle>' \
+        '(void (*)())ops.data == ops.run = 1' '*where = {run = HEX <handle>, table = {0x0, HEX <handle>}, data = HEX}' \
+        'handle = HEX <handle>' '(handler)((char *)ops.data + 1) = HEX <handle+0x1>' \
+        '((int (*(*)[2])(int, const char *))&ops.table)[0][1] = HEX <handle>' \
+        '(struct ops *(*)(struct ops *o))ops.data = HEX <handle>'; do
+        sed 's/0x[0-9a-f]\{4,\}/HEX/g' err | grep -qF "$value" || { cat err; fail "$kind: $value"; }
+    done
+    ends 3 "$REIN_BINARY" trace -j -e breakpoint -b work --print ops.run ./declared
+    jq -es 'map(select(.event == "breakpoint"))[0].values["ops.run"] | .symbol == "handle" and .offset == 0 and (.address | startswith("0x"))' \
+        err >/dev/null || { cat err; fail "a function in JSON"; }
+done
+nested=int
+for _ in {1..200}; do nested="$nested(*)("; done
+for wrong in 'sizeof(int[)' 'sizeof(int[x])' 'sizeof(int[3)' '(int (*)(int)ops.data' '(int (*x' '(int[3])ops.data' 'sizeof(int[])' \
+    'sizeof(int (*)(,))' "sizeof($nested" 'sizeof(int[0xffffffffffffffff])' '(int (int))where'; do
+    timeout 20 "$REIN_BINARY" trace -b work --print "$wrong" ./declared >out 2>err && fail "no error: $wrong"
+    has err '^ +\^$'
+    [ ! -s out ]
+done
+
+# Parts of registers.
+cat >parts.c <<'C'
+__attribute__((noinline)) void here(long a, int b) { __asm__ volatile("" : : "r"(a), "r"(b)); }
+int main(void)
+{
+#if defined(__x86_64__)
+    __asm__ volatile("movabs $0x1122334455667788, %%rax; mov %%rax, %%r8; mov %%rax, %%rdi; mov $-1, %%esi; mov %%rax, %%r15; call here"
+                     : : : "rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11", "r15", "memory");
+#elif defined(__i386__)
+    __asm__ volatile("mov $0x55667788, %%eax; mov %%eax, %%edi; call here" : : : "eax", "edi", "memory");
+#endif
+    return 3;
+}
+C
+# shellcheck disable=SC2016 # names of registers, not variables
+if [ "$(uname -m)" = x86_64 ]; then
+    parts='eax == 0x55667788 && ax == 0x7788 && al == 0x88 && ah == 0x77 && di == 0x7788 && edi == 0x55667788'
+    if ! is_32_bit; then
+        "$cc" -O1 -no-pie -o parts parts.c
+        ends 3 "$REIN_BINARY" trace -e breakpoint -b "here if $parts && r8d == eax && r8w == ax && r8b == al && \$r15l == \$al && dil == al" \
+            --print 'esi,sil,(int)esi,$ah,sizeof(al),sizeof eax,eip == rip' ./parts
+        has err ': esi = 0xffffffff, sil = 255, \(int\)esi = -1, \$ah = 119, sizeof\(al\) = 1, sizeof eax = 4, eip == rip = 1$'
+        for name in '$r16d' '$sp' '$r8x' '$w0' '$rd'; do
+            ends 1 "$REIN_BINARY" trace -b here --print "$name" ./parts
+            has err 'amd64 has no register'
+        done
+    fi
+    if type i686-linux-gnu-gcc >/dev/null 2>&1; then
+        i686-linux-gnu-gcc -O1 -static -o parts parts.c
+        ends 3 "$REIN_BINARY" trace -e breakpoint -b "here if $parts" --print 'sizeof ax' ./parts
+        has err ': sizeof ax = 2$' 1
+        for name in '$rax' '$r8d' '$dil'; do
+            ends 1 "$REIN_BINARY" trace -b here --print "$name" ./parts
+            has err 'i386 has no register'
+        done
+    fi
+fi
+
 # Each -b has its own; none without one.
 ends 3 "$REIN_BINARY" trace -e breakpoint -b work --print x -b main --print 'sizeof(int)' ./program
 has err ' work .*: x = -?[0-2]$' 3

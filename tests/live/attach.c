@@ -356,6 +356,27 @@ static void P8_P2_C1_limit_before_a_vfork_parent_is_known(void **state)
     }
 }
 
+/* P8, C1: children that share the memory, from before the attach, are left alone while there is no breakpoint; with the first
+ * they are found, and their own children, and their hits count. */
+static void P8_C1_sharers_from_before(void **state)
+{
+    (void)state;
+    for (int nested = 0; nested < 2; nested++) {
+        struct fixture *fixture = start_ready("uninterruptible", "0", nested ? "nested" : NULL, NULL);
+        int child = said_id(fixture, "child");
+        rein_process *process = attach(fixture);
+        assert_int_equal(proc_tracer(child, 0), 0);
+        rein_breakpoint *breakpoint = count_at(process, address_of(fixture, "hot"));
+        assert_int_equal(proc_tracer(child, 0), rein_monitor_id(monitor));
+        set_policy(process, REIN_IGNORE);
+        assert_ok(rein_process_continue(process));
+        tell(fixture);
+        assert_error(rein_process_wait(process, LIMIT_MS), REIN_EXITED);
+        assert_int_equal(rein_breakpoint_hits(breakpoint), 1 + nested);
+        assert_ends(fixture, 0);
+    }
+}
+
 /* P8: the calls it was waiting in see nothing of it. */
 static void P8_no_EINTR(void **state)
 {
@@ -735,6 +756,7 @@ int main(void)
         live_test(P8_M12_exec_after_giving_up),
         live_test(P8_P4_strict),
         live_test(P8_P2_C1_limit_before_a_vfork_parent_is_known),
+        live_test(P8_C1_sharers_from_before),
         live_test(P8_no_EINTR),
         live_test(P8_no_such_process),
         live_test(P8_itself),

@@ -98,6 +98,7 @@ static void E1_null(void **state)
     refused(rein_thread_continue(NULL));
     refused(rein_thread_wait(NULL, 0));
     refused(rein_thread_set_signal(NULL, 0));
+    refused(rein_thread_set_signal_info(NULL, &(struct rein_signal){.number = 1}));
     refused(rein_thread_registers(NULL, &out_registers));
     refused(rein_thread_registers(thread, NULL));
     rein_registers_free(NULL);
@@ -148,6 +149,9 @@ static void E1_null(void **state)
     refused(rein_thread_write(thread, 0, NULL, 1, NULL));
     refused(rein_process_add_breakpoint(NULL, 0, NULL, NULL));
     refused(rein_process_remove_breakpoint(NULL, 0, 0));
+    int id;
+    refused(rein_process_memory_id(NULL, &id));
+    refused(rein_process_memory_id(process, NULL));
     refused(rein_process_breakpoints(NULL, &breakpoints, &count));
     refused(rein_process_breakpoints(process, NULL, &count));
     refused(rein_process_breakpoints(process, &breakpoints, NULL));

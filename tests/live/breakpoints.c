@@ -292,8 +292,8 @@ static void P5_simple_instructions(void **state)
     }
 }
 
-/* Of the signals, in microseconds. A monitor that polls is too slow to let a thread do anything between two that come fast, and so is
- * one that is emulated. */
+/* Of the signals, in microseconds. A monitor that polls is too slow to let a thread do anything between two that come
+ * fast, and so is one that is emulated. */
 static const char *interval(void)
 {
     return monitor_kind() == REIN_MONITOR_THREAD || getenv("REIN_EMULATED") ? "50000" : "100";

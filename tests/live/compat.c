@@ -1,5 +1,5 @@
-/* X2, C1, R3: 32-bit programs, and, where the library is not itself of 32 bits, programs of both kinds. Programs: mixed, step_targets, sleepers, jumping, all of them also as
- * 32-bit ones, in the folder i386; a shell. */
+/* X2, C1, R3: 32-bit programs, and, where the library is not itself of 32 bits, programs of both kinds. Programs:
+ * mixed, step_targets, sleepers, jumping, all of them also as 32-bit ones, in the folder i386; a shell. */
 #include "support.h"
 
 #include <linux/audit.h>

@@ -1170,7 +1170,7 @@ static void I3_I4_in_a_vfork_child(void **state)
         rein_process *child = followed ? rein_process_ref(event.cause.new_process) : NULL;
         int child_id = event.cause.child;
         rein_event_clear(&event);
-        assert_ok(rein_process_next_event(process, LIMIT_MS, &event));
+        assert_ok(rein_process_next_event(child ? child : process, LIMIT_MS, &event));
         assert_int_equal(event.cause.kind, REIN_CAUSE_BREAKPOINT);
         assert_int_equal(rein_thread_id(event.thread), child_id);
         assert_error_says(rein_thread_syscall(event.thread, SYS_getpid, nothing, NULL, &result), REIN_BAD_STATE,

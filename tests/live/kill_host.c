@@ -36,11 +36,12 @@ enum occupation {
     HOLDING,  /* all are stopped */
     SEPARATE, /* with a monitor of its own for the process */
     WATCHING, /* by a software watchpoint, so that all are stepped */
+    ASKING,   /* other threads look at the monitor's state all the time */
     OCCUPATIONS
 };
 
-static const char *const occupation_names[OCCUPATIONS] = {"counting", "stopping", "locking",  "stepping",
-                                                          "changing", "holding",  "separate", "watching"};
+static const char *const occupation_names[OCCUPATIONS] = {"counting", "stopping", "locking",  "stepping", "changing",
+                                                          "holding",  "separate", "watching", "asking"};
 
 struct host {
     struct fixture *fixture;
@@ -71,6 +72,21 @@ static void *allocate(void *arg)
     for (unsigned i = 0;; i++) {
         free(malloc(i % 5000));
         fprintf(stdout, "%u", i);
+    }
+    return NULL;
+}
+
+static void *ask(void *arg)
+{
+    const struct host *host = arg;
+    rein_thread **threads = NULL;
+    size_t count = 0;
+    enum rein_state seen;
+    unsigned char code[16];
+    apart_ok(rein_process_threads(storm_process, &threads, &count));
+    for (;;) {
+        apart_ok(rein_thread_state(threads[0], &seen));
+        apart_ok(rein_process_read(storm_process, host->hot, code, sizeof code, NULL));
     }
     return NULL;
 }
@@ -128,11 +144,11 @@ static void be_host(void *arg)
     add_storm(host, host->hot2);
     if (host->occupation == WATCHING)
         add_software_watch(host);
-    if (host->occupation == LOCKING) {
-        pthread_t thread;
+    if (host->occupation == LOCKING)
         apart_check(freopen("/dev/null", "w", stdout) != NULL);
-        for (int i = 0; i < 2; i++)
-            apart_check(pthread_create(&thread, NULL, allocate, host) == 0);
+    for (int i = 0; i < 2 && (host->occupation == LOCKING || host->occupation == ASKING); i++) {
+        pthread_t thread;
+        apart_check(pthread_create(&thread, NULL, host->occupation == ASKING ? ask : allocate, host) == 0);
     }
     apart_ok(rein_process_continue(storm_process));
     for (double limit = now() + LIMIT_S; atomic_load(&storm_hits) < 50;) {
@@ -569,6 +585,7 @@ static void M8_monitor_killed_while_all_are_stopped(void **state)
 static struct {
     rein_process *process;
     rein_monitor *monitor;
+    rein_thread *thread;
     struct fixture *fixture;
     rein_word hot, hot2;
     unsigned moment_us;
@@ -577,6 +594,7 @@ static struct {
 static void *call_all_the_time(void *arg)
 {
     int *what = arg, result = 0;
+    enum rein_state state;
     struct rein_breakpoint_options options = REIN_BREAKPOINT_OPTIONS_INIT;
     options.flags = REIN_BREAKPOINT_WHILE_RUNNING;
     options.callback = go_on;
@@ -585,6 +603,8 @@ static void *call_all_the_time(void *arg)
             result = rein_process_stop(stormy.process, 10000);
         else if (*what == 1)
             result = rein_process_continue(stormy.process);
+        else if (*what == 2)
+            result = rein_thread_state(stormy.thread, &state);
         else if (rein_process_add_breakpoint(stormy.process, stormy.hot2, &options, NULL) != REIN_MONITOR_FAILED)
             result = rein_process_remove_breakpoint(stormy.process, stormy.hot2, REIN_BREAKPOINT_WHILE_RUNNING);
         else
@@ -613,25 +633,28 @@ static int count_descriptors_of(int pid)
 static void be_host_of_killed_monitor(void *arg)
 {
     struct rein_breakpoint_options options = REIN_BREAKPOINT_OPTIONS_INIT;
-    pthread_t callers[3];
-    int what[3];
+    enum { CALLERS = 4 };
+    pthread_t callers[CALLERS];
+    int what[CALLERS];
     (void)arg;
     options.callback = go_on;
     apart_ok(rein_monitor_create(NULL, &stormy.monitor));
     apart_ok(rein_attach(stormy.monitor, stormy.fixture->pid, NULL, &stormy.process));
+    apart_ok(rein_process_thread(stormy.process, stormy.fixture->pid, &stormy.thread));
     apart_ok(rein_process_add_breakpoint(stormy.process, stormy.hot, &options, NULL));
     apart_ok(rein_process_continue(stormy.process));
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < CALLERS; i++) {
         what[i] = i;
         apart_check(pthread_create(&callers[i], NULL, call_all_the_time, &what[i]) == 0);
     }
     struct timespec moment = {0, (long)stormy.moment_us * 1000};
     nanosleep(&moment, NULL);
     apart_check(kill(rein_monitor_id(stormy.monitor), SIGKILL) == 0);
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < CALLERS; i++) {
         apart_check(pthread_join(callers[i], NULL) == 0);
         apart_check(what[i] == REIN_MONITOR_FAILED);
     }
+    rein_thread_unref(stormy.thread);
     rein_process_unref(stormy.process);
     apart_ok(rein_monitor_close(stormy.monitor));
     /* A file that it was reading, and one more for what it has found there: the header allows that. */

@@ -347,6 +347,42 @@ static void traps_of_its_own(void **state)
     kill_child(pid);
 }
 
+/* What is changed word by word is as what is set at once, whether few have changed, many, or none. */
+static void changes_registers(void **state)
+{
+    (void)state;
+    int pid = start_traced(traps, NULL);
+    struct arch_registers first, before, after, now;
+
+    expect_event(pid, OS_EVENT_SIGNAL);
+    assert_int_equal(linux_get_registers(pid, &first), 0);
+    assert_ptr_equal(first.arch, os_backend.arch);
+    int general[16], count = 0;
+    for (int i = 0; i < first.arch->register_count && count < 16; i++)
+        if (first.arch->registers[i].set == ARCH_SET_GENERAL && i != first.arch->pc_index)
+            general[count++] = i;
+    before = first;
+    for (int round = 0; round < 100; round++) {
+        after = before;
+        for (int i = 0; i < round % 7; i++) /* the first six are general purpose ones everywhere */
+            after.arch->set(&after, general[(round + i * 5) % (count < 6 ? count : 6)], (uint64_t)(round * 100 + i));
+        if (round % 2)
+            after.arch->move_pc(&after, place(own_syscall) + (uint64_t)(round % 3));
+        bool known = round % 5 != 0;
+        now = before;
+        now.size = 0;
+        assert_int_equal(linux_change_registers(pid, &after, known ? &before : round % 10 ? NULL : &now), 0);
+        assert_int_equal(linux_get_registers(pid, &now), 0);
+        assert_int_equal(now.size, after.size);
+        assert_memory_equal(now.bytes, after.bytes, after.size);
+        before = now;
+    }
+    assert_int_equal(linux_change_registers(pid, &first, NULL), 0);
+    assert_int_equal(linux_get_registers(pid, &now), 0);
+    assert_memory_equal(now.bytes, first.bytes, first.size);
+    kill_child(pid);
+}
+
 static void steps(void **state)
 {
     (void)state;
@@ -1044,6 +1080,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(queued_again_with_their_siginfo, setup, teardown),
         cmocka_unit_test_setup_teardown(signals_of_the_kernel, setup, teardown),
         cmocka_unit_test_setup_teardown(traps_of_its_own, setup, teardown),
+        cmocka_unit_test_setup_teardown(changes_registers, setup, teardown),
         cmocka_unit_test_setup_teardown(steps, setup, teardown),
         cmocka_unit_test_setup_teardown(interrupts_and_group_stops, setup, teardown),
         cmocka_unit_test_setup_teardown(all_kinds, setup, teardown),

@@ -3,8 +3,8 @@
  * registers, all flags and all of the stack must be the same. And what it moves (displace): once where it is, once where it was
  * moved to, with vectors and faults as well. Row P5: getting past a breakpoint is one instruction, exactly.
  *
- * REIN_ROUNDS makes the random part longer, REIN_SEED chooses it; with REIN_ALL=1 each instruction of each of the files is taken, else a
- * part of them. */
+ * REIN_ROUNDS makes the random part longer, REIN_SEED chooses it; with REIN_ALL=1 each instruction of each of the files
+ * is taken, else a part of them. */
 #include "os_support.h"
 
 #include <elf.h>
@@ -289,9 +289,9 @@ static bool cannot_be_repeated(const unsigned char *bytes)
            (word & 0xfffff0ffu) == 0xd503407fu;
 }
 #else
-/* Random numbers differ each time; the C library's data at fs is changed; a selector that means none is sometimes read back as 0, sometimes
- * as it was written. And there are virtual machines in which a thread never gets past a locked access over the end of a cache line when
- * it is stepped. */
+/* Random numbers differ each time; the C library's data at fs is changed; a selector that means none is sometimes read
+ * back as 0, sometimes as it was written. And there are virtual machines in which a thread never gets past a locked
+ * access over the end of a cache line when it is stepped. */
 static bool cannot_be_repeated(const unsigned char *bytes)
 {
     bool locked = false, in_data = false, random, selects;

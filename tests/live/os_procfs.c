@@ -12,6 +12,7 @@
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 
 #define NOBODY 65534
 
@@ -90,8 +91,12 @@ static void all_threads(void **state)
     assert_int_equal(linux_for_each_thread(pid, note_one, &seen), 0);
     assert_int_equal(seen.count, count);
     assert_int_equal(linux_for_each_thread(pid, find_one, &pid), 17); /* it stops where it is told to */
+    size_t counted = 0;
+    assert_int_equal(linux_count_threads(pid, &counted), 0);
+    assert_int_equal(counted, count);
     kill_child(pid);
     assert_int_equal(linux_for_each_thread(pid, note_one, &seen), -ESRCH);
+    assert_int_equal(linux_count_threads(pid, &counted), -ESRCH);
 }
 
 static void *ends(void *arg)
@@ -231,6 +236,45 @@ static void all_children(void **state)
     assert_int_equal(seen.count, count);
     kill_child(pid);
     assert_int_equal(linux_for_each_child_of(pid, note_one, &seen), -ESRCH);
+}
+
+/* Of so many threads that the machine's processes are fewer, so that these are asked. */
+static void *makes_children(void *arg)
+{
+    has_children(arg);
+    return NULL;
+}
+
+static bool has_threads_and_children(void *arg)
+{
+    pthread_attr_t small;
+    pthread_t thread;
+
+    pthread_attr_init(&small);
+    pthread_attr_setstacksize(&small, 65536);
+    for (int i = 1; i < shared->go; i++)
+        pthread_create(&thread, &small, sleeps, NULL);
+    pthread_create(&thread, NULL, makes_children, arg);
+    return pauses(NULL);
+}
+
+static void children_of_many_threads(void **state)
+{
+    static struct ids seen;
+    struct stat processes;
+    int count = 3;
+
+    (void)state;
+    assert_int_equal(stat("/proc", &processes), 0);
+    shared->go = (int)processes.st_nlink + 100; /* others may come */
+    if (shared->go > 4000)                      /* more than a test can have */
+        skip();
+    int pid = start_child(has_threads_and_children, &count);
+    wait_until(shared->ready == count);
+    memset(&seen, 0, sizeof seen);
+    assert_int_equal(linux_for_each_child_of(pid, note_one, &seen), 0);
+    assert_int_equal(seen.count, count);
+    kill_child(pid);
 }
 
 /* ---- One thread ---- */
@@ -605,6 +649,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(P8_one_among_many, setup, teardown),
         cmocka_unit_test_setup_teardown(a_leader_that_is_a_zombie, setup, teardown),
         cmocka_unit_test_setup_teardown(all_children, setup, teardown),
+        cmocka_unit_test_setup_teardown(children_of_many_threads, setup, teardown),
         cmocka_unit_test_setup_teardown(names, setup, teardown),
         cmocka_unit_test_setup_teardown(what_a_thread_does, setup, teardown),
         cmocka_unit_test_setup_teardown(memory_and_a_vfork_parent, setup, teardown),

@@ -545,6 +545,80 @@ static int seize_later(int id)
     return atomic_load(&executes) ? -EINTR : os_backend.seize(id);
 }
 
+/* P8, C1: a child that shares the memory cannot be taken, for it is in an exec, which may fail: no breakpoint goes in until it can. */
+static void P8_C1_sharer_in_an_exec(void **state)
+{
+    (void)state;
+    skip_if_lent();
+    struct fixture *fixture = start_ready("uninterruptible", "0", NULL);
+    rein_process *process = NULL;
+    executing_backend = os_backend;
+    executing_backend.seize = seize_later;
+    rein_monitor *own = create_with(&executing_backend);
+    atomic_store(&executes, false);
+    assert_ok(rein_attach(own, fixture->pid, NULL, &process));
+    rein_word hot = address_of(fixture, "hot");
+    atomic_store(&executes, true);
+    assert_error_says(rein_process_add_breakpoint(process, hot, NULL, NULL), REIN_BAD_STATE, "about to run another");
+    atomic_store(&executes, false);
+    rein_breakpoint *breakpoint = count_at(process, hot);
+    set_policy(process, REIN_IGNORE);
+    assert_ok(rein_process_continue(process));
+    tell(fixture);
+    assert_error(rein_process_wait(process, LIMIT_MS), REIN_EXITED);
+    assert_int_equal(rein_breakpoint_hits(breakpoint), 1);
+    rein_process_unref(process);
+    assert_ok(rein_monitor_close(own));
+    assert_ends(fixture, 0);
+}
+
+static atomic_bool comes_and_goes;
+static atomic_int lists_made;
+
+static int list_children(int pid, os_id_callback callback, void *arg)
+{
+    atomic_fetch_add(&lists_made, 1);
+    return atomic_load(&comes_and_goes) ? -EAGAIN : os_backend.for_each_child_of(pid, callback, arg);
+}
+
+/* P8, C1: nobody can say who shares the memory, for threads come and go. That is told as it is; who steps looks once, and steps. */
+static void P8_C1_sharers_not_to_be_listed(void **state)
+{
+    (void)state;
+    skip_if_lent();
+    struct fixture *fixture = start_ready("uninterruptible", "0", NULL);
+    struct rein_step_options steps = REIN_STEP_OPTIONS_INIT;
+    rein_process *process = NULL;
+    rein_thread **threads = NULL;
+    size_t count = 0;
+    steps.count = 1;
+    executing_backend = os_backend;
+    executing_backend.for_each_child_of = list_children;
+    rein_monitor *own = create_with(&executing_backend);
+    atomic_store(&comes_and_goes, true);
+    assert_ok(rein_attach(own, fixture->pid, NULL, &process));
+    rein_word hot = address_of(fixture, "hot");
+    assert_error_says(rein_process_add_breakpoint(process, hot, NULL, NULL), REIN_SYSTEM, "come and go");
+    atomic_store(&lists_made, 0);
+    assert_ok(rein_process_threads(process, &threads, &count));
+    int made = 0;
+    for (int round = 0; round < 3; round++) {
+        for (size_t i = 0; i < count; i++)
+            rein_thread_step_many(threads[i], &steps, 1, NULL); /* they wait in calls: it begins, that is all */
+        if (round == 0)
+            made = atomic_load(&lists_made);
+    }
+    assert_true(made > 0);
+    assert_int_equal(atomic_load(&lists_made), made);
+    rein_thread_list_free(threads, count);
+    atomic_store(&comes_and_goes, false);
+    assert_ok(rein_process_detach(process, 0));
+    rein_process_unref(process);
+    assert_ok(rein_monitor_close(own));
+    tell(fixture);
+    assert_ends(fixture, 0);
+}
+
 /* P8 M12: an exec that lasts: of the process nobody can be taken. That is an error, and harms nothing. */
 static void P8_M12_limit_in_an_exec(void **state)
 {
@@ -688,6 +762,78 @@ static void M7_P2_void_stop_at_a_breakpoint(void **state)
     assert_ok(rein_monitor_close(own));
 }
 
+/* ---- What a crowd asks of the kernel ---- */
+
+static struct {
+    atomic_uint moves, registers, looks, lists;
+} crowd;
+
+#define COUNTED_CROWD(X)                                                                                               \
+    X(moves, int, seize, (int id), (id))                                                                               \
+    X(moves, int, interrupt, (int id), (id))                                                                           \
+    X(moves, int, resume, (int id, enum os_resume how, int signal), (id, how, signal))                                 \
+    X(moves, int, detach, (int id, int signal), (id, signal))                                                          \
+    X(registers, int, get_registers, (int id, struct arch_registers *registers), (id, registers))                      \
+    X(looks, int, thread_status, (int pid, int id, enum os_thread_status *status), (pid, id, status))                  \
+    X(looks, int, process_of, (int id, int *pid, int *parent), (id, pid, parent))                                      \
+    X(looks, int, tracer_of, (int id, int *tracer), (id, tracer))                                                      \
+    X(looks, bool, is_thread_of, (int id, int pid), (id, pid))                                                         \
+    X(looks, int, count_threads, (int pid, size_t *count), (pid, count))                                               \
+    X(looks, const struct arch *, program_arch, (int pid), (pid))                                                      \
+    X(lists, int, for_each_thread, (int pid, os_id_callback callback, void *arg), (pid, callback, arg))                \
+    X(lists, int, for_each_child_of, (int pid, os_id_callback callback, void *arg), (pid, callback, arg))
+#define COUNT_IN_CROWD(counter, type, name, parameters, arguments)                                                     \
+    static type crowd_##name parameters                                                                                \
+    {                                                                                                                  \
+        atomic_fetch_add(&crowd.counter, 1);                                                                           \
+        return os_backend.name arguments;                                                                              \
+    }
+#define USE_IN_CROWD(counter, type, name, parameters, arguments) os.name = crowd_##name;
+COUNTED_CROWD(COUNT_IN_CROWD)
+
+/* Since the last time: no more than this. */
+static bool has_asked(unsigned moves, unsigned registers)
+{
+    enum { LOOKS = 8 };
+    unsigned made = atomic_exchange(&crowd.moves, 0), got = atomic_exchange(&crowd.registers, 0);
+    unsigned looks = atomic_exchange(&crowd.looks, 0), lists = atomic_exchange(&crowd.lists, 0);
+    if (moves)
+        print_message("%u moves, %u times registers, %u looks, %u lists\n", made, got, looks, lists);
+    return made <= moves && got <= registers && looks <= LOOKS && lists <= 1;
+}
+
+/* P8, P4, P5, P7: to take a thread is to seize it, to interrupt it and to have its registers; to let it go is one call;
+ * to continue it and to stop it are two, and the registers. No file is read for each, and they are listed once. That is
+ * tried until it is so: on a busy machine the monitor looks why somebody has not stopped. */
+static void P8_P4_P5_P7_calls_for_a_thread(void **state)
+{
+    (void)state;
+    enum { THREADS = 300 };
+    skip_if_lent();
+    struct fixture *fixture = start_ready("sleepers", "299", NULL);
+    struct os_backend os = os_backend;
+    bool attaches = false, stops = false, detaches = false;
+    COUNTED_CROWD(USE_IN_CROWD)
+    rein_monitor *own = create_with(&os);
+    for (double limit = now() + LIMIT_S; !attaches || !stops || !detaches;) {
+        rein_process *process;
+        assert_true(now() < limit);
+        has_asked(0, 0);
+        assert_ok(rein_attach(own, fixture->pid, NULL, &process));
+        assert_int_equal(thread_count(process), THREADS);
+        attaches |= has_asked(2 * THREADS, THREADS);
+        assert_ok(rein_process_continue(process));
+        assert_ok(rein_process_stop(process, LIMIT_MS));
+        stops |= has_asked(2 * THREADS, THREADS);
+        assert_ok(rein_process_detach(process, 0));
+        detaches |= has_asked(THREADS, 1);
+        rein_process_unref(process);
+    }
+    assert_ok(rein_monitor_close(own));
+    tell(fixture);
+    assert_ends(fixture, 0);
+}
+
 /* ---- What a handled hit asks of the kernel ---- */
 
 #if defined(__x86_64__) || defined(__i386__) /* elsewhere every breakpoint is stepped over */
@@ -807,8 +953,8 @@ static void P5_calls_for_a_hit(void **state)
     }
 }
 
-/* P5 E1: bytecode that looks at memory for ever, and at another place each time, asks the kernel 2,000 times, not as often as it has
- * steps: everybody waits for it. */
+/* P5 E1: bytecode that looks at memory for ever, and at another place each time, asks the kernel 2,000 times, not as
+ * often as it has steps: everybody waits for it. */
 static void P5_E1_bytecode_that_looks_for_ever(void **state)
 {
     (void)state;
@@ -855,7 +1001,10 @@ int main(void)
         live_test(P8_limit_before_all_are_found),
         live_test(M7_group_stop_that_is_told_late),
         live_test(P8_M12_limit_in_an_exec),
+        live_test(P8_C1_sharer_in_an_exec),
+        live_test(P8_C1_sharers_not_to_be_listed),
         live_test(C1_M12_copy_of_the_image_before_the_last),
+        live_test(P8_P4_P5_P7_calls_for_a_thread),
 #if defined(__x86_64__) || defined(__i386__)
         live_test(P5_calls_for_a_hit),
         live_test(P5_E1_bytecode_that_looks_for_ever),

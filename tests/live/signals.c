@@ -105,6 +105,39 @@ static void P5_swallow_a_signal(void **state)
     assert_int_equal(count_lines(fixture, "signal "), 0);
 }
 
+/* P5: the program finds the details that it was given; those of another signal, or of none, are refused. */
+static void P5_other_details(void **state)
+{
+    (void)state;
+    struct fixture *fixture;
+    char line[96];
+    rein_thread *thread = stopped_by_signal(&fixture);
+    struct rein_cause cause;
+    union sigval value = {.sival_int = 4711};
+    assert_ok(rein_thread_cause(thread, &cause));
+    struct rein_signal signal = cause.signal;
+    rein_cause_clear(&cause);
+    siginfo_t info;
+    memcpy(&info, signal.raw, sizeof info);
+    info.si_value = value;
+    info.si_pid = 4712;
+    memcpy(signal.raw, &info, sizeof info);
+    struct rein_signal other = signal;
+    other.number = SIGUSR2;
+    assert_error(rein_thread_set_signal_info(thread, &other), REIN_INVALID_ARGUMENT);
+    assert_ok(rein_thread_set_signal_info(thread, &signal));
+    assert_ok(rein_thread_cause(thread, &cause));
+    memcpy(&info, cause.signal.raw, sizeof info);
+    assert_int_equal(info.si_value.sival_int, 4711);
+    rein_cause_clear(&cause);
+    assert_ok(rein_process_continue(fixture->process));
+    assert_error(rein_thread_set_signal_info(thread, &signal), REIN_BAD_STATE);
+    assert_error(rein_process_wait(fixture->process, 20), REIN_TIMEOUT);
+    snprintf(line, sizeof line, "signal %d code %d value 4711 pid 4712 thread 0", SIGUSR1, SI_QUEUE);
+    (void)expect_said(fixture, line);
+    end(fixture);
+}
+
 /* P5: another number is sent by the monitor; the same keeps its siginfo, though it was changed in between. */
 static void P5_replace_a_signal(void **state)
 {
@@ -333,9 +366,10 @@ static void M6_SIGTRAP_by_kill(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        live_test(P5_M14_every_signal),       live_test(P5_swallow_a_signal), live_test(P5_replace_a_signal),
-        live_test(P5_set_signal_elsewhere),   live_test(P5_M1_in_a_callback), live_test(M7_no_spurious_stop),
-        live_test(M7_none_lost_none_doubled), live_test(M6_own_int3),         live_test(M6_SIGTRAP_by_kill),
+        live_test(P5_M14_every_signal), live_test(P5_swallow_a_signal),       live_test(P5_replace_a_signal),
+        live_test(P5_other_details),    live_test(P5_set_signal_elsewhere),   live_test(P5_M1_in_a_callback),
+        live_test(M7_no_spurious_stop), live_test(M7_none_lost_none_doubled), live_test(M6_own_int3),
+        live_test(M6_SIGTRAP_by_kill),
     };
     return live_main(tests);
 }

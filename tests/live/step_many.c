@@ -1,5 +1,5 @@
-/* T1 T2 T3 P4 P6: many steps for one request, and all ways in which they end. Programs: step_targets, rep_movs, faults, signals_seen,
- * sleepers, spin, signals_storm, step_exit. */
+/* T1 T2 T3 P4 P6: many steps for one request, and all ways in which they end. Programs: step_targets, rep_movs, faults,
+ * signals_seen, sleepers, spin, signals_storm, step_exit. */
 #include "support.h"
 
 #define STEPS 13
@@ -342,6 +342,61 @@ static void T1_P4_P7_threads_at_once(void **state)
     }
 }
 
+/* Only begun: the caller goes on, and hears of the end by an event; or ends it by a stop, a detach, the program's end. */
+static void T1_P4_only_begun(void **state)
+{
+    (void)state;
+    struct fixture *fixture = spawn("step_targets", "4", NULL);
+    rein_thread *thread = at_label(fixture, "step_0");
+    struct rein_step_options options = REIN_STEP_OPTIONS_INIT;
+    options.flags = REIN_STEP_BEGIN;
+    options.count = 12;
+    uint64_t done = 12345;
+    assert_ok(rein_thread_step_many(thread, &options, 0, &done));
+    assert_int_equal(done, 0);
+    options = (struct rein_step_options){0}; /* it has a copy */
+    assert_ok(rein_thread_wait(thread, LIMIT_MS));
+    assert_word(pc_of(thread), address_of(fixture, labels[12]));
+    assert_int_equal(cause_of(thread), REIN_CAUSE_STEP);
+    run_out(fixture);
+
+    for (int way = 0; way < 4; way++) {
+        fixture = start_ready("spin", "1", NULL);
+        rein_process *process = attach(fixture);
+        rein_thread **threads;
+        size_t count;
+        struct helper helper = {.result = 0};
+        assert_ok(rein_process_threads(process, &threads, &count));
+        for (size_t i = 0; i < count; i++)
+            thread = rein_thread_id(threads[i]) != fixture->pid ? threads[i] : thread;
+        options = (struct rein_step_options)REIN_STEP_OPTIONS_INIT;
+        options.flags = REIN_STEP_BEGIN;
+        options.until = note_begun;
+        options.arg = &helper;
+        assert_ok(rein_thread_step_many(thread, &options, 0, NULL));
+        double limit = now() + LIMIT_S;
+        while (!atomic_load(&helper.begun)) {
+            assert_true(now() < limit);
+            assert_error(rein_thread_wait(thread, 1), REIN_TIMEOUT); /* who lends itself is needed */
+        }
+        assert_error(rein_thread_step_many(thread, &options, 0, NULL), REIN_BAD_STATE);
+        if (way == 0)
+            assert_ok(rein_process_stop(process, LIMIT_MS));
+        if (way == 1)
+            assert_ok(rein_thread_stop(thread, LIMIT_MS));
+        if (way < 2)
+            assert_true(rein_state_is_stopped(state_of(thread)));
+        rein_thread_list_free(threads, count);
+        if (way == 3) {
+            assert_ok(rein_process_kill(process));
+            continue;
+        }
+        assert_ok(rein_process_detach(process, 0));
+        tell(fixture);
+        assert_ends(fixture, 0);
+    }
+}
+
 /* Past breakpoints in memory, while all others run: a thread's function, again and again. */
 static void T1_P2_past_breakpoints_among_others(void **state)
 {
@@ -454,8 +509,9 @@ static void T1_traced_calls(void **state)
     run_out(fixture);
 }
 
-/* Two of the same program, in the same memory: in one rein makes what steps it can itself, in the other the processor makes all. From
- * the program's first instruction on, through the dynamic linker, both are at the same place after so many steps. */
+/* Two of the same program, in the same memory: in one rein makes what steps it can itself, in the other the processor
+ * makes all. From the program's first instruction on, through the dynamic linker, both are at the same place after so
+ * many steps. */
 static void T1_as_the_processor_does(void **state)
 {
     (void)state;
@@ -602,6 +658,7 @@ int main(void)
         live_test(T1_T2_a_fault_ends_it),
         live_test(T1_P4_time_limit),
         live_test(T1_P4_P7_threads_at_once),
+        live_test(T1_P4_only_begun),
         live_test(T1_P2_past_breakpoints_among_others),
         live_test(T1_T2_in_a_storm_of_signals),
         live_test(T1_C3_into_the_end),

@@ -926,10 +926,10 @@ int number_in(const rein_process *process, long number)
         long here;
         int narrow;
     } numbers[] = {
-        {SYS_getpid, 20},     {SYS_gettid, 224},     {SYS_getppid, 64}, {SYS_pause, 29},
-        {SYS_pipe2, 331},     {SYS_read, 3},         {SYS_write, 4},    {SYS_close, 6},
-        {SYS_nanosleep, 162}, {SYS_poll, 168},       {SYS_futex, 240},  {SYS_kill, 37},
-        {SYS_lseek, 19},      {SYS_exit_group, 252}, {SYS_exit, 1},     {100000, 100000}, /* there is none */
+        {SYS_getpid, 20}, {SYS_gettid, 224}, {SYS_getppid, 64}, {SYS_pause, 29},       {SYS_pipe2, 331},
+        {SYS_read, 3},    {SYS_write, 4},    {SYS_close, 6},    {SYS_nanosleep, 162},  {SYS_poll, 168},
+        {SYS_futex, 240}, {SYS_kill, 37},    {SYS_lseek, 19},   {SYS_exit_group, 252}, {SYS_exit, 1},
+        {SYS_mmap, 192},  {SYS_prctl, 172},  {100000, 100000}, /* there is none */
     };
     if (word_size(process) == sizeof(long))
         return (int)number;

@@ -781,6 +781,40 @@ static void N3_execute(void **state)
     }
 }
 
+/* Each is told in a stop, once: who is resumed there goes past it, at once or after a callback has let others go on. */
+static enum rein_verdict stop_at_each_fourth(rein_thread *thread, const struct rein_cause *cause, void *arg)
+{
+    (void)thread;
+    (void)arg;
+    return rein_watchpoint_hits(cause->watchpoint) % 4 ? REIN_VERDICT_GO_ON : REIN_VERDICT_STOP_ALL;
+}
+
+static void check_execute_told(rein_watchpoint_callback callback, unsigned stops)
+{
+    struct fixture *fixture = spawn("watched", "loop", "1", "20", NULL);
+    rein_process *process = fixture->process;
+    rein_word bump = address_of(fixture, "bump");
+    struct rein_watchpoint_options options = REIN_WATCHPOINT_OPTIONS_INIT;
+    options.callback = callback;
+    rein_watchpoint *watchpoint = watch_with(process, bump, 1, REIN_WATCH_EXECUTE, &options);
+    for (unsigned i = 1; i <= stops; i++) {
+        rein_thread *thread = run_to(process, REIN_CAUSE_WATCHPOINT);
+        assert_word(pc_of(thread), bump);
+        assert_int_equal(rein_watchpoint_hits(watchpoint), i * 20 / stops);
+    }
+    run_all(fixture);
+    assert_int_equal(said_count(fixture, "target"), 20);
+    assert_int_equal(rein_watchpoint_hits(watchpoint), 20);
+}
+
+static void N3_execute_told_in_stops(void **state)
+{
+    (void)state;
+    skip_unless_it_fires();
+    check_execute_told(NULL, 20);
+    check_execute_told(stop_at_each_fourth, 5);
+}
+
 /* Of a repeated instruction the processor may tell several accesses as one: at least one hit, and the program is none the
  * wiser. With a breakpoint on it, it is stepped repetition by repetition. */
 static void N3_repeated_string(void **state)
@@ -954,6 +988,7 @@ int main(void)
         live_test(N3_exclusive_in_a_storm),
 #endif
         live_test(N3_execute),
+        live_test(N3_execute_told_in_stops),
         live_test(N3_repeated_string),
         live_test(N3_removed_in_a_storm),
         live_test(N3_P7_detached_in_a_storm),

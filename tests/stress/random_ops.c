@@ -5,8 +5,9 @@
  * image did, and the host has no thread, descriptor, child or memory more than before.
  *
  * random_ops [--seed N] [--seconds S] [--workers N] [--without OPERATION] [--hold] [--verbose] [--log FILE]; else
- * REIN_STRESS_SEED and REIN_STRESS_SECONDS (20 when unset). The same seed makes the same choices; what becomes of them is the scheduler's
- * affair. --hold: after a failure everything stays as it is for a debugger. --log: what rein tells at level TRACE. */
+ * REIN_STRESS_SEED and REIN_STRESS_SECONDS (20 when unset). The same seed makes the same choices; what becomes of them
+ * is the scheduler's affair. --hold: after a failure everything stays as it is for a debugger. --log: what rein tells
+ * at level TRACE. */
 #include <dirent.h>
 #include <link.h>
 #include <linux/audit.h>
@@ -20,8 +21,8 @@
 #include "../fixtures/stress_target.h"
 #include "support.h"
 
-/* A vfork child of a target that was killed goes on, and counts in the record of its parent: that is not to be another's by then. So
- * a record is used again when thousands of others have been. */
+/* A vfork child of a target that was killed goes on, and counts in the record of its parent: that is not to be
+ * another's by then. So a record is used again when thousands of others have been. */
 #define LIVES 4096
 #define SLOTS 5      /* for the workers together */
 #define LENT_SLOTS 2 /* for the one that lends itself */
@@ -677,11 +678,15 @@ static void compare_counts(struct target *target)
         log_vforks(target);
 }
 
-/* How it ended, when it was started by a monitor in this process. Nobody traces it any more. */
+/* How it ended, when it was started by a monitor in this process. Who has come to trace it from another process, an attach that
+ * has failed, hears of its end first. */
 static void take_status(struct target *target)
 {
-    int status;
-    if (waitpid(target->pid, &status, WNOHANG | __WALL) == target->pid && atomic_load(&target->life->status) == -1)
+    int status, result;
+    for (double limit = now() + SURE_MS / 1000.0;
+         (result = waitpid(target->pid, &status, WNOHANG | __WALL)) == 0 && now() < limit;)
+        sleep_ms(1);
+    if (result == target->pid && atomic_load(&target->life->status) == -1)
         atomic_store(&target->life->status, status);
 }
 
@@ -1286,13 +1291,19 @@ static int op_list(struct worker *worker, struct target *target, rein_process *p
     return result;
 }
 
+/* In place of a callback: what the target makes is seen to by nobody else, and waits for that. */
+static enum rein_verdict on_birth(rein_thread *thread, const struct rein_cause *cause, void *arg)
+{
+    return cause->new_process ? on_event(thread, cause, arg) : REIN_VERDICT_POLICY;
+}
+
 static int op_policy(struct worker *worker, struct target *target, rein_process *process)
 {
     int result = rein_process_set_policy(process, (enum rein_cause_kind)(1 + any(&worker->random, REIN_CAUSE_COUNT)),
                                          (enum rein_policy)any(&worker->random, 4));
     note(worker, target, result, "rein_process_set_policy");
     if (one_in(&worker->random, 4) && !target->spawned)
-        rein_process_set_callback(process, one_in(&worker->random, 2) ? on_event : NULL, target);
+        rein_process_set_callback(process, one_in(&worker->random, 2) ? on_event : on_birth, target);
     return result;
 }
 

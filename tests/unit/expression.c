@@ -89,10 +89,10 @@ static __thread int thread_local_number = 4;
 /* Where the expressions are. */
 __attribute__((noinline)) static int here(int x)
 {
-    __asm__ volatile(""
-                     : "+r"(x)
-                     : "r"(&number), "r"(&positive), "r"(table), "r"(matrix), "r"(&head), "r"(full)
-                     : "memory");
+    /* Few at a time: i386 has seven registers to hold them. */
+    __asm__ volatile("" : "+r"(x) : "r"(&number), "r"(&positive) : "memory");
+    __asm__ volatile("" : : "r"(table), "r"(matrix) : "memory");
+    __asm__ volatile("" : : "r"(&head), "r"(full) : "memory");
     __asm__ volatile("" : : "r"(&nothing), "r"(&thread_local_number) : "memory");
     return x + 1;
 }

@@ -1,10 +1,11 @@
 /* What is arm64's own in the Linux backend: where the kernel has the registers, what a system call is by them, what becomes of an
  * interrupted one, and debug registers. For x86 that is restart.c, syscall.c and parts of ptrace.c.
  *
- * INTERRUPTED CALLS. In front of every stop on the way out of the kernel, do_signal() in arch/arm64/kernel/signal.c has set pc and x0
- * back to make the call again, has forgotten that there is one (the number is -1), and keeps what it needs to decide between that
- * and EINTR in variables of its own. So at such a stop nothing tells a thread that has been interrupted in a call from one that
- * is about to make it. Only at the stop at a call's exit is all to be seen: there a call has a number, and -ERESTART... in x0.
+ * INTERRUPTED CALLS. In front of every stop on the way out of the kernel, do_signal() in arch/arm64/kernel/signal.c has
+ * set pc and x0 back to make the call again, has forgotten that there is one (the number is -1), and keeps what it
+ * needs to decide between that and EINTR in variables of its own. So at such a stop nothing tells a thread that has
+ * been interrupted in a call from one that is about to make it. Only at the stop at a call's exit is all to be seen:
+ * there a call has a number, and -ERESTART... in x0.
  *
  * So calls that end with EINTR for a mere stop (restart.c has the list) are made again only when their exits are seen, which is so
  * while system calls are traced. Their first argument is lost otherwise.
@@ -71,6 +72,12 @@ int linux_set_registers(int id, const struct arch_registers *registers)
     if (result != 0 || registers->size != SIZE_ALL)
         return result;
     return linux_set_note(id, NOTE_CALL, &call, sizeof call);
+}
+
+int linux_change_registers(int id, const struct arch_registers *registers, const struct arch_registers *before)
+{
+    (void)before;
+    return linux_set_registers(id, registers);
 }
 
 struct vector_header { /* struct user_sve_header */

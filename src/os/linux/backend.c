@@ -30,6 +30,7 @@ const struct os_backend os_backend = {
     .detach = linux_detach,
     .get_registers = linux_get_registers,
     .set_registers = linux_set_registers,
+    .change_registers = linux_change_registers,
     .get_register_set = linux_get_register_set,
     .set_register_set = linux_set_register_set,
     .set_signal = linux_set_signal,
@@ -66,6 +67,7 @@ const struct os_backend os_backend = {
     .try_watch = linux_try_watch,
 
     .for_each_thread = linux_for_each_thread,
+    .count_threads = linux_count_threads,
     .for_each_child_of = linux_for_each_child_of,
     .thread_status = linux_thread_status,
     .is_making_child = linux_is_making_child,
@@ -91,6 +93,8 @@ const struct os_backend os_backend = {
     .is_fixed_code = linux_is_fixed_code,
     .branch_checks = linux_branch_checks,
     .find_room = linux_find_room,
+    .find_gap = linux_find_gap,
+    .is_mapped_room = linux_is_mapped_room,
 
     .spawn = linux_spawn,
     .spawn_error = linux_spawn_error,

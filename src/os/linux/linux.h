@@ -18,6 +18,7 @@ int linux_resume(int id, enum os_resume how, int signal);
 int linux_detach(int id, int signal);
 int linux_get_registers(int id, struct arch_registers *registers);
 int linux_set_registers(int id, const struct arch_registers *registers);
+int linux_change_registers(int id, const struct arch_registers *registers, const struct arch_registers *before);
 int linux_get_register_set(int id, enum arch_set set, void *bytes, size_t size);
 int linux_set_register_set(int id, enum arch_set set, const void *bytes, size_t size);
 int linux_set_signal(int id, const struct rein_signal *signal);
@@ -112,6 +113,7 @@ void linux_word_wake(_Atomic uint32_t *word);
 
 /* ---- procfs.c: looking at threads and processes; any thread may call these ---- */
 int linux_for_each_thread(int pid, os_id_callback callback, void *arg);
+int linux_count_threads(int pid, size_t *count);
 int linux_for_each_child_of(int pid, os_id_callback callback, void *arg);
 int linux_thread_status(int pid, int id, enum os_thread_status *status);
 bool linux_is_making_child(int pid, int id);
@@ -132,6 +134,8 @@ int linux_find_file_of(int id, uint64_t address, uint64_t *base, uint64_t *end);
 /* Where the mappings of the program's loader begin: 1; 0: it has none. */
 int linux_find_loader(int id, uint64_t *base);
 int linux_find_room(int id, uint64_t address, uint64_t *start, uint64_t *size);
+int linux_find_gap(int id, uint64_t address, bool above, uint64_t *start, uint64_t *size);
+int linux_is_mapped_room(int id, uint64_t start, uint64_t size);
 int linux_is_fixed_code(int id, uint64_t address);
 enum arch_branch_checks linux_branch_checks(int id, uint64_t address);
 int linux_for_each_code(int id, os_memory_callback callback, void *arg);

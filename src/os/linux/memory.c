@@ -86,9 +86,9 @@ static unsigned long cut(const struct transfer *transfer, struct iovec *remote, 
     return count;
 }
 
-/* As much as goes this way. What process_vm_readv promises of a partial transfer is whole elements, so where memory ends is seen when
- * the remote side is cut at page ends. That costs as much as the rest; so it is tried without at first, which, where
- * memory does not end, is all. */
+/* As much as goes this way. What process_vm_readv promises of a partial transfer is whole elements, so where memory
+ * ends is seen when the remote side is cut at page ends. That costs as much as the rest; so it is tried without at
+ * first, which, where memory does not end, is all. */
 static size_t move_directly(struct transfer *transfer)
 {
     size_t total = 0;

@@ -50,6 +50,7 @@ enum linux_call linux_call_of_arm64(uint64_t number)
 }
 
 const uint64_t linux_numbers_arm64[OS_CALL_COUNT] = {
-    [OS_CALL_MMAP] = __NR_mmap,      [OS_CALL_MUNMAP] = __NR_munmap, [OS_CALL_MPROTECT] = __NR_mprotect,
-    [OS_CALL_OPEN_AT] = __NR_openat, [OS_CALL_CLOSE] = __NR_close,
+    [OS_CALL_MMAP] = __NR_mmap,       [OS_CALL_MUNMAP] = __NR_munmap, [OS_CALL_MPROTECT] = __NR_mprotect,
+    [OS_CALL_OPEN_AT] = __NR_openat,  [OS_CALL_CLOSE] = __NR_close,   [OS_CALL_MAP_ROOM] = __NR_mmap,
+    [OS_CALL_NAME_ROOM] = __NR_prctl,
 };

@@ -63,8 +63,9 @@ enum linux_call linux_call_of_i386(uint64_t number)
 }
 
 const uint64_t linux_numbers_i386[OS_CALL_COUNT] = {
-    [OS_CALL_MMAP] = __NR_mmap2,     [OS_CALL_MUNMAP] = __NR_munmap, [OS_CALL_MPROTECT] = __NR_mprotect,
-    [OS_CALL_OPEN_AT] = __NR_openat, [OS_CALL_CLOSE] = __NR_close,
+    [OS_CALL_MMAP] = __NR_mmap2,      [OS_CALL_MUNMAP] = __NR_munmap, [OS_CALL_MPROTECT] = __NR_mprotect,
+    [OS_CALL_OPEN_AT] = __NR_openat,  [OS_CALL_CLOSE] = __NR_close,   [OS_CALL_MAP_ROOM] = __NR_mmap2,
+    [OS_CALL_NAME_ROOM] = __NR_prctl,
 };
 
 #endif

@@ -238,6 +238,18 @@ int linux_for_each_thread(int pid, os_id_callback callback, void *arg)
     return result;
 }
 
+int linux_count_threads(int pid, size_t *count)
+{
+    struct stat directory;
+
+    if (stat(process_path(pid, "task").text, &directory) != 0)
+        return errno == ENOENT ? -ESRCH : -errno;
+    if (directory.st_nlink < 2)
+        return -ENOSYS;
+    *count = directory.st_nlink - 2; /* itself, and the one in its parent */
+    return 0;
+}
+
 struct children {
     int parent;
     os_id_callback callback;
@@ -308,7 +320,7 @@ static int for_each_child_of_thread(int id, void *arg)
         return linux_is_thread_of(id, children->parent) ? -ENOSYS : 0;
     for (int tries = 0; tries < SCAN_TRIES && result == 0; tries++) {
         result = read_children(fd, children, &now);
-        if (now.count == before.count && now.sum == before.sum)
+        if (now.count == 0 || (now.count == before.count && now.sum == before.sum))
             break;
         before = now;
         if (lseek(fd, 0, SEEK_SET) != 0)
@@ -318,12 +330,23 @@ static int for_each_child_of_thread(int id, void *arg)
     return result;
 }
 
+/* Every process of the machine is asked for its parent, or every thread of this one for its children: what is quicker. /proc has as
+ * many links as there are processes, and one that is there all the time is in its listing. */
+static bool is_quicker_by_parents(int pid)
+{
+    struct stat processes;
+    size_t threads;
+
+    return linux_count_threads(pid, &threads) == 0 && stat("/proc", &processes) == 0 && processes.st_nlink > 2 &&
+           processes.st_nlink < threads;
+}
+
 int linux_for_each_child_of(int pid, os_id_callback callback, void *arg)
 {
     struct children children = {pid, callback, arg};
-    int result = linux_for_each_thread(pid, for_each_child_of_thread, &children);
+    int result = is_quicker_by_parents(pid) ? -ENOSYS : linux_for_each_thread(pid, for_each_child_of_thread, &children);
 
-    if (result == -ENOSYS) /* a kernel without CONFIG_PROC_CHILDREN: ask everybody for his parent */
+    if (result == -ENOSYS) /* or a kernel without CONFIG_PROC_CHILDREN */
         result = for_each_number("/proc", if_child, &children, NULL);
     return result;
 }
@@ -785,6 +808,77 @@ int linux_find_file_of(int id, uint64_t address, uint64_t *base, uint64_t *end)
     *base = search.base;
     *end = search.end;
     return result == -ENOENT ? 0 : result;
+}
+
+struct gap_search {
+    uint64_t address, page, behind; /* .behind: the end of the mapping before this one */
+    uint64_t found;                 /* 0: nothing */
+    bool above, behind_heap;
+};
+
+/* A page is left free on either side: mappings of the same kind that meet become one, and what runs over the end of its own is to
+ * fault. Below the stack, and behind the heap, is where these grow. */
+static int look_for_gap(const struct map *map, void *arg)
+{
+    struct gap_search *search = arg;
+    bool stack = strstr(map->access, "[stack]") != NULL, heap = strstr(map->access, "[heap]") != NULL;
+    bool wide = map->start > search->behind && map->start - search->behind >= 3 * search->page;
+
+    if (search->above && search->behind > search->address && wide && !search->behind_heap) {
+        search->found = search->behind + search->page;
+        return 1;
+    }
+    if (!search->above && map->start > search->address)
+        return 1;
+    if (!search->above && wide && !stack)
+        search->found = map->start - 2 * search->page;
+    search->behind = map->end;
+    search->behind_heap = heap;
+    return 0;
+}
+
+int linux_find_gap(int id, uint64_t address, bool above, uint64_t *start, uint64_t *size)
+{
+    enum { LOWEST = 65536 }; /* vm.mmap_min_addr */
+    struct gap_search search = {
+        .address = address, .page = (uint64_t)sysconf(_SC_PAGESIZE), .behind = LOWEST, .above = above};
+    int fd = open_maps(id);
+
+    if (fd < 0)
+        return fd;
+    int result = scan_maps(fd, look_for_gap, &search);
+    close(fd);
+    *start = search.found;
+    *size = search.page;
+    return result < 0 ? result : search.found != 0;
+}
+
+struct room_search {
+    uint64_t start, end;
+    bool found;
+};
+
+static int look_for_room(const struct map *map, void *arg)
+{
+    struct room_search *search = arg;
+
+    if (map->end <= search->start)
+        return 0;
+    search->found = map->start == search->start && map->end == search->end && map->inode == 0 &&
+                    strncmp(map->access, "r-xp", 4) == 0;
+    return 1;
+}
+
+int linux_is_mapped_room(int id, uint64_t start, uint64_t size)
+{
+    struct room_search search = {.start = start, .end = start + size};
+    int fd = open_maps(id);
+
+    if (fd < 0)
+        return fd;
+    int result = scan_maps(fd, look_for_room, &search);
+    close(fd);
+    return result < 0 ? result : search.found;
 }
 
 /* AT_BASE of the words that a program is given at its start. */

@@ -151,6 +151,18 @@ int linux_get_registers(int id, struct arch_registers *registers)
 {
     struct iovec block = {registers->bytes, sizeof registers->bytes};
 
+#if defined(__x86_64__) && defined(__LP64__)
+    /* Quicker by a fifth. It gives 64-bit registers whatever the code, so this is good for 64-bit code only, which the kernel,
+     * too, knows by its cs (user_64bit_mode()). */
+    enum { CS_64 = 0x33 };
+    if (ptrace(PTRACE_GETREGS, id, NULL, registers->bytes) != 0)
+        return -errno;
+    if (registers->bytes[offsetof(struct user_regs_struct, cs) / 8] == CS_64) {
+        registers->size = sizeof(struct user_regs_struct);
+        registers->arch = &arch_amd64;
+        return 0;
+    }
+#endif
     if (ptrace(PTRACE_GETREGSET, id, in_pointer(NT_PRSTATUS), &block) != 0)
         return -errno;
     registers->size = block.iov_len;
@@ -208,6 +220,32 @@ int linux_set_registers(int id, const struct arch_registers *registers)
         return result < 0 ? result : 0;
 
     return ptrace(PTRACE_SETREGSET, id, in_pointer(NT_PRSTATUS), &block) == 0 ? 0 : -errno;
+}
+
+/* To set all is dear, for the segments: as much as to change four words. The kernel does the same with each (putreg()). */
+int linux_change_registers(int id, const struct arch_registers *registers, const struct arch_registers *before)
+{
+#if defined(__x86_64__) && defined(__LP64__)
+    enum { WORDS = sizeof(struct user_regs_struct) / 8, SEVERAL = 4 };
+    size_t changed[SEVERAL - 1], count = 0;
+
+    if (before == NULL || before->size != registers->size || registers->size != sizeof(struct user_regs_struct))
+        return linux_set_registers(id, registers);
+    for (size_t i = 0; i < WORDS; i++) {
+        if (registers->bytes[i] == before->bytes[i])
+            continue;
+        if (count == SEVERAL - 1)
+            return linux_set_registers(id, registers);
+        changed[count++] = i;
+    }
+    for (size_t i = 0; i < count; i++)
+        if (ptrace(PTRACE_POKEUSER, id, in_pointer(8 * changed[i]), in_pointer(registers->bytes[changed[i]])) != 0)
+            return -errno;
+    return 0;
+#else
+    (void)before;
+    return linux_set_registers(id, registers);
+#endif
 }
 
 /* The xstate has one size on a machine, 11,008 bytes with AMX, also for who does not use that, and PTRACE_SETREGSET takes

@@ -12,6 +12,8 @@
 #include <linux/futex.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -23,6 +25,13 @@
 #endif
 #ifndef SYS_pidfd_getfd
 #define SYS_pidfd_getfd 438
+#endif
+#ifndef MAP_FIXED_NOREPLACE
+#define MAP_FIXED_NOREPLACE 0x100000 /* Linux 4.17; to an older one the address is a wish */
+#endif
+#ifndef PR_SET_VMA
+#define PR_SET_VMA 0x53564d41
+#define PR_SET_VMA_ANON_NAME 0 /* Linux 5.17 */
 #endif
 #ifndef PIDFD_THREAD
 #define PIDFD_THREAD O_EXCL /* Linux 6.9 */
@@ -36,6 +45,17 @@ int linux_known_call(const struct arch *arch, enum os_call which, const uint64_t
 {
     memmove(call->arguments, arguments, sizeof call->arguments); /* they may be the same */
     call->number = linux_number_of(arch, which);
+    if (which == OS_CALL_MAP_ROOM) {
+        call->arguments[2] = PROT_READ | PROT_EXEC;
+        call->arguments[3] = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE;
+        call->arguments[4] = (uint64_t)-1;
+        call->arguments[5] = 0;
+    }
+    if (which == OS_CALL_NAME_ROOM) {
+        const uint64_t words[6] = {PR_SET_VMA, PR_SET_VMA_ANON_NAME, call->arguments[0], call->arguments[1],
+                                   call->arguments[2]};
+        memcpy(call->arguments, words, sizeof words);
+    }
     if (linux_offset_is_in_pages(arch) && which == OS_CALL_MMAP) {
         uint64_t offset = arguments[5];
 

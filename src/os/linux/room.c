@@ -1,10 +1,12 @@
 /* Room for moved instructions: the rest of the last page of a program's or library's text. The kernel maps whole pages, the text
  * ends somewhere in one, and what is behind it there, zeros with today's linkers, can be executed and belongs to nothing. It is as
- * near to the code as that is to its data, needs no call made in the process, and shows in no map. While a thread is in the code, or in a
- * copy of it, its file stays mapped.
+ * near to the code as that is to its data, needs no call made in the process, and shows in no map. While a thread is in
+ * the code, or in a copy of it, its file stays mapped.
  *
- * Code of no file, or of one whose text ends with its last page, has that of the program's loader, if it is near. The loader is the only
- * file that stays for certain: a program can take any other away while a thread is in a copy there.
+ * Code of no file, or of one whose text ends with its last page, has that of the program's loader, if it is near. The
+ * loader is the only file that stays for certain: a program can take any other away while a thread is in a copy there.
+ *
+ * Where there is none a thread can map some (src/engine/map_room.c), in the nearest gap (linux_find_gap).
  *
  * Where the text ends is told by the program headers, which are in memory, too: the file's first page is mapped. Whatever
  * does not look as expected is taken for no room. */

@@ -208,6 +208,12 @@ static int set_registers(int id, const struct arch_registers *registers)
     return -ENOSYS;
 }
 
+static int change_registers(int id, const struct arch_registers *registers, const struct arch_registers *before)
+{
+    (void)id, (void)registers, (void)before;
+    return -ENOSYS;
+}
+
 static int get_register_set(int id, enum arch_set set, void *bytes, size_t size)
 {
     (void)id, (void)set, (void)bytes, (void)size;
@@ -356,6 +362,18 @@ static int find_room(int id, uint64_t address, uint64_t *start, uint64_t *size)
     return -ENOSYS;
 }
 
+static int find_gap(int id, uint64_t address, bool above, uint64_t *start, uint64_t *size)
+{
+    (void)id, (void)address, (void)above, (void)start, (void)size;
+    return -ENOSYS;
+}
+
+static int is_mapped_room(int id, uint64_t start, uint64_t size)
+{
+    (void)id, (void)start, (void)size;
+    return -ENOSYS;
+}
+
 static int take_descriptor(int pid, int id, int descriptor)
 {
     (void)pid, (void)id, (void)descriptor;
@@ -398,6 +416,12 @@ static int set_syscall(int id, const struct rein_syscall *call)
 static int for_each(int pid, os_id_callback callback, void *arg)
 {
     (void)pid, (void)callback, (void)arg;
+    return -ENOSYS;
+}
+
+static int count_threads(int pid, size_t *count)
+{
+    (void)pid, (void)count;
     return -ENOSYS;
 }
 
@@ -613,6 +637,7 @@ const struct os_backend os_backend = {
     .detach = detach,
     .get_registers = get_registers,
     .set_registers = set_registers,
+    .change_registers = change_registers,
     .get_register_set = get_register_set,
     .set_register_set = set_register_set,
     .set_signal = set_signal,
@@ -643,6 +668,8 @@ const struct os_backend os_backend = {
     .is_fixed_code = is_fixed_code,
     .branch_checks = branch_checks,
     .find_room = find_room,
+    .find_gap = find_gap,
+    .is_mapped_room = is_mapped_room,
     .take_descriptor = take_descriptor,
     .get_syscall = get_syscall,
     .set_syscall = set_syscall,
@@ -650,6 +677,7 @@ const struct os_backend os_backend = {
     .set_own_syscall = set_syscall,
 
     .for_each_thread = for_each,
+    .count_threads = count_threads,
     .for_each_child_of = for_each,
     .thread_status = thread_status,
     .is_making_child = is_making_child,

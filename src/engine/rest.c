@@ -1,0 +1,100 @@
+/* A monitor that sleeps changes nothing. So a caller who only wants to know something need not wake it: he keeps it
+ * from going on for as long as it takes to copy the answer, a tenth of a microsecond, where a hand-over there and back takes four.
+ *
+ * What makes that right: the monitor is at rest only where it sleeps (monitor_turn in monitor.c), and comes there when all
+ * that it has begun is done: no callback is under way, no thread is held without its being seen, every request has its
+ * answer. A caller sees what the monitor would have answered if his request had come first at its awakening. Who has an
+ * answer or an event, and asks while the monitor still works, has to ask the monitor.
+ *
+ * It is a lock for many readers and one writer who has it nearly always. To the monitor it is two atomic operations a
+ * sleep. To readers it is a try: where it fails the request goes the ordinary way. As the monitor waits for them, they make no
+ * system call, take no lock and no memory, and write no log meanwhile.
+ *
+ * Deaths. A monitor that is killed at its work leaves it closed, and the request goes the ordinary way to its error. One that
+ * is killed at rest leaves all as it must be; who tells of its death (monitor_ended) closes it first. A host that is killed
+ * can leave readers behind in the count, whom nobody waits for when it is dead. A forked child of the host has a copy in
+ * which it could read for ever: it is refused.
+ *
+ * A reader that is stopped in there, by job control or a debugger of the host's, holds up the monitor until it runs on,
+ * and with it who has hit a breakpoint. To go on without it would change what it reads under its eyes.
+ *
+ * A lent monitor needs none of this: who may ask is the monitor. */
+#include "engine/rest.h"
+
+#include <unistd.h>
+
+#include "engine/monitor.h"
+
+enum {
+    SPINS = 200, /* about as long as a reader takes, who most likely runs */
+    LOOK_AFTER_HOST_MS = 10,
+};
+
+void rest_init(struct rest *rest)
+{
+    atomic_init(&rest->word, REST_CLOSED);
+}
+
+void rest_begin(rein_monitor *monitor)
+{
+    monitor->rest.count++;
+    atomic_store_explicit(&monitor->rest.word, 0, memory_order_release);
+}
+
+/* Closed to readers, and none is in it any more. */
+static void close_to_readers(rein_monitor *monitor, bool (*is_in_vain)(void))
+{
+    struct rest *rest = &monitor->rest;
+    uint32_t seen = atomic_fetch_or_explicit(&rest->word, REST_CLOSED, memory_order_acquire) | REST_CLOSED;
+    for (int spins = 0; seen != REST_CLOSED; seen = atomic_load_explicit(&rest->word, memory_order_acquire)) {
+        if (spins++ < SPINS)
+            continue;
+        if (is_in_vain && is_in_vain())
+            break;
+        monitor->os->word_wait(&rest->word, seen, (int64_t)LOOK_AFTER_HOST_MS * 1000000);
+    }
+}
+
+void rest_end(rein_monitor *monitor)
+{
+    close_to_readers(monitor, monitor->kind == REIN_MONITOR_PROCESS ? monitor->os->host_is_dead : NULL);
+}
+
+void rest_end_for_killed(rein_monitor *monitor)
+{
+    close_to_readers(monitor, NULL);
+}
+
+bool rest_enter(rein_monitor *monitor)
+{
+    struct rest *rest = &monitor->rest;
+    uint32_t seen = atomic_load_explicit(&rest->word, memory_order_relaxed);
+    if (monitor->kind == REIN_MONITOR_LENT || getpid() != monitor->host)
+        return false;
+    do {
+        if (seen & REST_CLOSED)
+            return false;
+    } while (!atomic_compare_exchange_weak_explicit(&rest->word, &seen, seen + 1, memory_order_acquire,
+                                                    memory_order_relaxed));
+    if (atomic_load(&monitor->condition) == MONITOR_OPEN)
+        return true;
+    rest_leave(monitor);
+    return false;
+}
+
+void rest_leave(rein_monitor *monitor)
+{
+    if (atomic_fetch_sub_explicit(&monitor->rest.word, 1, memory_order_release) == (REST_CLOSED | 1))
+        monitor->os->word_wake(&monitor->rest.word);
+}
+
+bool rest_answer(struct request *request)
+{
+    if (!request->reads || !rest_enter(request->monitor))
+        return false;
+    request->at_rest = true;
+    request->run(request);
+    request->at_rest = false;
+    rest_leave(request->monitor);
+    return atomic_load_explicit(&request->done, memory_order_relaxed) == REQUEST_DONE;
+}

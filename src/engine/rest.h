@@ -1,0 +1,37 @@
+/* The monitor's rest, in which callers read the engine's state themselves. */
+#ifndef REIN_ENGINE_REST_H
+#define REIN_ENGINE_REST_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "rein/rein.h"
+
+struct request;
+
+#define REST_CLOSED (UINT32_C(1) << 31)
+
+struct rest {
+    _Atomic uint32_t word; /* a futex: how many read just now, and REST_CLOSED */
+    uint64_t count;        /* how often it has begun */
+};
+
+void rest_init(struct rest *rest);
+
+/* On the monitor, around its sleep. */
+void rest_begin(rein_monitor *monitor);
+/* Waits for those who read. */
+void rest_end(rein_monitor *monitor);
+/* By who takes over from a monitor that was killed: it rests no more. */
+void rest_end_for_killed(rein_monitor *monitor);
+
+/* On any thread: true if the monitor is open and at rest, and stays so until rest_leave. Then the engine's state may be read.
+ * No system call in between, no lock, no memory taken or given back, nobody called. */
+bool rest_enter(rein_monitor *monitor);
+void rest_leave(rein_monitor *monitor);
+
+/* Has a request that only reads run by its caller. false: the monitor works, or the request needs the kernel. */
+bool rest_answer(struct request *request);
+
+#endif
