@@ -48,7 +48,8 @@ class Session:
     """One debugger. Directives:
     start ARGS     ./program is started, no child of the server; $PID is its id, when it has said that it waits
     serve ARGS     a server is started on a port, $PORT, with the program, or without when there are no arguments
-    wait NAME      what follows is to find a program that begins after it has: some are started until it does
+    wait NAME      what follows is to find a program that begins after it has: some are started until it does, by the name of
+                   $NAME, which is nobody else's: the sessions with the other server run at the same time
     fails TEXT     a command that shall fail, whatever it then says
     connect        to a server that has no program, at $PORT
     interrupt      the process runs on, and is interrupted
@@ -101,6 +102,7 @@ class Session:
         return ''
 
     def wait(self, name):
+        self.variables['NAME'] = name = f'{name}-{self.server}'
         done = threading.Event()
 
         def start_some():
@@ -154,7 +156,7 @@ class Session:
     def do(self, step):
         answer, wanted = '', []
         for line in step.lines:
-            line = re.sub(r'\$(PID|PORT)\b', lambda name: str(self.variables[name.group(1)]), line)
+            line = re.sub(r'\$(PID|PORT|NAME)\b', lambda name: str(self.variables[name.group(1)]), line)
             if line.startswith('= '):
                 wanted.append(line[2:])
             elif line.startswith('@ '):
@@ -181,7 +183,7 @@ def plain(answer):
     answer = re.sub(r'^ *(rflags|eflags|[cdefgs]s) = 0x0*', r'\1 = 0x', answer, flags=re.M).replace('eflags', 'rflags')
     answer = re.sub(r'\b(Process|pid =|pid:|process) \d+', r'\1 PID', answer, flags=re.I)
     answer = re.sub(r'tid = (0x)?[0-9a-f]+', 'tid = TID', answer)
-    answer = re.sub(r'0x0*7f[0-9a-f]{10}\b', 'ADDRESS', answer)
+    answer = re.sub(r'0x0*7[ef][0-9a-f]{10}\b', 'ADDRESS', answer) # mappings begin as low as 0x7eff_..., one time in hundreds
     return answer
 
 
