@@ -377,6 +377,8 @@ int launch_attach(struct server *server, int pid, char *why, size_t size)
     inferior->is_new = !server->packets.in; /* by the command line */
     server->general_pid = server->general_tid = pid;
     server_say(server, "Attached; pid = %d", pid);
+    if (!server->features.lldb) /* it takes every process for stopped by SIGSTOP */
+        pending_bring_out(server, inferior);
     return 0;
 }
 
@@ -439,7 +441,8 @@ static void run_run(struct server *server, char *arguments, size_t length, struc
 static void tell_all_stopped(struct server *server, int pid)
 {
     for (struct walk walk = walk_one(inferior_find(server, pid)); walk_next(&walk);)
-        stops_add(server, walk.thread, &(struct rein_cause){.kind = REIN_CAUSE_STOPPED}, 0);
+        if (!stops_has(server, pid, rein_thread_id(walk.thread)))
+            stops_add(server, walk.thread, &(struct rein_cause){.kind = REIN_CAUSE_STOPPED}, 0);
 }
 
 static void run_attach(struct server *server, char *arguments, size_t length, struct reply *reply)
@@ -455,7 +458,7 @@ static void run_attach(struct server *server, char *arguments, size_t length, st
     else if (server->non_stop) {
         tell_all_stopped(server, (int)pid);
         server_ok(reply);
-    } else {
+    } else if (!stops_tell_signal(server, (int)pid, reply)) {
         tell_start(server, (int)pid, reply);
     }
 }

@@ -166,6 +166,12 @@ void resume_forget_client(struct server *server)
     pthread_mutex_unlock(&resume->lock);
 }
 
+uint64_t resume_passed(const struct server *server)
+{
+    const struct resume *resume = server->resume;
+    return resume ? atomic_load(&resume->passed) : 0;
+}
+
 void resume_end(struct server *server)
 {
     struct resume *resume = server->resume;

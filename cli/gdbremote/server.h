@@ -287,6 +287,8 @@ bool stop_is_killed(const struct stop *stop);
 void stops_forget_client(struct server *server); /* what it was told, and of processes that are gone */
 /* All-stop: is something left to be told, from before the resume that the client wants? Then that is its answer. */
 bool stops_tell_pending(struct server *server, struct reply *reply);
+/* The same for one process's signal. */
+bool stops_tell_signal(struct server *server, int pid, struct reply *reply);
 bool stops_has(const struct server *server, int pid, int tid); /* not above 0: any */
 void stops_why(struct server *server, struct reply *reply);    /* `?` */
 void stops_next(struct server *server, struct reply *reply);   /* vStopped */
@@ -295,6 +297,7 @@ void stop_write(struct server *server, struct reply *reply, const struct stop *s
 /* Stops everything, all-stop; the first stop is told to a client that waits. */
 void server_interrupt(struct server *server);
 void resume_free(struct server *server);
+uint64_t resume_passed(const struct server *server); /* the signals that are not told, a bit each: bit 0 is signal 1 */
 void resume_forget_client(struct server *server);
 /* The signal that has stopped the thread is one that it was given for a step: the step is begun once more, with it. halting: it is
  * kept for the next resume instead. False: it is not, and it is to be told. */
@@ -322,6 +325,8 @@ int signal_from_gdb(int number);
 /* Starts the program, or attaches: 0, or -1 and why. */
 int launch_program(struct server *server, char *const *program, char *why, size_t size);
 int launch_attach(struct server *server, int pid, char *why, size_t size);
+/* Signals that a process has just been going to get stop it, and wait to be told: pending.c. */
+void pending_bring_out(struct server *server, struct inferior *inferior);
 /* Lets go, or kills, the children of a process whose fork was never told. */
 void launch_end_children(struct server *server, int parent, bool kill);
 /* Ends or lets go everything, as is right when the client has gone. */

@@ -602,6 +602,16 @@ bool stops_tell_pending(struct server *server, struct reply *reply)
     return stop != NULL;
 }
 
+bool stops_tell_signal(struct server *server, int pid, struct reply *reply)
+{
+    for (struct stop *stop = server->stops; stop; stop = stop->next)
+        if (stop->pid == pid && !stop->held && stop->cause.kind == REIN_CAUSE_SIGNAL && !stop_is_killed(stop)) {
+            tell(server, stop, reply);
+            return true;
+        }
+    return false;
+}
+
 bool stops_has(const struct server *server, int pid, int tid)
 {
     for (const struct stop *stop = server->stops; stop; stop = stop->next)

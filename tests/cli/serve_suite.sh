@@ -29,6 +29,14 @@ void *calls(void *arg)
         handled = called(handled);
     return arg;
 }
+void raise_again(int number) { raise(number); }
+void *raises_for_ever(void *arg)
+{
+    signal(SIGALRM, raise_again);
+    raise(SIGALRM);
+    _exit(9); /* one was lost */
+    return arg;
+}
 void *raises(void *arg)
 {
     raise(SIGUSR1);
@@ -56,6 +64,13 @@ int main(int argc, char **argv)
         sigaction(SIGUSR1, &action, NULL);
         sigqueue(getpid(), SIGUSR1, (union sigval){.sival_int = 4711});
         return handled ? 5 : 6;
+    }
+    if (strcmp(what, "again") == 0)
+        raises_for_ever(NULL);
+    if (strcmp(what, "again, by a thread") == 0) {
+        pthread_t thread;
+        pthread_create(&thread, NULL, raises_for_ever, NULL);
+        pthread_join(thread, NULL);
     }
     if (strcmp(what, "two") == 0) {
         pthread_t thread;
@@ -123,6 +138,36 @@ with Remote.listening(options=('--once', '--multi')) as gdb:
         again = gdb.packet('?')
         assert again[:3] == b'T05' and process_of(again) != process_of(first), again
     assert gdb.resume() == b'W05;process:%x' % process_of(again)
+
+# A signal that a program is just going to get when it is attached to is why it has stopped, unless the client wants it to be passed;
+# and the program gets it, once, when it is let go.
+def attached_in_front_of_signals(gdb, pid, times):
+    count = 0
+    for _ in range(times):
+        stop = gdb.packet(f'vAttach;{pid:x}')
+        assert stop[:3] in (b'T05', b'T0e'), stop
+        if stop[:3] == b'T0e':
+            count += 1
+            siginfo = gdb.xfer('siginfo', '')
+            assert int.from_bytes(siginfo[:4], 'little') == signal.SIGALRM, siginfo
+        gdb.ok(f'D;{pid:x}')
+        assert is_there(pid)
+        if count == 5:
+            break
+    return count
+
+with Remote.listening(options=('--once', '--multi')) as gdb:
+    gdb.start()
+    gdb.ok('!')
+    for what in 'again', 'again, by a thread':
+        with subprocess.Popen([path, what]) as child:
+            try:
+                assert attached_in_front_of_signals(gdb, child.pid, 5000) == 5
+                gdb.ok('QPassSignals:0e')
+                assert attached_in_front_of_signals(gdb, child.pid, 50) == 0
+                gdb.ok('QPassSignals:')
+            finally:
+                child.kill()
 
 # A client that goes and comes back is told the same stop once more, and no signal is lost.
 gdb = Remote.listening('./program', 'thread')
