@@ -174,11 +174,29 @@ static void M7_R1_fault_behind_a_group_stop(void **state)
     assert_int_equal(said_count(fixture, "landed"), 1);
 }
 
+/* M7: what looks like a fault, and is blocked, does not come: nobody waits for it, and the thread stops, and stays so. */
+static void M7_blocked_as_by_no_fault(void **state)
+{
+    (void)state;
+    struct fixture *fixture = start_ready("lost_frame", "blocked", NULL);
+    rein_process *process = attach(fixture);
+    set_policy(process, REIN_IGNORE);
+    for (int i = 0; i < 20; i++) {
+        assert_ok(rein_process_continue(process));
+        assert_ok(rein_process_stop(process, LIMIT_MS));
+        assert_true(has_pending_fault(fixture->pid));
+    }
+    assert_ok(rein_process_continue(process));
+    tell(fixture);
+    assert_ends_traced(fixture, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         live_test(M7_R1_fault_behind_a_stop),
         live_test(M7_R1_fault_behind_a_group_stop),
+        live_test(M7_blocked_as_by_no_fault),
     };
     return live_main(tests);
 }
