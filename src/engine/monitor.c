@@ -451,9 +451,13 @@ static void look_at_doubtful(rein_monitor *monitor, rein_thread *thread)
         return;
     }
     if (thread->kernel == KERNEL_RUNS || thread->kernel == KERNEL_DYING) {
-        if (thread->stepping == STEPPING_PASS)
-            breakpoint_pass_stopped(thread, false);
-        thread->stepping = STEPPING_NOT;
+        /* A stop that is not done with is seen to once more, and a step's trap is still to come behind it: the program would
+         * die of that if nobody knew of the step. */
+        if (!thread->unhandled) {
+            if (thread->stepping == STEPPING_PASS)
+                breakpoint_pass_stopped(thread, false);
+            thread->stepping = STEPPING_NOT;
+        }
         thread_set_kernel(thread, KERNEL_STOPPED);
         if (thread_extra(thread)->remote_call)
             remote_call_end_here(thread);

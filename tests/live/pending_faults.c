@@ -1,6 +1,7 @@
-/* M7 R1: a thread that is asked to stop just when its instruction has made a fault: the kernel lets the stop come first, with
- * the fault still to come. It is brought out, lest it comes elsewhere, when the caller has moved the thread meanwhile. Program:
- * lost_frame, which makes its fault by a system call, so that it can be stopped in front of that and nothing is left to chance. */
+/* M7 R1 M8: a thread that is asked to stop just when its instruction has made a fault: the kernel lets the stop come first, with
+ * the fault still to come. It is brought out, lest it comes elsewhere, when the caller has moved the thread meanwhile; and a
+ * step's trap, lest it comes when nobody traces the thread. Programs: lost_frame, which makes its fault by a system call, so that
+ * it can be stopped in front of that and nothing is left to chance; checked_work. */
 #include "support.h"
 
 #include <linux/audit.h>
@@ -14,10 +15,14 @@ static atomic_int to_interrupt; /* a thread, as soon as it is resumed */
 static atomic_int waits;        /* the same: its stop is kept back */
 static struct os_event held;
 static atomic_bool is_held, is_released;
+static atomic_int denied; /* a thread of which the kernel denies once that it is stopped */
 
 static int interrupt_and_resume(int id, enum os_resume how, int signal)
 {
     int expected = id;
+    if (atomic_compare_exchange_strong(&denied, &expected, 0))
+        return -ESRCH;
+    expected = id;
     if (atomic_compare_exchange_strong(&to_interrupt, &expected, 0)) {
         atomic_store(&waits, id);
         os_backend.interrupt(id);
@@ -68,27 +73,46 @@ static int holding_next_of(struct os_waiter *waiter, int id, struct os_event *ev
     return result == 1 && hold(event) ? 0 : result;
 }
 
-static void trace_call(rein_process *process, unsigned flags)
+static rein_process *attach_with_held_stop(struct fixture *fixture, rein_monitor **own)
 {
-    const struct rein_syscall_id id = {AUDIT_MACHINE, SYS_rt_sigreturn};
-    assert_ok(rein_process_trace_syscalls(process, flags, &id, flags ? 1 : 0));
+    struct rein_monitor_options options = REIN_MONITOR_OPTIONS_INIT;
+    rein_process *process = NULL;
+    holding_backend = os_backend;
+    holding_backend.resume = interrupt_and_resume;
+    holding_backend.interrupt = interrupt_and_release;
+    holding_backend.waiter_next = holding_next;
+    holding_backend.waiter_next_of = holding_next_of;
+    atomic_store(&is_held, false);
+    options.kind = monitor_kind();
+    set_log(&options);
+    assert_ok(monitor_create_with(&holding_backend, &options, false, own));
+    assert_ok(rein_attach(*own, fixture->pid, NULL, &process));
+    return process;
 }
 
-/* The thread that is about to make its fault. */
-static rein_thread *run_to_call(struct fixture *fixture, rein_process *process)
+static void await_held_stop(void)
 {
-    trace_call(process, REIN_SYSCALL_ENTRIES);
+    for (double limit = now() + LIMIT_S; !atomic_load(&is_held); sleep_ms(1))
+        assert_true(now() < limit);
+}
+
+/* The thread that is about to make the call. */
+static rein_thread *run_to_call(struct fixture *fixture, rein_process *process, long number)
+{
+    const struct rein_syscall_id id = {AUDIT_MACHINE, (uint32_t)number};
+    assert_ok(rein_process_trace_syscalls(process, REIN_SYSCALL_ENTRIES, &id, 1));
     set_policy(process, REIN_IGNORE);
     assert_ok(rein_process_set_policy(process, REIN_CAUSE_SYSCALL_ENTRY, REIN_STOP_THREAD));
     assert_ok(rein_process_set_policy(process, REIN_CAUSE_SIGNAL, REIN_STOP_ALL));
     assert_ok(rein_process_continue(process));
-    tell(fixture);
+    if (number == SYS_rt_sigreturn)
+        tell(fixture);
     struct rein_event *event = expect_event(process, REIN_CAUSE_SYSCALL_ENTRY);
-    trace_call(process, 0);
+    assert_ok(rein_process_trace_syscalls(process, 0, NULL, 0));
     return event->thread;
 }
 
-static bool has_pending_fault(int id)
+static bool has_pending(int id, int number)
 {
     char path[64], line[256];
     unsigned long long pending = 0;
@@ -98,13 +122,13 @@ static bool has_pending_fault(int id)
     while (fgets(line, sizeof line, status) && sscanf(line, "SigPnd: %llx", &pending) != 1)
         continue;
     fclose(status);
-    return pending >> (SIGSEGV - 1) & 1;
+    return pending >> (number - 1) & 1;
 }
 
 /* It has its fault now, not later: sent elsewhere without that, it runs there. */
 static void assert_can_be_moved(struct fixture *fixture, rein_process *process, rein_thread *thread)
 {
-    assert_false(has_pending_fault(rein_thread_id(thread)));
+    assert_false(has_pending(rein_thread_id(thread), SIGSEGV));
     struct rein_event *event = expect_event(process, REIN_CAUSE_SIGNAL);
     assert_int_equal(event->cause.signal.number, SIGSEGV);
     assert_ptr_equal(event->thread, thread);
@@ -122,24 +146,12 @@ static void M7_R1_fault_behind_a_stop(void **state)
     skip_if_lent();
     struct fixture *fixture = start_ready("lost_frame", NULL);
     rein_monitor *own = NULL;
-    rein_process *process = NULL;
-    struct rein_monitor_options options = REIN_MONITOR_OPTIONS_INIT;
-    holding_backend = os_backend;
-    holding_backend.resume = interrupt_and_resume;
-    holding_backend.interrupt = interrupt_and_release;
-    holding_backend.waiter_next = holding_next;
-    holding_backend.waiter_next_of = holding_next_of;
-    atomic_store(&is_held, false);
-    options.kind = monitor_kind();
-    set_log(&options);
-    assert_ok(monitor_create_with(&holding_backend, &options, false, &own));
-    assert_ok(rein_attach(own, fixture->pid, NULL, &process));
-    rein_thread *thread = run_to_call(fixture, process);
+    rein_process *process = attach_with_held_stop(fixture, &own);
+    rein_thread *thread = run_to_call(fixture, process, SYS_rt_sigreturn);
     atomic_store(&to_interrupt, rein_thread_id(thread));
     assert_ok(rein_thread_continue(thread));
-    for (double limit = now() + LIMIT_S; !atomic_load(&is_held); sleep_ms(1))
-        assert_true(now() < limit);
-    assert_true(has_pending_fault(rein_thread_id(thread)));
+    await_held_stop();
+    assert_true(has_pending(rein_thread_id(thread), SIGSEGV));
     assert_ok(rein_process_stop(process, LIMIT_MS));
     assert_can_be_moved(fixture, process, thread);
     assert_ok(rein_process_continue(process));
@@ -156,14 +168,14 @@ static void M7_R1_fault_behind_a_group_stop(void **state)
     (void)state;
     struct fixture *fixture = start_ready("lost_frame", NULL);
     rein_process *process = attach(fixture);
-    rein_thread *thread = run_to_call(fixture, process);
+    rein_thread *thread = run_to_call(fixture, process, SYS_rt_sigreturn);
     assert_ok(rein_process_set_policy(process, REIN_CAUSE_SIGNAL, REIN_IGNORE));
     assert_ok(rein_process_set_policy(process, REIN_CAUSE_GROUP_STOP, REIN_REPORT));
     assert_int_equal(kill(fixture->pid, SIGSTOP), 0);
     expect_event(process, REIN_CAUSE_GROUP_STOP);
     assert_ok(rein_process_set_policy(process, REIN_CAUSE_SIGNAL, REIN_STOP_ALL));
     assert_ok(rein_thread_continue(thread));
-    for (double limit = now() + LIMIT_S; !has_pending_fault(rein_thread_id(thread)); sleep_ms(1))
+    for (double limit = now() + LIMIT_S; !has_pending(rein_thread_id(thread), SIGSEGV); sleep_ms(1))
         assert_true(now() < limit);
     assert_ok(rein_process_stop(process, LIMIT_MS));
     assert_can_be_moved(fixture, process, thread);
@@ -184,11 +196,34 @@ static void M7_blocked_as_by_no_fault(void **state)
     for (int i = 0; i < 20; i++) {
         assert_ok(rein_process_continue(process));
         assert_ok(rein_process_stop(process, LIMIT_MS));
-        assert_true(has_pending_fault(fixture->pid));
+        assert_true(has_pending(fixture->pid, SIGSEGV));
     }
     assert_ok(rein_process_continue(process));
     tell(fixture);
     assert_ends_traced(fixture, 0);
+}
+
+/* M8: the same of a step, whose trap is still to come when the kernel denies that the thread is stopped, and the monitor is over by
+ * that: the program is let go as if nothing had been, and does not die of the trap. */
+static void M8_trap_when_the_monitor_fails(void **state)
+{
+    (void)state;
+    skip_if_lent();
+    struct fixture *fixture = start_ready("checked_work", "1", NULL);
+    rein_monitor *own = NULL;
+    rein_process *process = attach_with_held_stop(fixture, &own);
+    rein_thread *thread = run_to_call(fixture, process, SYS_getppid);
+    atomic_store(&to_interrupt, rein_thread_id(thread));
+    assert_error(rein_thread_step(thread, 0, 1), REIN_TIMEOUT);
+    await_held_stop();
+    assert_true(has_pending(rein_thread_id(thread), SIGTRAP));
+    atomic_store(&denied, rein_thread_id(thread));
+    assert_error_says(rein_process_stop(process, LIMIT_MS), REIN_MONITOR_FAILED, "the kernel denies it");
+    rein_process_unref(process);
+    rein_monitor_close(own);
+    assert_free(fixture->pid);
+    assert_int_equal(write(fixture->in, "w", 1), 1);
+    expect_said(fixture, "count works 1");
 }
 
 int main(void)
@@ -197,6 +232,7 @@ int main(void)
         live_test(M7_R1_fault_behind_a_stop),
         live_test(M7_R1_fault_behind_a_group_stop),
         live_test(M7_blocked_as_by_no_fault),
+        live_test(M8_trap_when_the_monitor_fails),
     };
     return live_main(tests);
 }
