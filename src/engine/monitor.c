@@ -593,6 +593,8 @@ static void monitor_turn(rein_monitor *monitor, int64_t limit_us)
         return;
 
     int64_t sleep_us = limit_us;
+    if (atomic_load(&monitor->condition) != MONITOR_OPEN && sleep_us < 0)
+        sleep_us = PAUSE_LAST_US; /* it has just failed, and nobody may be left who would wake it */
     if (!list_empty(&monitor->expected)) {
         int64_t pause = monitor->all_too_early ? PAUSE_LAST_US : monitor->expected_pause;
         if (sleep_us < 0 || sleep_us > pause)

@@ -226,6 +226,30 @@ static void M8_trap_when_the_monitor_fails(void **state)
     expect_said(fixture, "count works 1");
 }
 
+/* M8: the monitor finds that it has failed while it lets the last go, and nothing else happens then: it ends, and does not go to
+ * sleep. */
+static void M8_failure_at_the_end_of_a_detach(void **state)
+{
+    (void)state;
+    skip_if_lent();
+    struct fixture *fixture = start_ready("checked_work", "1", NULL);
+    rein_monitor *own = NULL;
+    struct rein_cause cause;
+    rein_process *process = attach_with_held_stop(fixture, &own);
+    rein_thread *thread = run_to_call(fixture, process, SYS_getppid);
+    assert_ok(rein_thread_cause(thread, &cause));
+    assert_ok(rein_thread_set_syscall(thread, &cause.syscall)); /* so it goes on to the call's end before it is let go */
+    rein_cause_clear(&cause);
+    atomic_store(&denied, rein_thread_id(thread));
+    rein_process_detach(process, 0);
+    assert_int_equal(atomic_load(&denied), 0);
+    rein_process_unref(process);
+    rein_monitor_close(own);
+    assert_free(fixture->pid);
+    assert_int_equal(write(fixture->in, "w", 1), 1);
+    expect_said(fixture, "count works 1");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -233,6 +257,7 @@ int main(void)
         live_test(M7_R1_fault_behind_a_group_stop),
         live_test(M7_blocked_as_by_no_fault),
         live_test(M8_trap_when_the_monitor_fails),
+        live_test(M8_failure_at_the_end_of_a_detach),
     };
     return live_main(tests);
 }
