@@ -238,7 +238,8 @@ static void M8_failure_at_the_end_of_a_detach(void **state)
     rein_process *process = attach_with_held_stop(fixture, &own);
     rein_thread *thread = run_to_call(fixture, process, SYS_getppid);
     assert_ok(rein_thread_cause(thread, &cause));
-    assert_ok(rein_thread_set_syscall(thread, &cause.syscall)); /* so it goes on to the call's end before it is let go */
+    /* So it is to go on to the end of its call before it is let go. */
+    assert_ok(rein_thread_set_syscall(thread, &cause.syscall));
     rein_cause_clear(&cause);
     atomic_store(&denied, rein_thread_id(thread));
     rein_process_detach(process, 0);
@@ -253,10 +254,8 @@ static void M8_failure_at_the_end_of_a_detach(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        live_test(M7_R1_fault_behind_a_stop),
-        live_test(M7_R1_fault_behind_a_group_stop),
-        live_test(M7_blocked_as_by_no_fault),
-        live_test(M8_trap_when_the_monitor_fails),
+        live_test(M7_R1_fault_behind_a_stop),         live_test(M7_R1_fault_behind_a_group_stop),
+        live_test(M7_blocked_as_by_no_fault),         live_test(M8_trap_when_the_monitor_fails),
         live_test(M8_failure_at_the_end_of_a_detach),
     };
     return live_main(tests);
