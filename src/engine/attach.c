@@ -127,7 +127,7 @@ void attach_let_go_advance(rein_process *process)
         return;
     }
     function_calls_advance(process);
-    if (process->code_runners || process->pass_steppers || process->listeners ||
+    if (process->code_runners || (tries && process->pass_steppers) || process->listeners ||
         process->born) /* the first stop is near */
         return;
     LIST_FOR_EACH(item, &process->threads)

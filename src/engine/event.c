@@ -461,9 +461,20 @@ static void handle_stepped(rein_thread *thread, const struct os_event *event)
     }
 }
 
+/* A signal of those that faults have is pending, as if the kernel had made it. For a real fault the kernel unblocks its signal; one
+ * that the program has queued to itself, and blocks, does not come, and the thread would run away that is resumed for it. */
+static bool is_blocked(const rein_thread *thread)
+{
+    const struct os_backend *os = thread->process->os;
+    uint64_t pending, blocked;
+    return !os->pending_signals(thread->id, &pending) && !os->get_signal_mask(thread->id, &blocked) &&
+           !(pending & os->fault_signals & ~blocked);
+}
+
 /* An event stop may come in front of a trap that the thread has executed already: its SIGTRAP waits, and the pc is behind the
  * trap instruction (measured; a thread let go here dies of it). Then it is resumed for just that: it makes the
- * next stop before it executes anything. true: it was. */
+ * next stop before it executes anything. So it is with any other fault, if the thread was asked to stop: the caller may send it
+ * elsewhere - a debugger that has it call a function -, and the fault of another place would come there. true: it was. */
 static bool bring_out_trap(rein_thread *thread, const struct arch_registers *registers)
 {
     rein_process *process = thread->process;
@@ -471,13 +482,17 @@ static bool bring_out_trap(rein_thread *thread, const struct arch_registers *reg
     uint64_t address = arch_pc(registers) - process->arch->trap_pc_offset;
     bool possible = thread->stepping != STEPPING_NOT || watch_is_armed(extra->watched) ||
                     breakpoint_find(process, address) || table_find(&process->breakpoints.ghosts, address);
-    if (!possible && !extra->calls)
+    bool any_fault = extra->calls || thread->state == REIN_STATE_STOPPING;
+    if (!possible && !any_fault)
         return false;
-    /* A function's fault, its return above all, must not come when the thread is elsewhere. */
-    int (*is_pending)(int id) = extra->calls ? process->os->fault_is_pending : process->os->trap_is_pending;
+    /* A function's fault, its return above all, must not come when the thread is elsewhere, either. */
+    int (*is_pending)(int id) = any_fault ? process->os->fault_is_pending : process->os->trap_is_pending;
     int pending = watch_is_at_end(thread, arch_pc(registers)); /* it comes in front of what is executed next */
-    if (!pending)
+    if (!pending) {
         INSIST(pending, is_pending(thread->id));
+        if (pending == 1 && is_blocked(thread))
+            return false;
+    }
     if (pending != 1)
         return false;
     thread->trap_waits = true;
@@ -528,7 +543,8 @@ static void handle_interrupted(rein_thread *thread, const struct os_event *event
     const struct thread_extra *extra = thread_extra(thread);
     struct arch_registers registers;
     bool look = process->breakpoints.table.count || process->breakpoints.ghosts.count ||
-                thread->stepping != STEPPING_NOT || watch_is_armed(extra->watched) || extra->calls;
+                thread->stepping != STEPPING_NOT || watch_is_armed(extra->watched) || extra->calls ||
+                thread->state == REIN_STATE_STOPPING;
     int result = look || asked_for ? thread_get_registers(thread, &registers) : 0;
     if (result) {
         leave_unhandled(thread, result);

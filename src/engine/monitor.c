@@ -451,9 +451,13 @@ static void look_at_doubtful(rein_monitor *monitor, rein_thread *thread)
         return;
     }
     if (thread->kernel == KERNEL_RUNS || thread->kernel == KERNEL_DYING) {
-        if (thread->stepping == STEPPING_PASS)
-            breakpoint_pass_stopped(thread, false);
-        thread->stepping = STEPPING_NOT;
+        /* A stop that is not done with is seen to once more, and a step's trap is still to come behind it: the program would
+         * die of that if nobody knew of the step. */
+        if (!thread->unhandled) {
+            if (thread->stepping == STEPPING_PASS)
+                breakpoint_pass_stopped(thread, false);
+            thread->stepping = STEPPING_NOT;
+        }
         thread_set_kernel(thread, KERNEL_STOPPED);
         if (thread_extra(thread)->remote_call)
             remote_call_end_here(thread);
@@ -589,6 +593,8 @@ static void monitor_turn(rein_monitor *monitor, int64_t limit_us)
         return;
 
     int64_t sleep_us = limit_us;
+    if (atomic_load(&monitor->condition) != MONITOR_OPEN && sleep_us < 0)
+        sleep_us = PAUSE_LAST_US; /* it has just failed, and nobody may be left who would wake it */
     if (!list_empty(&monitor->expected)) {
         int64_t pause = monitor->all_too_early ? PAUSE_LAST_US : monitor->expected_pause;
         if (sleep_us < 0 || sleep_us > pause)

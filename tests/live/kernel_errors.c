@@ -46,6 +46,7 @@ enum {
     X(get_signal_mask, (int id, uint64_t *mask), (id, mask))                                                           \
     X(set_signal_mask, (int id, uint64_t mask), (id, mask))                                                            \
     X(trap_is_pending, (int id), (id))                                                                                 \
+    X(fault_is_pending, (int id), (id))                                                                                \
     X(restart_interrupted_call, (int id, struct arch_registers *registers), (id, registers))                           \
     X(get_syscall, (int id, bool in_call, enum os_syscall_stage *stage, struct rein_syscall *call),                    \
       (id, in_call, stage, call))                                                                                      \
@@ -739,6 +740,7 @@ static const struct plan plans[] = {
     {FAULT_get_signal_mask, {EPERM, ESRCH, EIO}, true, true, NO_HARM},
     {FAULT_set_signal_mask, {EPERM, ESRCH, EIO}, true, true, HARM_IF_LASTING},
     {FAULT_trap_is_pending, {EPERM, ESRCH}, true, true, HARM_IF_LASTING},
+    {FAULT_fault_is_pending, {EPERM, ESRCH}, true, true, HARM_IF_LASTING},
     {FAULT_restart_interrupted_call, {EPERM, ESRCH}, true, true, NO_HARM},
     {FAULT_get_syscall, {EPERM, ESRCH, EIO}, true, true, NO_HARM},
     {FAULT_set_syscall, {EPERM, ESRCH, EIO}, true, true, NO_HARM},

@@ -31,6 +31,8 @@
 #define POLL_INTERRUPTED 514
 #define POLL_GOES_ON SYS_ppoll
 #define ARGUMENTS_AND_OTHERS "x1", "x2", "x3", "x4", "x5", "x9", "x19", "x20", "x29"
+/* How far a stack pointer is below a multiple of 16 at a function's first instruction. */
+enum { STACK_AT_ENTRY = 16 };
 enum { TRAP_BYTE = 0x00, TRAP_SIZE = 4, SYSCALL_INSTRUCTION_SIZE = 4, TRAP_PC_OFFSET = 0 };
 #else /* a thread of 32-bit code has those registers, too, by these names: see register_of */
 #if defined(__i386__)
@@ -62,6 +64,7 @@ enum { TRAP_BYTE = 0x00, TRAP_SIZE = 4, SYSCALL_INSTRUCTION_SIZE = 4, TRAP_PC_OF
 #define I386_CALLS 3
 #define POLL_INTERRUPTED 516
 #define POLL_GOES_ON SYS_restart_syscall
+enum { STACK_AT_ENTRY = sizeof(void *) }; /* where there is the return address */
 enum { TRAP_BYTE = 0xcc, TRAP_SIZE = 1, SYSCALL_INSTRUCTION_SIZE = 2, TRAP_PC_OFFSET = 1 };
 #endif
 
