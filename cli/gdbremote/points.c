@@ -162,6 +162,12 @@ static enum rein_verdict on_hit(rein_thread *thread, rein_breakpoint *breakpoint
     return told ? REIN_VERDICT_POLICY : REIN_VERDICT_GO_ON;
 }
 
+/* Of Z1, by a debug register. */
+static enum rein_verdict on_execute(rein_thread *thread, const struct rein_cause *cause, void *arg)
+{
+    return is_hit(thread, arg, rein_watchpoint_hits(cause->watchpoint)) ? REIN_VERDICT_POLICY : REIN_VERDICT_GO_ON;
+}
+
 /* ---- Adding and removing ---- */
 
 static struct point *find(const struct inferior *inferior, char type, rein_word address, size_t size)
@@ -218,6 +224,8 @@ static int add_watchpoint(struct inferior *inferior, struct point *point)
 {
     struct rein_watchpoint_options options = REIN_WATCHPOINT_OPTIONS_INIT;
     options.flags = REIN_WATCH_WHILE_RUNNING;
+    options.callback = point->type == '1' ? on_execute : NULL; /* only code has conditions */
+    options.arg = point;
     enum rein_watch_kind kind = point->type == '1'   ? REIN_WATCH_EXECUTE
                                 : point->type == '2' ? REIN_WATCH_WRITE
                                                      : REIN_WATCH_READ_WRITE;
@@ -300,10 +308,12 @@ static int exchange_on_monitor(void *arg)
     *one = *two;
     one->next = copy.next;
     one->breakpoint = copy.breakpoint;
+    one->watchpoint = copy.watchpoint;
     one->other = copy.other;
     one->by_library = false;
     copy.next = two->next;
     copy.breakpoint = two->breakpoint;
+    copy.watchpoint = two->watchpoint;
     copy.other = two->other;
     *two = copy;
     return settle_on_monitor(arg);
@@ -482,8 +492,8 @@ static void insert_in(struct server *server, struct inferior *inferior, const ch
     point->address = address;
     point->size = (size_t)size;
     struct point *there = find(inferior, type, address, (size_t)size);
-    if (there && in_memory_at(there, address) && (there->breakpoint || twin_of(inferior, there)) &&
-        strcmp(there->text ? there->text : "", point->text ? point->text : "") != 0) {
+    bool is_set = there && there->type <= '1' && (there->breakpoint || there->watchpoint || twin_of(inferior, there));
+    if (is_set && strcmp(there->text ? there->text : "", point->text ? point->text : "") != 0) {
         exchange(server, inferior, there, point); /* other conditions */
         free_point(point);
         server_ok(reply);
