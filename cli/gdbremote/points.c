@@ -6,7 +6,7 @@
  * runs them and is not told.
  *
  *   Z0  a breakpoint in memory
- *   Z1  by a debug register; where these never fire, one in memory, which tells the same
+ *   Z1  by a debug register, with conditions and commands as well; where these never fire, one in memory, which tells the same
  *   Z2  writes, Z4 accesses; where debug registers never fire, Z2 by single-steps (REIN_WATCH_SOFTWARE)
  *   Z3  reads alone: no processor here has them; the client takes Z4
  *
