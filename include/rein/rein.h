@@ -1190,6 +1190,7 @@ enum {
     REIN_WATCH_WHILE_RUNNING = 1 << 0, /* may be added though threads run; without it, that is REIN_BAD_STATE */
     REIN_WATCH_CHANGES = 1 << 1,       /* only accesses after which the value is another count as hits; 1 to 8 bytes */
     REIN_WATCH_SOFTWARE = 1 << 2, /* no debug registers, but single-steps: slow, and sees changes only; see above */
+    REIN_WATCH_UNMAPPED = 1 << 3, /* may be where there is no memory, of which it sees what is done when there is */
 };
 /* Called on the monitor at each hit, before the process's callback (which is called only if this one answers
  * REIN_VERDICT_POLICY). */
@@ -1209,7 +1210,8 @@ struct rein_watchpoint_options {
 /* Watches size bytes at address. watchpoint may be NULL; else it is a counted handle. With REIN_WATCH_WHILE_RUNNING every
  * running thread is stopped for a moment, in the kernel only, and the call returns when all are watched (in a callback it
  * only begins). Errors: REIN_NO_SLOT (how many debug registers there are, are in use and would be needed is in the message;
- * or that others have them), REIN_NEVER_FIRES, REIN_BAD_ADDRESS (there is no memory, or none of the program's),
+ * or that others have them), REIN_NEVER_FIRES, REIN_BAD_ADDRESS (there is no memory, without
+ * REIN_WATCH_UNMAPPED, or none of the program's),
  * REIN_BAD_STATE (a thread runs), REIN_NO_THREAD, REIN_INVALID_ARGUMENT (the size is 0, or not 1 for execution, or above 8
  * for REIN_WATCH_CHANGES, or above 4096 or the kind another than REIN_WATCH_WRITE for REIN_WATCH_SOFTWARE). For the last
  * REIN_NO_SLOT means that there are 16 already. */

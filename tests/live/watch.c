@@ -189,6 +189,26 @@ static void N3_E1_impossible(void **state)
     assert_error(rein_process_add_watchpoint(process, area, 8, REIN_WATCH_WRITE, NULL, NULL), REIN_EXITED);
 }
 
+/* Who asks for it can have one where there is no memory yet, if the program could have some there. */
+static void N3_where_there_is_no_memory(void **state)
+{
+    (void)state;
+    skip_unless_it_fires();
+    struct fixture *fixture = spawn("watched", "loop", "2", "20", NULL);
+    rein_process *process = fixture->process;
+    rein_watchpoint *added[] = {count_in(process, 0, 4, REIN_WATCH_WRITE, NULL, REIN_WATCH_UNMAPPED, NULL),
+                                count_in(process, 0, 1, REIN_WATCH_EXECUTE, NULL, REIN_WATCH_UNMAPPED, NULL)};
+    struct rein_watchpoint_options options = REIN_WATCHPOINT_OPTIONS_INIT;
+    options.flags = REIN_WATCH_UNMAPPED;
+    assert_error(rein_process_add_watchpoint(process, UINT64_MAX - 7, 4, REIN_WATCH_WRITE, &options, NULL),
+                 REIN_BAD_ADDRESS);
+    rein_watchpoint *real = count_writes(process, fixture);
+    run_all(fixture);
+    assert_int_equal(rein_watchpoint_hits(real), 40);
+    for (size_t i = 0; i < sizeof added / sizeof *added; i++)
+        assert_int_equal(rein_watchpoint_hits(added[i]), 0);
+}
+
 static void N3_only_while_stopped_unless_asked_for(void **state)
 {
     (void)state;
@@ -1000,6 +1020,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         live_test(N3_E1_arguments),
         live_test(N3_E1_impossible),
+        live_test(N3_where_there_is_no_memory),
         live_test(N3_only_while_stopped_unless_asked_for),
         live_test(N3_M2_the_trial_is_unseen),
         live_test(N3_C1_stop_and_values),
