@@ -223,7 +223,7 @@ static int add_breakpoint(struct inferior *inferior, struct point *point)
 static int add_watchpoint(struct inferior *inferior, struct point *point)
 {
     struct rein_watchpoint_options options = REIN_WATCHPOINT_OPTIONS_INIT;
-    options.flags = REIN_WATCH_WHILE_RUNNING;
+    options.flags = REIN_WATCH_WHILE_RUNNING | REIN_WATCH_UNMAPPED;
     options.callback = point->type == '1' ? on_execute : NULL; /* only code has conditions */
     options.arg = point;
     enum rein_watch_kind kind = point->type == '1'   ? REIN_WATCH_EXECUTE
@@ -433,13 +433,15 @@ bool points_leave_gone(struct inferior *inferior)
 bool points_of_watchpoint(const struct inferior *inferior, const rein_watchpoint *watchpoint, char *type,
                           rein_word *address)
 {
+    static const char types[] = {[REIN_WATCH_EXECUTE] = '1', [REIN_WATCH_WRITE] = '2', [REIN_WATCH_READ_WRITE] = '4'};
+    if (!watchpoint)
+        return false;
+    *type = types[rein_watchpoint_kind(watchpoint)];
+    *address = rein_watchpoint_address(watchpoint);
     for (const struct point *point = inferior->points; point; point = point->next)
-        if (point->watchpoint == watchpoint && watchpoint) {
+        if (point->watchpoint == watchpoint)
             *type = point->type;
-            *address = point->address;
-            return true;
-        }
-    return false;
+    return true;
 }
 
 /* ---- The packets ---- */

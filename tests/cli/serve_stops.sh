@@ -394,6 +394,52 @@ for non_stop in False, True:
         else:
             assert gdb.resume()[:3] == b'W05'
 
+# ---- Watchpoints that several hit at once, or one instruction: each stop says which, though the client has put them anew since ----
+
+with Remote.stdio('./stops', 'spin') as gdb:
+    gdb.start()
+    gdb.ok(f'Z0,{ready:x},1')
+    gdb.resume()
+    gdb.ok(f'z0,{ready:x},1')
+    spins = symbol('stops', 'spins')
+    places = spins, spins + word
+    hits = dict.fromkeys(places, None)
+    for _ in range(20):
+        for place in places:
+            gdb.ok(f'Z2,{place:x},{word:x}')
+        stop = gdb.resume()
+        assert int(fields(stop).get('watch', b'0'), 16) in places, stop
+        assert hits[int(fields(stop)['watch'], 16)] in (None, fields(stop)['thread']), stop # each has its own
+        hits[int(fields(stop)['watch'], 16)] = fields(stop)['thread']
+        for place in places:
+            gdb.ok(f'z2,{place:x},{word:x}')
+    gdb.send('k')
+
+with Remote.stdio('./stops', 'print') as gdb:
+    gdb.start()
+    fires = gdb.packet(f'Z4,{counter:x},{word:x}') == b'OK' # where debug registers do not, accesses cannot be watched
+    if fires:
+        gdb.ok(f'z4,{counter:x},{word:x}')
+    two = [f'4,{counter:x},{word:x}' if fires else f'2,{counter:x},1', f'2,{counter:x},{word:x}']
+    for count in range(1, 11):
+        for text in two:
+            gdb.ok('Z' + text)
+        while True:
+            stop = gdb.resume()
+            assert int((fields(stop).get('watch') or fields(stop).get('awatch', b'0')), 16) == counter, stop
+            if int.from_bytes(gdb.read(counter, word), 'little') == count: # else it was read
+                break
+        for text in two:
+            gdb.ok('z' + text)
+
+    # Where there is no memory yet they are put all the same.
+    if fires:
+        for text in '1,0,1', '2,0,4', f'4,{2 * word:x},{word:x}':
+            gdb.ok('Z' + text)
+        gdb.ok(f'Z0,{ready:x},1')
+        assert pc(gdb.resume()) == ready
+    gdb.send('k')
+
 # ---- A signal given to a thread while the stop of another is told comes when it runs, though nobody names it: once ----
 
 with Remote.stdio('./stops', 'spin') as gdb:
