@@ -414,7 +414,8 @@ bool points_stop(const struct inferior *inferior, rein_thread *thread, rein_word
 static bool is_gone(const struct inferior *inferior, const struct point *point)
 {
     unsigned char byte;
-    return point->type <= '1' && rein_process_read(inferior->process, point->address, &byte, 1, NULL) != 0;
+    return in_memory_at(point, point->address) &&
+           rein_process_read(inferior->process, point->address, &byte, 1, NULL) != 0;
 }
 
 bool points_leave_gone(struct inferior *inferior)

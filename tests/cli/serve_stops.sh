@@ -438,6 +438,8 @@ with Remote.stdio('./stops', 'print') as gdb:
             gdb.ok('Z' + text)
         gdb.ok(f'Z0,{ready:x},1')
         assert pc(gdb.resume()) == ready
+        for text in '1,0,1', '2,0,4', f'4,{2 * word:x},{word:x}':
+            gdb.ok('z' + text)
     gdb.send('k')
 
 # ---- A signal given to a thread while the stop of another is told comes when it runs, though nobody names it: once ----
