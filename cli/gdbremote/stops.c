@@ -566,11 +566,12 @@ void stops_collect(struct server *server)
     if (!server->running)
         return;
     struct reply reply = {0};
-    if (first_wanted(server)) {
+    bool nobody_left = !first_wanted(server) && resume_nobody_left(server);
+    if (nobody_left || first_wanted(server))
         stops_halt(server);
+    if (first_wanted(server)) { /* whoever does not run any more may just have come to a breakpoint */
         tell(server, first_wanted(server), &reply);
-    } else if (resume_nobody_left(server)) {
-        stops_halt(server);
+    } else if (nobody_left) {
         server->running = false;
         reply_text(&reply, "N");
     }

@@ -36,6 +36,7 @@ void *waiter(void *arg)
         usleep(1000);
     return NULL;
 }
+void *nothing(void *arg) { return arg; }
 int main(int argc, char **argv)
 {
     const char *what = argc > 1 ? argv[1] : "";
@@ -71,6 +72,19 @@ int main(int argc, char **argv)
         done = 1;
         for (int i = 0; i < COUNT; i++)
             pthread_join(threads[i], NULL);
+    } else if (strcmp(what, "joins") == 0) {
+        pthread_barrier_t barrier;
+        pthread_t held, thread;
+        pthread_barrier_init(&barrier, NULL, 2);
+        pthread_create(&held, NULL, waiter, &barrier);
+        pthread_barrier_wait(&barrier);
+        for (int i = 0; i < 100; i++) {
+            pthread_create(&thread, NULL, nothing, NULL);
+            pthread_join(thread, NULL);
+            work();
+        }
+        done = 1;
+        pthread_join(held, NULL);
     } else if (strcmp(what, "forks") == 0) {
         int bad = 0;
         for (int i = 0; i < 100; i++) {
@@ -328,6 +342,19 @@ for non_stop in False, True:
             gdb.ok(f'vCont;c:{main}')
             stop = gdb.notification().removeprefix(b'Stop:')
         gdb.send('k')
+
+# ---- A thread ends while some are not resumed, and another is stopped just then: that is told, and not that nobody is left ----
+
+with Remote.stdio('./stops', 'joins') as gdb:
+    gdb.start()
+    gdb.ok(f'Z0,{work:x},1')
+    stop = gdb.resume()
+    main = fields(stop)['thread'].decode()
+    for count in range(1, 100):
+        assert 'swbreak' in fields(stop) and pc(stop) == work, (count, stop)
+        gdb.over(work, main)
+        stop = gdb.resume(f'vCont;c:{main}')
+    gdb.send('k')
 
 # ---- Conditions of Z1 go by what is there at each hit, and who hits it in vain is not told of, nor holds up the others ----
 
