@@ -6,7 +6,7 @@
  * runs them and is not told.
  *
  *   Z0  a breakpoint in memory
- *   Z1  by a debug register; where these never fire, one in memory, which tells the same
+ *   Z1  by a debug register, with conditions and commands as well; where these never fire, one in memory, which tells the same
  *   Z2  writes, Z4 accesses; where debug registers never fire, Z2 by single-steps (REIN_WATCH_SOFTWARE)
  *   Z3  reads alone: no processor here has them; the client takes Z4
  *
@@ -162,6 +162,12 @@ static enum rein_verdict on_hit(rein_thread *thread, rein_breakpoint *breakpoint
     return told ? REIN_VERDICT_POLICY : REIN_VERDICT_GO_ON;
 }
 
+/* Of Z1, by a debug register. */
+static enum rein_verdict on_execute(rein_thread *thread, const struct rein_cause *cause, void *arg)
+{
+    return is_hit(thread, arg, rein_watchpoint_hits(cause->watchpoint)) ? REIN_VERDICT_POLICY : REIN_VERDICT_GO_ON;
+}
+
 /* ---- Adding and removing ---- */
 
 static struct point *find(const struct inferior *inferior, char type, rein_word address, size_t size)
@@ -217,7 +223,9 @@ static int add_breakpoint(struct inferior *inferior, struct point *point)
 static int add_watchpoint(struct inferior *inferior, struct point *point)
 {
     struct rein_watchpoint_options options = REIN_WATCHPOINT_OPTIONS_INIT;
-    options.flags = REIN_WATCH_WHILE_RUNNING;
+    options.flags = REIN_WATCH_WHILE_RUNNING | REIN_WATCH_UNMAPPED;
+    options.callback = point->type == '1' ? on_execute : NULL; /* only code has conditions */
+    options.arg = point;
     enum rein_watch_kind kind = point->type == '1'   ? REIN_WATCH_EXECUTE
                                 : point->type == '2' ? REIN_WATCH_WRITE
                                                      : REIN_WATCH_READ_WRITE;
@@ -300,10 +308,12 @@ static int exchange_on_monitor(void *arg)
     *one = *two;
     one->next = copy.next;
     one->breakpoint = copy.breakpoint;
+    one->watchpoint = copy.watchpoint;
     one->other = copy.other;
     one->by_library = false;
     copy.next = two->next;
     copy.breakpoint = two->breakpoint;
+    copy.watchpoint = two->watchpoint;
     copy.other = two->other;
     *two = copy;
     return settle_on_monitor(arg);
@@ -404,7 +414,8 @@ bool points_stop(const struct inferior *inferior, rein_thread *thread, rein_word
 static bool is_gone(const struct inferior *inferior, const struct point *point)
 {
     unsigned char byte;
-    return point->type <= '1' && rein_process_read(inferior->process, point->address, &byte, 1, NULL) != 0;
+    return in_memory_at(point, point->address) &&
+           rein_process_read(inferior->process, point->address, &byte, 1, NULL) != 0;
 }
 
 bool points_leave_gone(struct inferior *inferior)
@@ -423,13 +434,15 @@ bool points_leave_gone(struct inferior *inferior)
 bool points_of_watchpoint(const struct inferior *inferior, const rein_watchpoint *watchpoint, char *type,
                           rein_word *address)
 {
+    static const char types[] = {[REIN_WATCH_EXECUTE] = '1', [REIN_WATCH_WRITE] = '2', [REIN_WATCH_READ_WRITE] = '4'};
+    if (!watchpoint)
+        return false;
+    *type = types[rein_watchpoint_kind(watchpoint)];
+    *address = rein_watchpoint_address(watchpoint);
     for (const struct point *point = inferior->points; point; point = point->next)
-        if (point->watchpoint == watchpoint && watchpoint) {
+        if (point->watchpoint == watchpoint)
             *type = point->type;
-            *address = point->address;
-            return true;
-        }
-    return false;
+    return true;
 }
 
 /* ---- The packets ---- */
@@ -482,8 +495,8 @@ static void insert_in(struct server *server, struct inferior *inferior, const ch
     point->address = address;
     point->size = (size_t)size;
     struct point *there = find(inferior, type, address, (size_t)size);
-    if (there && in_memory_at(there, address) && (there->breakpoint || twin_of(inferior, there)) &&
-        strcmp(there->text ? there->text : "", point->text ? point->text : "") != 0) {
+    bool is_set = there && there->type <= '1' && (there->breakpoint || there->watchpoint || twin_of(inferior, there));
+    if (is_set && strcmp(there->text ? there->text : "", point->text ? point->text : "") != 0) {
         exchange(server, inferior, there, point); /* other conditions */
         free_point(point);
         server_ok(reply);

@@ -266,7 +266,8 @@ bool points_stop(const struct inferior *inferior, rein_thread *thread, rein_word
 /* Those whose memory is not there any more are the library's business no longer, until the client inserts them again. False: there
  * are none. */
 bool points_leave_gone(struct inferior *inferior);
-/* Of the watchpoint that the cause names: the client's type, '1' to '4', and address. False: it is none. */
+/* Of the watchpoint that the cause names, which the client may have taken out since: the client's type, '1' to '4', and address.
+ * False: it is none. */
 bool points_of_watchpoint(const struct inferior *inferior, const rein_watchpoint *watchpoint, char *type,
                           rein_word *address);
 

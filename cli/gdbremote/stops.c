@@ -405,6 +405,17 @@ static void let_part_go(struct server *server, struct inferior *part, rein_threa
     take_thread_exit(server, part, thread, &cause);
 }
 
+/* One instruction has hit several watchpoints, an event each, of which the client is to get one: the thread's cause. */
+static bool is_other_hit(const struct rein_event *event)
+{
+    struct rein_cause first;
+    if (rein_thread_cause(event->thread, &first) != 0)
+        return false;
+    bool other = first.kind == REIN_CAUSE_WATCHPOINT && first.watchpoint != event->cause.watchpoint;
+    rein_cause_clear(&first);
+    return other;
+}
+
 /* halting: everything has been stopped, and nothing is to run any more. */
 static void take_event(struct server *server, struct inferior *inferior, struct rein_event *event, bool halting)
 {
@@ -412,6 +423,11 @@ static void take_event(struct server *server, struct inferior *inferior, struct 
     switch (cause->kind) {
     case REIN_CAUSE_SIGNAL:
         if (!resume_step_again(server, event->thread, halting))
+            break;
+        rein_event_clear(event);
+        return;
+    case REIN_CAUSE_WATCHPOINT:
+        if (!is_other_hit(event))
             break;
         rein_event_clear(event);
         return;
@@ -550,11 +566,12 @@ void stops_collect(struct server *server)
     if (!server->running)
         return;
     struct reply reply = {0};
-    if (first_wanted(server)) {
+    bool nobody_left = !first_wanted(server) && resume_nobody_left(server);
+    if (nobody_left || first_wanted(server))
         stops_halt(server);
+    if (first_wanted(server)) { /* whoever does not run any more may just have come to a breakpoint */
         tell(server, first_wanted(server), &reply);
-    } else if (resume_nobody_left(server)) {
-        stops_halt(server);
+    } else if (nobody_left) {
         server->running = false;
         reply_text(&reply, "N");
     }

@@ -596,7 +596,8 @@ enum {
  * a time, as the processor does. On arm64 a load exclusive is stepped with all that follows it up to the store
  * exclusive, which would never succeed otherwise. A signal that stopped the thread stays pending, and is delivered by
  * the next continue, unless REIN_STEP_DELIVER is given. The cause is REIN_CAUSE_STEP, or what came between: a
- * breakpoint that was stepped onto (it counts as a hit), a signal, an exit. A blocking system call is waited for:
+ * breakpoint that was stepped onto (it counts as a hit, and is a step like any other if callback and policy let the thread
+ * go on), a signal, an exit. A blocking system call is waited for:
  * REIN_TIMEOUT leaves it under way in state SingleStepping, and rein_thread_stop ends it. REIN_BAD_STATE when it is not
  * stopped, or is exiting. A step or stop that another caller stops and continues before it is done returns when the
  * thread stops next. */
@@ -1137,7 +1138,8 @@ REIN_API int rein_breakpoint_info(const rein_breakpoint *breakpoint, struct rein
  * processor may tell several accesses as one. One instruction that hits several watchpoints is a hit of each: their
  * callbacks are called one after the other, an event is told for each, the thread's cause is the first of those that
  * stop it. A step that is hit on the way has cause REIN_CAUSE_WATCHPOINT, and is done. A step onto an execute watchpoint is
- * no hit: that comes when the thread goes on, before the instruction.
+ * no hit: that comes when the thread goes on, before the instruction. A step from there is hit, and has executed nothing,
+ * unless callback and policy let the thread go on: then it is a step like any other.
  *
  * What does NOT fire: accesses by the kernel for the program (read(2) into the bytes), by another process to shared memory,
  * by a child that shares the memory (vfork), through rein_process_write. The old value is what was there when rein last
@@ -1188,6 +1190,7 @@ enum {
     REIN_WATCH_WHILE_RUNNING = 1 << 0, /* may be added though threads run; without it, that is REIN_BAD_STATE */
     REIN_WATCH_CHANGES = 1 << 1,       /* only accesses after which the value is another count as hits; 1 to 8 bytes */
     REIN_WATCH_SOFTWARE = 1 << 2, /* no debug registers, but single-steps: slow, and sees changes only; see above */
+    REIN_WATCH_UNMAPPED = 1 << 3, /* may be where there is no memory, of which it sees what is done when there is */
 };
 /* Called on the monitor at each hit, before the process's callback (which is called only if this one answers
  * REIN_VERDICT_POLICY). */
@@ -1207,7 +1210,8 @@ struct rein_watchpoint_options {
 /* Watches size bytes at address. watchpoint may be NULL; else it is a counted handle. With REIN_WATCH_WHILE_RUNNING every
  * running thread is stopped for a moment, in the kernel only, and the call returns when all are watched (in a callback it
  * only begins). Errors: REIN_NO_SLOT (how many debug registers there are, are in use and would be needed is in the message;
- * or that others have them), REIN_NEVER_FIRES, REIN_BAD_ADDRESS (there is no memory, or none of the program's),
+ * or that others have them), REIN_NEVER_FIRES, REIN_BAD_ADDRESS (there is no memory, without
+ * REIN_WATCH_UNMAPPED, or none of the program's),
  * REIN_BAD_STATE (a thread runs), REIN_NO_THREAD, REIN_INVALID_ARGUMENT (the size is 0, or not 1 for execution, or above 8
  * for REIN_WATCH_CHANGES, or above 4096 or the kind another than REIN_WATCH_WRITE for REIN_WATCH_SOFTWARE). For the last
  * REIN_NO_SLOT means that there are 16 already. */

@@ -77,8 +77,8 @@ static enum decision decide(rein_thread *thread, const struct rein_cause *cause,
 }
 
 /* The thread has stopped, for one cause or several. Each is decided on by itself, and the strongest decision holds.
- * true: it stops the thread. What is shown ends a step, whatever becomes of it; but not a call that goes on; nor a run
- * of steps what it steps onto, or makes on the way, if that goes on. */
+ * true: it stops the thread. What is shown ends a step, whatever becomes of it; but not, if it goes on, a call, a breakpoint
+ * that it steps onto, or a hit in front of its instruction; nor a run of steps what is made on the way. */
 static bool show_all(rein_thread *thread, enum transition transition, const struct rein_cause *causes, unsigned count,
                      rein_breakpoint *breakpoint)
 {
@@ -116,10 +116,10 @@ static bool show_all(rein_thread *thread, enum transition transition, const stru
         process_stop(process);
     if (decision != GO_ON)
         return true;
-    bool in_a_step = transition == TRANSITION_SYSCALL; /* and among many steps also: */
-    in_a_step |= thread_extra(thread)->steps != NULL &&
-                 (transition == TRANSITION_BREAKPOINT || transition == TRANSITION_THREAD_CREATE ||
-                  transition == TRANSITION_FORK);
+    bool in_front = transition == TRANSITION_WATCHPOINT && causes[0].watchpoint->kind == REIN_WATCH_EXECUTE;
+    bool in_a_step = transition == TRANSITION_SYSCALL || transition == TRANSITION_BREAKPOINT || in_front;
+    in_a_step |= thread_extra(thread)->steps != NULL && /* among many also: */
+                 (transition == TRANSITION_THREAD_CREATE || transition == TRANSITION_FORK);
     if (in_a_step && stepping && process->stop_wanted == stop_was_wanted)
         thread_change(thread, TRANSITION_STEP);
     else if (transition == TRANSITION_EXITING || hidden || !(stopping || process->stop_wanted || stepping))
@@ -302,7 +302,7 @@ static bool goes_on_stepping(rein_thread *thread, uint64_t pc, uint64_t sp, bool
     /* Stepped onto one: that is a hit, and it will be passed; unless a handler has returned to it (rt_sigreturn). */
     if (breakpoint && !is_quiet(thread) && !breakpoint_was_shown(thread, pc, sp) &&
         handle_hit(thread, breakpoint, sp) &&
-        thread->state != REIN_STATE_SINGLE_STEPPING) /* else it is one of many steps, see show_all */
+        thread->state != REIN_STATE_SINGLE_STEPPING) /* else it goes on, see show_all */
         return true;
     return steps_go_on(thread, pc);
 }

@@ -876,7 +876,7 @@ static int add(struct request *request)
         watchpoint->arg = options->arg;
     }
     result = software ? check_software(request) : cut(request, watchpoint);
-    if (!result)
+    if (!result && !(request->flags & REIN_WATCH_UNMAPPED))
         result = check_memory(request);
     if (!result && !software)
         result = check_machine(request);
@@ -914,7 +914,7 @@ static void run_add(struct request *request)
 static int check_arguments(rein_process *process, size_t size, enum rein_watch_kind kind,
                            const struct rein_watchpoint_options *options)
 {
-    const unsigned known = REIN_WATCH_WHILE_RUNNING | REIN_WATCH_CHANGES | REIN_WATCH_SOFTWARE;
+    const unsigned known = REIN_WATCH_WHILE_RUNNING | REIN_WATCH_CHANGES | REIN_WATCH_SOFTWARE | REIN_WATCH_UNMAPPED;
     bool software = options && (options->flags & REIN_WATCH_SOFTWARE);
     if (!process || (unsigned)kind > REIN_WATCH_READ_WRITE || !size)
         return error_fail(REIN_INVALID_ARGUMENT,

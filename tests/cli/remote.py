@@ -341,6 +341,14 @@ def compiled(name, source, *flags):
     return './' + name
 
 
+def wait_for(what):
+    """Until it is so."""
+    end = time.monotonic() + LIMIT
+    while not what():
+        assert time.monotonic() < end, 'what was waited for did not come'
+        time.sleep(0.01)
+
+
 def skip(reason):
     print('skipped:', reason)
     sys.exit(77)

@@ -45,12 +45,6 @@ faulthandler.dump_traceback_later(90, exit=True)
 ready, handled = symbol('clients', 'ready'), symbol('clients', 'handled')
 REIN = [os.environ['REIN_BINARY'], 'serve', '--listen', 'localhost:0']
 
-def wait_for(what):
-    end = time.monotonic() + LIMIT
-    while not what():
-        assert time.monotonic() < end, 'what was waited for did not come'
-        time.sleep(0.01)
-
 def state(pid):
     """T traced and stopped, S not; None: gone."""
     try:

@@ -46,12 +46,6 @@ from remote import *
 
 faulthandler.dump_traceback_later(140, exit=True)
 
-def wait_for(what):
-    end = time.monotonic() + LIMIT
-    while not what():
-        assert time.monotonic() < end, 'what was waited for did not come'
-        time.sleep(0.01)
-
 def states(pid):
     """Of its threads, as the kernel has them."""
     return [open(f'/proc/{pid}/task/{tid}/stat', encoding='ascii').read().rpartition(')')[2].split()[0] for tid in os.listdir(f'/proc/{pid}/task')]

@@ -116,12 +116,6 @@ def status(pid, name):
     except (FileNotFoundError, ProcessLookupError):
         return None
 
-def wait_for(what):
-    end = time.monotonic() + LIMIT
-    while not what():
-        assert time.monotonic() < end, 'what was waited for did not come'
-        time.sleep(0.01)
-
 def is_free(pid):
     """Alive, not traced, not stopped."""
     return status(pid, 'TracerPid') == '0' and status(pid, 'State') in ('R', 'S', 'D')

@@ -36,6 +36,7 @@ void *waiter(void *arg)
         usleep(1000);
     return NULL;
 }
+void *nothing(void *arg) { return arg; }
 int main(int argc, char **argv)
 {
     const char *what = argc > 1 ? argv[1] : "";
@@ -71,6 +72,19 @@ int main(int argc, char **argv)
         done = 1;
         for (int i = 0; i < COUNT; i++)
             pthread_join(threads[i], NULL);
+    } else if (strcmp(what, "joins") == 0) {
+        pthread_barrier_t barrier;
+        pthread_t held, thread;
+        pthread_barrier_init(&barrier, NULL, 2);
+        pthread_create(&held, NULL, waiter, &barrier);
+        pthread_barrier_wait(&barrier);
+        for (int i = 0; i < 100; i++) {
+            pthread_create(&thread, NULL, nothing, NULL);
+            pthread_join(thread, NULL);
+            work();
+        }
+        done = 1;
+        pthread_join(held, NULL);
     } else if (strcmp(what, "forks") == 0) {
         int bad = 0;
         for (int i = 0; i < 100; i++) {
@@ -256,16 +270,36 @@ with Remote.stdio('./stops', 'loop') as gdb:
     gdb.ok(f'z0,{work:x},1')
 
     # Conditions that are exchanged.
-    for condition in (TRUE, f'{FALSE}{TRUE}', ''):
-        gdb.ok(f'Z0,{work:x},1;{FALSE}')
-        gdb.send('vCont;c')
-        gdb.interrupt()
-        assert gdb.stop()[:3] == b'T02'
-        gdb.ok(f'Z0,{work:x},1' + (';' + condition if condition else ''))
-        stop = gdb.resume()
-        assert 'swbreak' in fields(stop) and pc(stop) == work, (condition, stop)
-        gdb.ok(f'z0,{work:x},1')
-        gdb.resume('vCont;s')
+    for kind, reason in (('0', 'swbreak'), ('1', 'hwbreak')):
+        for condition in (TRUE, f'{FALSE}{TRUE}', ''):
+            gdb.ok(f'Z{kind},{work:x},1;{FALSE}')
+            gdb.send('vCont;c')
+            gdb.interrupt()
+            assert gdb.stop()[:3] == b'T02'
+            gdb.ok(f'Z{kind},{work:x},1' + (';' + condition if condition else ''))
+            stop = gdb.resume()
+            assert reason in fields(stop) and pc(stop) == work, (condition, stop)
+            gdb.ok(f'z{kind},{work:x},1')
+            gdb.resume('vCont;s')
+
+    # A step onto one whose condition is false, or that has commands only, and a step from there, are as if it were not there.
+    thread = fields(stop)['thread'].decode()
+    gdb.resume(f'vCont;r{work:x},{end_of("work"):x}')
+    def way(action):
+        stops = [gdb.resume(f'vCont;{action}:{thread}') for _ in range(30)]
+        assert all('swbreak' not in fields(stop) and 'hwbreak' not in fields(stop) for stop in stops), stops
+        return [pc(stop) for stop in stops]
+    plain = way('s')
+    assert plain.count(work) > 1 and plain[:1] not in ([work], plain[-1:]), plain
+    for kind in '0', '1':
+        for text in FALSE, f'{FALSE}{FALSE}', f'cmds:0,{FALSE}':
+            while plain[0] != pc(gdb.resume(f'vCont;s:{thread}')):
+                pass
+            gdb.ok(f'Z{kind},{work:x},1;{text}')
+            there = way('s')
+            assert there == plain[1:] + there[-1:], (kind, text, plain, there)
+            assert work not in way(f'r{work:x},{work + 1:x}')[1:]
+            gdb.ok(f'z{kind},{work:x},1')
     gdb.ok(f'vKill;{pid:x}')
     assert not os.path.exists(f'/proc/{pid}')
 
@@ -308,6 +342,132 @@ for non_stop in False, True:
             gdb.ok(f'vCont;c:{main}')
             stop = gdb.notification().removeprefix(b'Stop:')
         gdb.send('k')
+
+# ---- A thread ends while some are not resumed, and another is stopped just then: that is told, and not that nobody is left ----
+
+with Remote.stdio('./stops', 'joins') as gdb:
+    gdb.start()
+    gdb.ok(f'Z0,{work:x},1')
+    stop = gdb.resume()
+    main = fields(stop)['thread'].decode()
+    for count in range(1, 100):
+        assert 'swbreak' in fields(stop) and pc(stop) == work, (count, stop)
+        gdb.over(work, main)
+        stop = gdb.resume(f'vCont;c:{main}')
+    gdb.send('k')
+
+# ---- Conditions of Z1 go by what is there at each hit, and who hits it in vain is not told of, nor holds up the others ----
+
+def less_than(address, value): # *address < value, of 32 bits and 8
+    return f'Xa,24{address:08x}1922{value:02x}1527'
+
+with Remote.stdio('./stops', 'print') as gdb: # work is called 300 times
+    gdb.start()
+    gdb.ok(f'Z1,{work:x},1;' + less_than(counter, 3))
+    for count in range(3):
+        stop = gdb.resume()
+        assert 'hwbreak' in fields(stop) and pc(stop) == work, stop
+        assert int.from_bytes(gdb.read(counter, word), 'little') == count
+        gdb.ok(f'z1,{work:x},1') # else it were a hit again
+        gdb.resume('vCont;s')
+        gdb.ok(f'Z1,{work:x},1;' + less_than(counter, 3))
+    assert gdb.resume()[:3] == b'W05'
+
+with Remote.stdio('./stops', 'loop') as gdb: # one that cannot be evaluated is told
+    gdb.start()
+    gdb.ok(f'Z1,{work:x},1;X6,220122000527')
+    stop = gdb.resume()
+    assert 'hwbreak' in fields(stop) and pc(stop) == work, stop
+    gdb.send('k')
+
+for non_stop in False, True:
+    with Remote.stdio('./stops', 'spin') as gdb:
+        gdb.start()
+        gdb.ok(f'Z0,{ready:x},1')
+        main = fields(gdb.resume())['thread'].decode()
+        gdb.ok(f'z0,{ready:x},1')
+        here = set()
+        for each in threads_of(gdb):
+            if each.decode() != main:
+                gdb.ok(b'Hg' + each)
+                here.add(int.from_bytes(unhexed(gdb.packet('p10' if word == 8 else 'p8')), 'little'))
+        for place in here: # where both come by all the time
+            gdb.ok(f'Z1,{place:x},1;{FALSE}')
+        gdb.ok(f'Z0,{work:x},1')
+        if non_stop:
+            gdb.ok('QNonStop:1')
+            assert len(stopped_all(gdb)) == 3
+            gdb.ok('vCont;c')
+        for _ in range(3): # each when both have gone round
+            if non_stop:
+                stop = gdb.notification().removeprefix(b'Stop:')
+                assert gdb.packet('vStopped') == b'OK'
+            else:
+                stop = gdb.resume()
+            assert pc(stop) == work and fields(stop)['thread'].decode() == main, (non_stop, stop)
+            gdb.ok(f'z0,{work:x},1')
+            if non_stop:
+                gdb.ok(f'vCont;s:{main}')
+                stop = gdb.notification().removeprefix(b'Stop:')
+                assert gdb.packet('vStopped') == b'OK'
+            else:
+                stop = gdb.resume(f'vCont;s:{main};c')
+            assert pc(stop) != work and fields(stop)['thread'].decode() == main, (non_stop, stop)
+            gdb.ok(f'Z0,{work:x},1')
+            if non_stop:
+                gdb.ok(f'vCont;c:{main}')
+        if non_stop:
+            assert gdb.notification()[:8] == b'Stop:W05'
+        else:
+            assert gdb.resume()[:3] == b'W05'
+
+# ---- Watchpoints that several hit at once, or one instruction: each stop says which, though the client has put them anew since ----
+
+with Remote.stdio('./stops', 'spin') as gdb:
+    gdb.start()
+    gdb.ok(f'Z0,{ready:x},1')
+    gdb.resume()
+    gdb.ok(f'z0,{ready:x},1')
+    spins = symbol('stops', 'spins')
+    places = spins, spins + word
+    hits = dict.fromkeys(places, None)
+    for _ in range(20):
+        for place in places:
+            gdb.ok(f'Z2,{place:x},{word:x}')
+        stop = gdb.resume()
+        assert int(fields(stop).get('watch', b'0'), 16) in places, stop
+        assert hits[int(fields(stop)['watch'], 16)] in (None, fields(stop)['thread']), stop # each has its own
+        hits[int(fields(stop)['watch'], 16)] = fields(stop)['thread']
+        for place in places:
+            gdb.ok(f'z2,{place:x},{word:x}')
+    gdb.send('k')
+
+with Remote.stdio('./stops', 'print') as gdb:
+    gdb.start()
+    fires = gdb.packet(f'Z4,{counter:x},{word:x}') == b'OK' # where debug registers do not, accesses cannot be watched
+    if fires:
+        gdb.ok(f'z4,{counter:x},{word:x}')
+    two = [f'4,{counter:x},{word:x}' if fires else f'2,{counter:x},1', f'2,{counter:x},{word:x}']
+    for count in range(1, 11):
+        for text in two:
+            gdb.ok('Z' + text)
+        while True:
+            stop = gdb.resume()
+            assert int((fields(stop).get('watch') or fields(stop).get('awatch', b'0')), 16) == counter, stop
+            if int.from_bytes(gdb.read(counter, word), 'little') == count: # else it was read
+                break
+        for text in two:
+            gdb.ok('z' + text)
+
+    # Where there is no memory yet they are put all the same.
+    if fires:
+        for text in '1,0,1', '2,0,4', f'4,{2 * word:x},{word:x}':
+            gdb.ok('Z' + text)
+        gdb.ok(f'Z0,{ready:x},1')
+        assert pc(gdb.resume()) == ready
+        for text in '1,0,1', '2,0,4', f'4,{2 * word:x},{word:x}':
+            gdb.ok('z' + text)
+    gdb.send('k')
 
 # ---- A signal given to a thread while the stop of another is told comes when it runs, though nobody names it: once ----
 

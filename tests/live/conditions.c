@@ -509,6 +509,43 @@ static void T1_P5_steps_onto_it(void **state)
     assert_int_equal(info_of(next).hits, 3);
 }
 
+static enum rein_verdict let_go_on(rein_thread *thread, rein_breakpoint *breakpoint, void *arg)
+{
+    atomic_ulong *calls = arg;
+    (void)thread, (void)breakpoint;
+    atomic_fetch_add(calls, 1);
+    return REIN_VERDICT_GO_ON;
+}
+
+/* T1, P5, M1: so is one onto a breakpoint whose callback lets the thread go on, and its end is told: else whoever has begun it
+ * and waits for an event would wait for ever. */
+static void T1_P5_M1_step_onto_one_that_goes_on(void **state)
+{
+    (void)state;
+    struct fixture *fixture = spawn("step_targets", "3", NULL);
+    rein_process *process = fixture->process;
+    add_breakpoint(process, address_of(fixture, "step_0"));
+    atomic_ulong calls = 0;
+    rein_breakpoint *next = add(process, address_of(fixture, "step_1"), NULL, 0, let_go_on, &calls);
+    rein_thread *thread = run_to(process, REIN_CAUSE_BREAKPOINT);
+    expect_event(process, REIN_CAUSE_BREAKPOINT);
+    int result = rein_thread_step(thread, 0, 0);
+    assert_true(result == 0 || result == REIN_TIMEOUT);
+    assert_ptr_equal(expect_event(process, REIN_CAUSE_STEP)->thread, thread);
+    assert_state(thread, REIN_STATE_STOPPED_STEP);
+    assert_word(pc_of(thread), address_of(fixture, "step_1"));
+    assert_counts(next, .hits = 1, .matched = 1);
+    assert_int_equal(calls, 1);
+    assert_ok(rein_thread_step(thread, 0, LIMIT_MS)); /* which is not another hit */
+    assert_word(pc_of(thread), address_of(fixture, "step_2"));
+    assert_counts(next, .hits = 1, .matched = 1);
+    set_policy(process, REIN_IGNORE);
+    run_to_end(process);
+    read_to_end(fixture);
+    assert_non_null(has_said(fixture, "ok step_targets"));
+    assert_int_equal(calls, 3);
+}
+
 /* ---- Children ---- */
 
 /* P5, C1: hits of vfork children, which share the memory, go by the same condition, with ids of their own. */
@@ -786,6 +823,7 @@ int main(void)
         live_test(P5_ignored_hits),
         live_test(P5_M1_replaced_in_a_storm),
         live_test(T1_P5_steps_onto_it),
+        live_test(T1_P5_M1_step_onto_one_that_goes_on),
         live_test(P5_C1_vfork_children),
         live_test(P5_C1_followed_children),
         live_test(P5_T4_X2_evaluated_for_a_thread),

@@ -790,7 +790,7 @@ static void C1_steps(void **state)
             assert_ok(rein_thread_step(thread, 0, LIMIT_MS)); /* the instruction behind it */
             assert_int_equal(cause_of(thread), REIN_CAUSE_STEP);
         } else {
-            assert_int_equal(cause_of(thread), REIN_CAUSE_BREAKPOINT);
+            assert_int_equal(cause_of(thread), REIN_CAUSE_STEP);
             assert_word(pc_of(thread), after);
             size_t seen = 0;
             assert_int_equal(next_call(recorder, &seen)->kind, REIN_CAUSE_SYSCALL_ENTRY);

@@ -189,6 +189,26 @@ static void N3_E1_impossible(void **state)
     assert_error(rein_process_add_watchpoint(process, area, 8, REIN_WATCH_WRITE, NULL, NULL), REIN_EXITED);
 }
 
+/* Who asks for it can have one where there is no memory yet, if the program could have some there. */
+static void N3_where_there_is_no_memory(void **state)
+{
+    (void)state;
+    skip_unless_it_fires();
+    struct fixture *fixture = spawn("watched", "loop", "2", "20", NULL);
+    rein_process *process = fixture->process;
+    rein_watchpoint *added[] = {count_in(process, 0, 4, REIN_WATCH_WRITE, NULL, REIN_WATCH_UNMAPPED, NULL),
+                                count_in(process, 0, 1, REIN_WATCH_EXECUTE, NULL, REIN_WATCH_UNMAPPED, NULL)};
+    struct rein_watchpoint_options options = REIN_WATCHPOINT_OPTIONS_INIT;
+    options.flags = REIN_WATCH_UNMAPPED;
+    assert_error(rein_process_add_watchpoint(process, UINT64_MAX - 7, 4, REIN_WATCH_WRITE, &options, NULL),
+                 REIN_BAD_ADDRESS);
+    rein_watchpoint *real = count_writes(process, fixture);
+    run_all(fixture);
+    assert_int_equal(rein_watchpoint_hits(real), 40);
+    for (size_t i = 0; i < sizeof added / sizeof *added; i++)
+        assert_int_equal(rein_watchpoint_hits(added[i]), 0);
+}
+
 static void N3_only_while_stopped_unless_asked_for(void **state)
 {
     (void)state;
@@ -582,6 +602,41 @@ static void N3_T1_step(void **state)
     assert_int_equal(rein_watchpoint_hits(watchpoint), 1);
 }
 
+/* T1, M1: a step from an execute watchpoint whose callback lets the thread go on is a step, be it one of many; stopped there it has
+ * made none. */
+static void N3_T1_M1_step_from_an_execute_watchpoint(void **state)
+{
+    (void)state;
+    skip_unless_it_fires();
+    for (int variant = 0; variant < 3; variant++) {
+        struct fixture *fixture = spawn("watched", "step", NULL);
+        rein_process *process = fixture->process;
+        rein_word at = address_of(fixture, "step_write");
+        add_breakpoint(process, address_of(fixture, "step_once"));
+        rein_watchpoint *execute = variant == 2 ? watch(process, at, 1, REIN_WATCH_EXECUTE)
+                                                : count_in(process, at, 1, REIN_WATCH_EXECUTE, NULL, 0, NULL);
+        rein_thread *thread = run_to(process, REIN_CAUSE_BREAKPOINT);
+        expect_event(process, REIN_CAUSE_BREAKPOINT);
+        while (pc_of(thread) != at) {
+            assert_ok(rein_thread_step(thread, 0, LIMIT_MS));
+            expect_event(process, REIN_CAUSE_STEP);
+        }
+        assert_int_equal(rein_watchpoint_hits(execute), 0);
+        struct rein_step_options options = REIN_STEP_OPTIONS_INIT;
+        options.flags = REIN_STEP_BEGIN;
+        options.count = 1;
+        int result = variant ? rein_thread_step_many(thread, &options, LIMIT_MS, NULL) : rein_thread_step(thread, 0, 0);
+        assert_true(result == 0 || result == REIN_TIMEOUT);
+        enum rein_cause_kind kind = variant == 2 ? REIN_CAUSE_WATCHPOINT : REIN_CAUSE_STEP;
+        assert_ptr_equal(expect_event(process, kind)->thread, thread);
+        assert_word(pc_of(thread), variant == 2 ? at : address_of(fixture, "step_after"));
+        assert_int_equal(rein_watchpoint_hits(execute), 1);
+        set_policy(process, REIN_IGNORE);
+        run_all(fixture);
+        assert_int_equal(rein_watchpoint_hits(execute), 1);
+    }
+}
+
 /* Stepped over one instruction with everything on it: watched for execution, a breakpoint, a write that is watched. Each is
  * a hit once, in whatever order. */
 static void N3_step_over_all_at_once(void **state)
@@ -965,6 +1020,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         live_test(N3_E1_arguments),
         live_test(N3_E1_impossible),
+        live_test(N3_where_there_is_no_memory),
         live_test(N3_only_while_stopped_unless_asked_for),
         live_test(N3_M2_the_trial_is_unseen),
         live_test(N3_C1_stop_and_values),
@@ -978,6 +1034,7 @@ int main(void)
         live_test(N3_fork_and_vfork),
         live_test(N3_M12_exec),
         live_test(N3_T1_step),
+        live_test(N3_T1_M1_step_from_an_execute_watchpoint),
         live_test(N3_step_over_all_at_once),
         live_test(N3_breakpoint_and_watchpoints_at_one_instruction),
 #if defined(__aarch64__)
