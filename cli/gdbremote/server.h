@@ -31,6 +31,7 @@ struct inferior {
     bool is_over;     /* a part that has ended, or that is the client's no more */
     struct stop *end; /* its process has ended, and parts of it live on: what is told when they have ended, too */
     const struct target *target; /* which registers it has, by architecture; NULL: not asked for yet */
+    bool is_scaled;              /* with vectors whose length is the thread's, if there are such; target.c */
     struct point *points;
     struct handle *handles; /* of its threads, in their order; xfer.c */
     size_t handle_count;
@@ -221,9 +222,10 @@ struct target {
     const char *xml;      /* the description, whole */
     const int *expedited; /* numbers, -1 behind them */
     int pc, sp, fp;       /* numbers */
+    size_t vector;        /* bytes of the vectors whose length is up to the thread; 0: none is described */
 };
-/* The target that fits the thread's registers. Made once for each architecture; NULL: no memory. */
-const struct target *target_for(rein_registers *registers);
+enum { REGISTER_MAX = 256 }; /* bytes of the longest one that has a place: z0 of arm64, at its longest */
+/* Which registers it has to the client, by the first of its threads that is stopped. NULL: there is none, or no memory. */
 const struct target *inferior_target(struct server *server, struct inferior *inferior);
 
 /* A snapshot of a stopped thread's registers, kept until something runs. NULL: there is none, and why is the library's
