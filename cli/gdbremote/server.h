@@ -46,8 +46,9 @@ struct stop {
     int pid, tid;
     rein_thread *thread; /* counted */
     struct rein_cause cause;
-    int signal; /* gdb's number */
-    bool held;  /* all-stop: its thread has not been resumed since, and it is not told until it is */
+    int signal;     /* gdb's number */
+    bool held;      /* all-stop: its thread has not been resumed since, and it is not told until it is */
+    bool is_passed; /* a watchpoint's: the client has stepped over the access already, for another one */
 };
 
 /* What the client has asked for, by qSupported and Q packets. */
@@ -268,6 +269,8 @@ bool points_stop(const struct inferior *inferior, rein_thread *thread, rein_word
 /* Those whose memory is not there any more are the library's business no longer, until the client inserts them again. False: there
  * are none. */
 bool points_leave_gone(struct inferior *inferior);
+/* Does the client watch any data? */
+bool points_watch(const struct inferior *inferior);
 /* Of the watchpoint that the cause names: the client's type, '1' to '4', and address. False: it is none. */
 bool points_of_watchpoint(const struct inferior *inferior, const rein_watchpoint *watchpoint, char *type,
                           rein_word *address);
@@ -305,6 +308,8 @@ bool resume_step_again(struct server *server, rein_thread *thread, bool halting)
 bool resume_take_step(struct server *server, rein_thread *thread);
 /* Who is resumed: all, or some only, of which the last may end. */
 void resume_note_exit(struct server *server, int pid, int tid);
+/* The client is told of a watchpoint's stop. */
+void resume_note_access(struct server *server, const struct inferior *inferior, const struct stop *stop);
 void resume_forget(struct server *server, int pid,
                    int tid); /* the signals that it was to get; tid 0: all of the process */
 bool resume_nobody_left(struct server *server);
