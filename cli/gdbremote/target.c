@@ -260,7 +260,7 @@ static void add_vector_types(struct reply *xml, size_t vector)
                                     UNION("svevnb", FIELD("u", "svevbu") FIELD("s", "svevbs"))
                                         UNION("svev", FIELD("q", "svevnq") FIELD("d", "svevnd") FIELD("s", "svevns")
                                                           FIELD("h", "svevnh") FIELD("b", "svevnb")));
-    reply_format(xml, "<vector id=\"svep\" type=\"uint8\" count=\"%zu\"/>", vector / 8);
+    reply_format(xml, "<vector id=\"svep\" type=\"uint8\" count=\"%zu\"/>" FPSR FPCR, vector / 8);
 }
 
 static const struct row arm64_pauth[] = {{.names = "pauth_dmask pauth_cmask", .size = 8, .type = "int"}, {0}};
@@ -277,7 +277,7 @@ static const struct row arm64_tls[] = {
 static const struct feature arm64_features[] = {
     {FEATURE("org.gnu.gdb.aarch64.core", NULL, CPSR, arm64_core)},
     {FEATURE("org.gnu.gdb.aarch64.fpu", NULL, AARCH64V FPSR FPCR, arm64_fpu), .when = WITHOUT_SCALED_VECTORS},
-    {FEATURE("org.gnu.gdb.aarch64.sve", "z0", FPSR FPCR, arm64_sve), .when = WITH_SCALED_VECTORS,
+    {FEATURE("org.gnu.gdb.aarch64.sve", "z0", "", arm64_sve), .when = WITH_SCALED_VECTORS,
      .add_types = add_vector_types},
     {FEATURE("org.gnu.gdb.aarch64.pauth", "pauth_dmask", "", arm64_pauth)},
     {FEATURE("org.gnu.gdb.aarch64.mte", "tag_ctl", "", arm64_mte), .when = WITH_MEMORY_TAGS},
