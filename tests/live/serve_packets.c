@@ -1,6 +1,8 @@
 /* R1 P2 T1 N3: `rein serve` by its packets alone, over a pipe: what any client does first, on machines where there is no
  * client. A program is started, its registers and memory are read and written, a breakpoint is hit, it is stepped, and
  * ends. What gdb does when an answer is late, and at a watchpoint on arm64. Programs: step_targets, watched. */
+#include <sys/auxv.h>
+
 #include "support.h"
 
 #define PACKET 65536
@@ -237,6 +239,34 @@ static void T1_late_answers(void **state)
     end_server();
 }
 
+/* arm64: vectors whose length is the thread's are described to gdb, which hangs at a signal handler's frame without, and not to lldb;
+ * memory tags only if there are some. */
+static void R1_description(void **state)
+{
+    (void)state;
+#if defined(__aarch64__)
+    enum { VECTORS = 1 << 22, MEMORY_TAGS = 1 << 18 }; /* HWCAP_SVE, HWCAP2_MTE */
+    static const char question[] = "qXfer:features:read:target.xml:0,8000";
+    bool has_vectors = (getauxval(AT_HWCAP) & VECTORS) != 0;
+    start_server(fixture_path("step_targets"), "1");
+    assert_says(ask("qSupported:multiprocess+;xmlRegisters=i386"), "PacketSize=");
+    const char *text = ask("%s", question);
+    assert_int_equal(strstr(text, "org.gnu.gdb.aarch64.sve") != NULL, has_vectors);
+    assert_int_equal(strstr(text, "org.gnu.gdb.aarch64.fpu") == NULL, has_vectors);
+    assert_int_equal(strstr(text, "org.gnu.gdb.aarch64.mte") != NULL, (getauxval(AT_HWCAP2) & MEMORY_TAGS) != 0);
+    size_t length = strlen(ask("g"));
+    expect(ask("QThreadSuffixSupported"), "OK"); /* that is lldb */
+    text = ask("%s", question);
+    assert_null(strstr(text, "org.gnu.gdb.aarch64.sve"));
+    assert_says(text, "org.gnu.gdb.aarch64.fpu");
+    assert_int_equal(strlen(ask("g")) < length, has_vectors);
+    send_all("k", 1, "");
+    end_server();
+#else
+    skip();
+#endif
+}
+
 /* gdb takes arm64's watchpoints for such that stop in front of the access, and has it made by a step with no watchpoint left: it has
  * been made. Who steps with the watchpoint in place steps. */
 static void N3_stop_behind_the_access(void **state)
@@ -293,6 +323,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(R1_P2_T1_by_packets),
         cmocka_unit_test(T1_late_answers),
+        cmocka_unit_test(R1_description),
         cmocka_unit_test(N3_stop_behind_the_access),
     };
     return live_main(tests);
