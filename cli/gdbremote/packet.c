@@ -2,8 +2,13 @@
  * end talks nonsense, and is cut off. Outside packets there are '+' and '-', answers to ours, and 0x03, the interrupt; anything
  * else there is skipped, as gdbserver does.
  *
- * Acknowledgements are not waited for: the last packet is kept, and sent again if a '-' comes. (The protocol is one question and
- * one answer, so there is never another one to be acknowledged.)
+ * Acknowledgements are not waited for: the last packet is kept, and sent again if a '-' comes before its '+'. (The protocol is one
+ * question and one answer, so there is never another one to be acknowledged.) A client that sees no '+' for a while, 2 s for gdb, sends
+ * its packet again: that must not be done twice, nor answered twice, or each question would get the answer of the one before. It is
+ * known by coming before the answer to the first is acknowledged.
+ *
+ * WITHOUT ACKNOWLEDGEMENTS there is no such thing, and '-' asks for nothing. But gdb writes it each time that it has waited long enough
+ * for an answer, and after the third it waits no more. What comes then would be the answer to its next question, so it is not sent.
  *
  * What goes out is shortened where a character stands often in a row, as gdbserver does: gdb takes a packet in character by
  * character, and registers and memory are zeros for the most part. */
@@ -178,7 +183,8 @@ void packets_free(struct packets *packets)
 {
     free(packets->in);
     free(packets->last);
-    packets->in = packets->last = NULL;
+    free(packets->asked);
+    packets->in = packets->last = packets->asked = NULL;
 }
 
 /* What is there, without waiting: as recv. Links other than sockets are asked first. */
@@ -263,6 +269,51 @@ bool packets_waiting(const struct packets *packets)
     return packets->broken;
 }
 
+static void forget_asked(struct packets *packets)
+{
+    free(packets->asked);
+    packets->asked = NULL;
+}
+
+/* The packet has come, and may come again. */
+static void note_asked(struct packets *packets, const char *data, size_t length)
+{
+    forget_asked(packets);
+    packets->unacknowledged = 0;
+    packets->asked = malloc(length + 1); /* without memory it would be done once more */
+    packets->asked_length = length;
+    if (packets->asked)
+        memcpy(packets->asked, data, length);
+}
+
+static bool comes_again(const struct packets *packets, const char *data, size_t length)
+{
+    return packets->asked && packets->asked_length == length && memcmp(packets->asked, data, length) == 0;
+}
+
+/* A '+' or '-' between packets. */
+static void take_acknowledgement(struct packets *packets, char c)
+{
+    if (packets->no_ack || packets->unacknowledged == 0)
+        return;
+    if (c == '-' && packets->last)
+        put(packets, packets->last, packets->last_length);
+    else if (c == '+' && --packets->unacknowledged == 0)
+        forget_asked(packets);
+}
+
+bool packets_given_up(struct packets *packets)
+{
+    enum { PATIENCE = 3 };
+    unsigned count = 0;
+    if (!packets->no_ack)
+        return false;
+    packets_read(packets);
+    for (size_t i = packets->in_taken; i < packets->in_used && packets->in[i] != '$'; i++)
+        count += packets->in[i] == '-';
+    return count >= PATIENCE;
+}
+
 enum packet_kind packets_next(struct packets *packets, char **data, size_t *length)
 {
     while (packets->in_taken < packets->in_used) {
@@ -271,9 +322,8 @@ enum packet_kind packets_next(struct packets *packets, char **data, size_t *leng
             packets->in_taken++;
             return PACKET_INTERRUPT;
         }
-        if (*begin == '-' && !packets->no_ack && packets->last)
-            put(packets, packets->last, packets->last_length);
         if (*begin != '$') {
+            take_acknowledgement(packets, *begin);
             packets->in_taken++;
             continue;
         }
@@ -288,11 +338,15 @@ enum packet_kind packets_next(struct packets *packets, char **data, size_t *leng
             sum = (unsigned char)(sum + (unsigned char)*c);
         bool good = digit(end[1]) >= 0 && digit(end[2]) >= 0 && (digit(end[1]) << 4 | digit(end[2])) == sum;
         packets->in_taken = (size_t)(end + 3 - packets->in);
-        if (!packets->no_ack) {
+        bool again = comes_again(packets, begin + 1, (size_t)(end - begin) - 1);
+        if (!packets->no_ack)
             put(packets, good ? "+" : "-", 1);
-            if (!good)
-                continue;
-        }
+        if (again || (!good && !packets->no_ack))
+            continue;
+        if (packets->no_ack) /* the packet by which acknowledgements have ended could come again, too */
+            forget_asked(packets);
+        else
+            note_asked(packets, begin + 1, (size_t)(end - begin) - 1);
         *end = '\0';
         *data = begin + 1;
         *length = (size_t)(end - *data);
@@ -370,6 +424,7 @@ static void frame(struct packets *packets, char kind, const char *data, size_t l
 
 void packets_send(struct packets *packets, const char *data, size_t length)
 {
+    packets->unacknowledged += !packets->no_ack;
     frame(packets, '$', data, length, !packets->no_ack);
 }
 

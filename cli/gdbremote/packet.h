@@ -37,7 +37,10 @@ struct packets {
     size_t in_used, in_taken;
     char *last; /* the last one that was sent, to be sent again when the client asks for it */
     size_t last_length;
-    bool broken; /* the client is gone, or talks nonsense */
+    char *asked; /* the client's last packet, as long as its answer is not acknowledged; NULL: none is kept */
+    size_t asked_length;
+    size_t unacknowledged; /* packets of ours */
+    bool broken;           /* the client is gone, or talks nonsense */
     void (*log)(void *arg, bool sent, const char *data, size_t length);
     void *log_arg;
 };
@@ -52,6 +55,9 @@ void packets_read(struct packets *packets);
 enum packet_kind packets_next(struct packets *packets, char **data, size_t *length);
 /* Is one there already? Then there may be nothing more to poll for. */
 bool packets_waiting(const struct packets *packets);
+/* Has the client stopped waiting for the answer to its last packet? Then that is not to be sent. What packets_next gave is not valid
+ * any more. */
+bool packets_given_up(struct packets *packets);
 void packets_send(struct packets *packets, const char *data, size_t length);
 void packets_notify(struct packets *packets, const char *data, size_t length);
 

@@ -431,6 +431,14 @@ bool points_leave_gone(struct inferior *inferior)
     return any;
 }
 
+bool points_watch(const struct inferior *inferior)
+{
+    for (const struct point *point = inferior->points; point; point = point->next)
+        if (point->type >= '2')
+            return true;
+    return false;
+}
+
 bool points_of_watchpoint(const struct inferior *inferior, const rein_watchpoint *watchpoint, char *type,
                           rein_word *address)
 {

@@ -8,8 +8,6 @@
 
 #include "server.h"
 
-enum { REGISTER_MAX = 64 }; /* bytes of the longest one that has a place: zmm0 */
-
 /* ---- The snapshot ---- */
 
 rein_registers *server_registers(struct server *server, rein_thread *thread)

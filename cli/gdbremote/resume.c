@@ -11,6 +11,10 @@
  * sent it by tgkill, and the callback lets it through once. It ends a step, though, before that has done anything: the step is
  * begun once more from there, with the signal, and ends in the handler.
  *
+ * AN ACCESS that a watchpoint has seen has been made when it is told. gdb takes arm64's watchpoints for such that stop in front of
+ * it: it takes them out, steps the thread once, and then looks at the values. That step is answered without one, for it has been
+ * made; else gdb would show the next instruction, and miss what that one does.
+ *
  * Signals that are not to be told are told all the same when they end a step, or when a breakpoint may be what has caused them: one
  * that the client has put where nothing can be executed, to which a called function returns. */
 #include <errno.h>
@@ -43,11 +47,12 @@ enum mark_kind {
     STEPPING, /* it steps; no number */
     ASKED,    /* non-stop: the client wants it stopped, and has not been told yet that it is */
     AGAIN,    /* its step has been ended by a signal of ours, and is to be begun once more */
+    MADE,     /* the client has been told of a watched access, and will step the thread to have it made */
 };
 struct mark {
     enum mark_kind kind;
     int pid, tid, number;
-    struct rein_signal details; /* of one that is SENT, by the client; number 0: none */
+    struct rein_signal details; /* of one that is SENT, by the client; number 0: none. MADE: its address is the pc */
 };
 
 struct resume {
@@ -190,6 +195,84 @@ void resume_free(struct server *server)
     free(resume->marks);
     free(resume);
     server->resume = NULL;
+}
+
+/* Which of the actions is meant for that thread; NULL: none. */
+static const struct action *action_for(const struct action *actions, size_t count, const struct inferior *inferior,
+                                       int tid)
+{
+    int pid = inferior->told_as;
+    for (size_t i = 0; i < count; i++)
+        if ((actions[i].pid < 0 || actions[i].pid == pid) && (actions[i].tid < 0 || actions[i].tid == tid))
+            return &actions[i];
+    return NULL;
+}
+
+/* ---- Watched accesses ---- */
+
+void resume_note_access(struct server *server, const struct inferior *inferior, const struct stop *stop)
+{
+    struct resume *resume = resume_of(server);
+    char type;
+    rein_word address;
+    int any = 0;
+    /* lldb is told that they stop behind the access (lldb.c). */
+    if (!resume || server->features.lldb || stop->is_passed || stop->cause.kind != REIN_CAUSE_WATCHPOINT ||
+        strcmp(rein_process_architecture(inferior->process), "arm64") != 0 ||
+        !points_of_watchpoint(inferior, stop->cause.watchpoint, &type, &address) || type < '2')
+        return;
+    take_mark(resume, MADE, stop->tid, &any);
+    add_mark_with(resume, MADE, stop->thread, 0, &(struct rein_signal){.address = stop->cause.pc});
+}
+
+/* One that is resumed. */
+static bool take_access(struct server *server, const struct action *actions, size_t count, struct mark *access)
+{
+    struct resume *resume = resume_of(server);
+    bool found = false;
+    if (!resume)
+        return false;
+    pthread_mutex_lock(&resume->lock);
+    for (size_t i = 0; i < resume->mark_count && !found; i++) {
+        *access = resume->marks[i];
+        const struct inferior *inferior = access->kind == MADE ? inferior_find(server, access->pid) : NULL;
+        const struct action *action = inferior ? action_for(actions, count, inferior, access->tid) : NULL;
+        found = action && action->kind != 't';
+        if (found)
+            remove_mark(resume, i);
+    }
+    pthread_mutex_unlock(&resume->lock);
+    return found;
+}
+
+static bool is_at(struct server *server, rein_thread *thread, rein_word pc)
+{
+    rein_registers *registers = server_registers(server, thread);
+    rein_word now;
+    return registers && rein_registers_pc(registers, &now) == 0 && now == pc;
+}
+
+/* gdb has taken all watchpoints out for such a step; who has not, wants a step. If more than one has seen the access the next of
+ * them is the answer, and is not to be stepped over again. */
+static void pass_accesses(struct server *server, const struct action *actions, size_t count)
+{
+    struct mark access;
+    while (take_access(server, actions, count, &access)) {
+        struct inferior *inferior = inferior_find(server, access.pid);
+        const struct action *action = action_for(actions, count, inferior, access.tid);
+        rein_thread *thread;
+        if ((action->kind != 's' && action->kind != 'r') || action->signal || points_watch(inferior) ||
+            rein_process_thread(inferior->process, access.tid, &thread) != 0)
+            continue;
+        struct stop *next = server->stops;
+        while (next && next->tid != access.tid)
+            next = next->next;
+        if (next)
+            next->is_passed = true;
+        else if (is_at(server, thread, access.details.address))
+            stops_add(server, thread, &(struct rein_cause){.kind = REIN_CAUSE_STOPPED}, signal_to_gdb(SIGTRAP));
+        rein_thread_unref(thread);
+    }
 }
 
 /* ---- Signals ---- */
@@ -383,16 +466,6 @@ static void run_thread_events(struct server *server, char *arguments, size_t len
 }
 
 /* ---- Running ---- */
-
-static const struct action *action_for(const struct action *actions, size_t count, const struct inferior *inferior,
-                                       int tid)
-{
-    int pid = inferior->told_as;
-    for (size_t i = 0; i < count; i++)
-        if ((actions[i].pid < 0 || actions[i].pid == pid) && (actions[i].tid < 0 || actions[i].tid == tid))
-            return &actions[i];
-    return NULL;
-}
 
 /* The thread, or all of them if it is NULL. Breakpoints whose memory the program has given back (dlclose) are the client's to
  * take out when it gets to know; until then they keep nobody from running. */
@@ -665,6 +738,7 @@ static void resume(struct server *server, const struct action *actions, size_t c
         server_error(server, reply, "the program runs already: in all-stop mode wait for its stop first");
         return;
     }
+    pass_accesses(server, actions, count);
     struct hits hits = {server, actions, count, false};
     do {
         if (hits.later)

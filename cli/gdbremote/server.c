@@ -221,7 +221,7 @@ static void handle(struct server *server, char *data, size_t length)
     if (reply.failed)
         reply_problem(server, &reply, "out of memory");
     server->packets.shortens = !server->features.lldb;
-    if (!server->reply_later)
+    if (!server->reply_later && !packets_given_up(&server->packets))
         packets_send(&server->packets, reply.text ? reply.text : "", reply.used);
     reply_free(&reply);
 }

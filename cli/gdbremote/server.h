@@ -31,6 +31,7 @@ struct inferior {
     bool is_over;     /* a part that has ended, or that is the client's no more */
     struct stop *end; /* its process has ended, and parts of it live on: what is told when they have ended, too */
     const struct target *target; /* which registers it has, by architecture; NULL: not asked for yet */
+    bool is_scaled;              /* with vectors whose length is the thread's, if there are such; target.c */
     struct point *points;
     struct handle *handles; /* of its threads, in their order; xfer.c */
     size_t handle_count;
@@ -45,8 +46,9 @@ struct stop {
     int pid, tid;
     rein_thread *thread; /* counted */
     struct rein_cause cause;
-    int signal; /* gdb's number */
-    bool held;  /* all-stop: its thread has not been resumed since, and it is not told until it is */
+    int signal;     /* gdb's number */
+    bool held;      /* all-stop: its thread has not been resumed since, and it is not told until it is */
+    bool is_passed; /* a watchpoint's: the client has stepped over the access already, for another one */
 };
 
 /* What the client has asked for, by qSupported and Q packets. */
@@ -221,9 +223,10 @@ struct target {
     const char *xml;      /* the description, whole */
     const int *expedited; /* numbers, -1 behind them */
     int pc, sp, fp;       /* numbers */
+    size_t vector;        /* bytes of the vectors whose length is up to the thread; 0: none is described */
 };
-/* The target that fits the thread's registers. Made once for each architecture; NULL: no memory. */
-const struct target *target_for(rein_registers *registers);
+enum { REGISTER_MAX = 256 }; /* bytes of the longest one that has a place: z0 of arm64, at its longest */
+/* Which registers it has to the client, by the first of its threads that is stopped. NULL: there is none, or no memory. */
 const struct target *inferior_target(struct server *server, struct inferior *inferior);
 
 /* A snapshot of a stopped thread's registers, kept until something runs. NULL: there is none, and why is the library's
@@ -266,6 +269,8 @@ bool points_stop(const struct inferior *inferior, rein_thread *thread, rein_word
 /* Those whose memory is not there any more are the library's business no longer, until the client inserts them again. False: there
  * are none. */
 bool points_leave_gone(struct inferior *inferior);
+/* Does the client watch any data? */
+bool points_watch(const struct inferior *inferior);
 /* Of the watchpoint that the cause names, which the client may have taken out since: the client's type, '1' to '4', and address.
  * False: it is none. */
 bool points_of_watchpoint(const struct inferior *inferior, const rein_watchpoint *watchpoint, char *type,
@@ -307,6 +312,8 @@ bool resume_step_again(struct server *server, rein_thread *thread, bool halting)
 bool resume_take_step(struct server *server, rein_thread *thread);
 /* Who is resumed: all, or some only, of which the last may end. */
 void resume_note_exit(struct server *server, int pid, int tid);
+/* The client is told of a watchpoint's stop. */
+void resume_note_access(struct server *server, const struct inferior *inferior, const struct stop *stop);
 void resume_forget(struct server *server, int pid,
                    int tid); /* the signals that it was to get; tid 0: all of the process */
 bool resume_nobody_left(struct server *server);

@@ -246,6 +246,8 @@ void stop_write(struct server *server, struct reply *reply, const struct stop *s
 static void note_told(struct server *server, const struct stop *stop)
 {
     struct inferior *inferior = inferior_find(server, stop->pid), *child;
+    if (inferior)
+        resume_note_access(server, inferior, stop);
     if (stop->cause.kind == REIN_CAUSE_SIGNAL) /* it is delivered if the client says so, and not by a resume of all */
         rein_thread_set_signal(stop->thread, 0);
     bool is_fork = stop->cause.kind == REIN_CAUSE_FORK || stop->cause.kind == REIN_CAUSE_VFORK;

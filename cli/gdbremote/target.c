@@ -5,10 +5,12 @@
  * An architecture is a table of features, a feature a table of rows, a row one register or many that are alike. From that the
  * document is written, and the places, whose index is the register's number. A feature that there may be or not has a probe:
  * a register of rein's that is present if the feature is. That is a matter of the processor, so a target is made once for each
- * architecture. (The tiles of AMX are in no feature that clients know, and are left out.) */
+ * architecture; but arm64's vectors (SVE) have a length that each process may choose, and there is one target for each length.
+ * (The tiles of AMX are in no feature that clients know, and are left out.) */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 
 #include "server.h"
 
@@ -22,15 +24,23 @@ struct row {
     const char *names;
     int first, count;
     const char *source;  /* rein's name, if it is another */
-    size_t offset, size; /* which of its bytes */
+    size_t offset, size; /* which of its bytes; scaled: of how many for 16 bytes of a vector */
     const char *type, *attributes;
+    bool scaled;
+    const char *probe; /* as a feature's */
 };
+enum condition { ALWAYS, WITH_SCALED_VECTORS, WITHOUT_SCALED_VECTORS, WITH_MEMORY_TAGS };
 struct feature {
     const char *name;
     const char *probe; /* NULL: it is always there */
     const char *types; /* in XML */
     const struct row *rows;
+    enum condition when;
+    void (*add_types)(struct reply *xml,
+                      size_t vector); /* more of them, which depend on the length of vectors; NULL: none */
 };
+#define FEATURE(its_name, its_probe, its_types, its_rows)                                                              \
+    .name = (its_name), .probe = (its_probe), .types = its_types, .rows = (its_rows)
 struct description {
     const char *architecture, *xml_name;
     const char *pc, *sp, *fp;
@@ -149,22 +159,22 @@ static const struct row i386_avx512[] = {
 static const struct row x86_pkeys[] = {{.names = "pkru", .size = 4, .type = "uint32"}, {0}};
 
 static const struct feature amd64_features[] = {
-    {"org.gnu.gdb.i386.core", NULL, EFLAGS, amd64_core},
-    {"org.gnu.gdb.i386.sse", NULL, VEC128 MXCSR, amd64_sse},
-    {"org.gnu.gdb.i386.linux", NULL, "", amd64_linux},
-    {"org.gnu.gdb.i386.segments", NULL, "", amd64_segments},
-    {"org.gnu.gdb.i386.avx", "ymm0", "", amd64_avx},
-    {"org.gnu.gdb.i386.avx512", "k0", VEC128 V2UI128, amd64_avx512},
-    {"org.gnu.gdb.i386.pkeys", "pkru", "", x86_pkeys},
+    {FEATURE("org.gnu.gdb.i386.core", NULL, EFLAGS, amd64_core)},
+    {FEATURE("org.gnu.gdb.i386.sse", NULL, VEC128 MXCSR, amd64_sse)},
+    {FEATURE("org.gnu.gdb.i386.linux", NULL, "", amd64_linux)},
+    {FEATURE("org.gnu.gdb.i386.segments", NULL, "", amd64_segments)},
+    {FEATURE("org.gnu.gdb.i386.avx", "ymm0", "", amd64_avx)},
+    {FEATURE("org.gnu.gdb.i386.avx512", "k0", VEC128 V2UI128, amd64_avx512)},
+    {FEATURE("org.gnu.gdb.i386.pkeys", "pkru", "", x86_pkeys)},
     {0},
 };
 static const struct feature i386_features[] = {
-    {"org.gnu.gdb.i386.core", NULL, EFLAGS, i386_core},
-    {"org.gnu.gdb.i386.sse", "xmm0", VEC128 MXCSR, i386_sse},
-    {"org.gnu.gdb.i386.linux", NULL, "", i386_linux},
-    {"org.gnu.gdb.i386.avx", "ymm0", "", i386_avx},
-    {"org.gnu.gdb.i386.avx512", "k0", V2UI128, i386_avx512},
-    {"org.gnu.gdb.i386.pkeys", "pkru", "", x86_pkeys},
+    {FEATURE("org.gnu.gdb.i386.core", NULL, EFLAGS, i386_core)},
+    {FEATURE("org.gnu.gdb.i386.sse", "xmm0", VEC128 MXCSR, i386_sse)},
+    {FEATURE("org.gnu.gdb.i386.linux", NULL, "", i386_linux)},
+    {FEATURE("org.gnu.gdb.i386.avx", "ymm0", "", i386_avx)},
+    {FEATURE("org.gnu.gdb.i386.avx512", "k0", V2UI128, i386_avx512)},
+    {FEATURE("org.gnu.gdb.i386.pkeys", "pkru", "", x86_pkeys)},
     {0},
 };
 
@@ -218,19 +228,60 @@ static const struct row arm64_fpu[] = {
     {.names = "fpcr", .size = 4, .type = "fpcr_flags"},
     {0},
 };
+static const struct row arm64_sve[] = {
+    {.names = "z#", .count = 32, .size = 16, .scaled = true, .type = "svev"},
+    {.names = "fpsr", .size = 4, .type = "fpsr_flags"},
+    {.names = "fpcr", .size = 4, .type = "fpcr_flags"},
+    {.names = "p#", .count = 16, .size = 2, .scaled = true, .type = "svep"},
+    {.names = "ffr", .size = 2, .scaled = true, .type = "svep"},
+    {.names = "vg", .size = 8, .type = "int"},
+    {0},
+};
+
+/* gdbserver's types of vectors and predicates, of that many bytes. */
+static void add_vector_types(struct reply *xml, size_t vector)
+{
+    static const struct {
+        const char *id, *type;
+        size_t size;
+    } lanes[] = {
+        {"svevqu", "uint128", 16},  {"svevqs", "int128", 16},     {"svevdf", "ieee_double", 8}, {"svevdu", "uint64", 8},
+        {"svevds", "int64", 8},     {"svevsf", "ieee_single", 4}, {"svevsu", "uint32", 4},      {"svevss", "int32", 4},
+        {"svevhf", "ieee_half", 2}, {"svevhu", "uint16", 2},      {"svevhs", "int16", 2},       {"svevbu", "uint8", 1},
+        {"svevbs", "int8", 1},
+    };
+    for (size_t i = 0; i < sizeof lanes / sizeof *lanes; i++)
+        reply_format(xml, "<vector id=\"%s\" type=\"%s\" count=\"%zu\"/>", lanes[i].id, lanes[i].type,
+                     vector / lanes[i].size);
+    reply_text(xml, UNION("svevnq", FIELD("u", "svevqu") FIELD("s", "svevqs"))
+                        UNION("svevnd", FIELD("f", "svevdf") FIELD("u", "svevdu") FIELD("s", "svevds"))
+                            UNION("svevns", FIELD("f", "svevsf") FIELD("u", "svevsu") FIELD("s", "svevss"))
+                                UNION("svevnh", FIELD("f", "svevhf") FIELD("u", "svevhu") FIELD("s", "svevhs"))
+                                    UNION("svevnb", FIELD("u", "svevbu") FIELD("s", "svevbs"))
+                                        UNION("svev", FIELD("q", "svevnq") FIELD("d", "svevnd") FIELD("s", "svevns")
+                                                          FIELD("h", "svevnh") FIELD("b", "svevnb")));
+    reply_format(xml, "<vector id=\"svep\" type=\"uint8\" count=\"%zu\"/>" FPSR FPCR, vector / 8);
+}
+
 static const struct row arm64_pauth[] = {{.names = "pauth_dmask pauth_cmask", .size = 8, .type = "int"}, {0}};
 static const struct row arm64_mte[] = {
     {.names = "tag_ctl", .size = 8, .type = "uint64", .attributes = " group=\"system\" save-restore=\"no\""},
     {0},
 };
-static const struct row arm64_tls[] = {{.names = "tpidr", .size = 8, .type = "data_ptr"}, {0}};
+static const struct row arm64_tls[] = {
+    {.names = "tpidr", .size = 8, .type = "data_ptr"},
+    {.names = "tpidr2", .size = 8, .type = "data_ptr", .probe = "tpidr2"},
+    {0},
+};
 
 static const struct feature arm64_features[] = {
-    {"org.gnu.gdb.aarch64.core", NULL, CPSR, arm64_core},
-    {"org.gnu.gdb.aarch64.fpu", NULL, AARCH64V FPSR FPCR, arm64_fpu},
-    {"org.gnu.gdb.aarch64.pauth", "pauth_dmask", "", arm64_pauth},
-    {"org.gnu.gdb.aarch64.mte", "tag_ctl", "", arm64_mte},
-    {"org.gnu.gdb.aarch64.tls", "tpidr", "", arm64_tls},
+    {FEATURE("org.gnu.gdb.aarch64.core", NULL, CPSR, arm64_core)},
+    {FEATURE("org.gnu.gdb.aarch64.fpu", NULL, AARCH64V FPSR FPCR, arm64_fpu), .when = WITHOUT_SCALED_VECTORS},
+    {FEATURE("org.gnu.gdb.aarch64.sve", "z0", "", arm64_sve), .when = WITH_SCALED_VECTORS,
+     .add_types = add_vector_types},
+    {FEATURE("org.gnu.gdb.aarch64.pauth", "pauth_dmask", "", arm64_pauth)},
+    {FEATURE("org.gnu.gdb.aarch64.mte", "tag_ctl", "", arm64_mte), .when = WITH_MEMORY_TAGS},
+    {FEATURE("org.gnu.gdb.aarch64.tls", "tpidr", "", arm64_tls)},
     {0},
 };
 
@@ -239,14 +290,21 @@ static const struct description descriptions[] = {
     {"i386", "i386", "eip", "esp", "ebp", i386_features},
     {"arm64", "aarch64", "pc", "sp", "x29", arm64_features},
 };
-enum { DESCRIPTIONS = sizeof descriptions / sizeof *descriptions, PLACES_MAX = 256, NAMES_MAX = 4096 };
+enum {
+    DESCRIPTIONS = sizeof descriptions / sizeof *descriptions,
+    PLACES_MAX = 256,
+    NAMES_MAX = 4096,
+    EXPEDITED_MAX = 4,
+    LANE = 16, /* bytes of a vector that is not longer than others */
+};
 
 /* ---- Making one ---- */
 
 struct made {
+    struct made *next;
     struct target target;
     struct register_place places[PLACES_MAX];
-    int expedited[4];
+    int expedited[EXPEDITED_MAX + 1];
     struct reply xml;
     char names[NAMES_MAX]; /* of the places, one behind the other */
     size_t names_used;
@@ -282,10 +340,10 @@ static void add_register(struct made *made, rein_registers *registers, const str
     place->source = row->source ? keep_name(made, row->source, strlen(row->source), number) : place->name;
     place->index = rein_registers_index(registers, place->source);
     place->offset = row->offset;
-    place->size = row->size;
+    place->size = row->scaled ? row->size * (made->target.vector / LANE) : row->size;
     place->optional = optional;
     reply_format(&made->xml, "<reg name=\"%s\" bitsize=\"%zu\" type=\"%s\" regnum=\"%zu\"%s/>\n", place->name,
-                 8 * row->size, row->type, made->target.count, row->attributes ? row->attributes : "");
+                 8 * place->size, row->type, made->target.count, row->attributes ? row->attributes : "");
     made->target.count++;
 }
 
@@ -315,6 +373,41 @@ static int number_of(const struct made *made, const char *name)
     return 0;
 }
 
+/* Whether there are memory tags the registers do not tell: tag_ctl is there with tagged addresses alone. */
+static bool has_memory_tags(void)
+{
+    enum { MEMORY_TAGS = 1 << 18 }; /* HWCAP2_MTE of arm64 */
+    return (getauxval(AT_HWCAP2) & MEMORY_TAGS) != 0;
+}
+
+static bool is_wanted(const struct made *made, rein_registers *registers, const struct feature *feature)
+{
+    if (feature->probe && !is_present(registers, feature->probe))
+        return false;
+    switch (feature->when) {
+    case WITH_SCALED_VECTORS:
+        return made->target.vector != 0;
+    case WITHOUT_SCALED_VECTORS:
+        return made->target.vector == 0;
+    case WITH_MEMORY_TAGS:
+        return has_memory_tags();
+    case ALWAYS:
+        break;
+    }
+    return true;
+}
+
+static void add_feature(struct made *made, rein_registers *registers, const struct feature *feature)
+{
+    reply_format(&made->xml, "<feature name=\"%s\">\n%s\n", feature->name, feature->types);
+    if (feature->add_types)
+        feature->add_types(&made->xml, made->target.vector);
+    for (const struct row *row = feature->rows; row->names; row++)
+        if (!row->probe || is_present(registers, row->probe))
+            add_row(made, registers, row, feature->probe != NULL);
+    reply_text(&made->xml, "</feature>\n");
+}
+
 static bool make(struct made *made, rein_registers *registers, const struct description *description)
 {
     reply_format(&made->xml,
@@ -322,12 +415,8 @@ static bool make(struct made *made, rein_registers *registers, const struct desc
                  "<architecture>%s</architecture>\n<osabi>GNU/Linux</osabi>\n",
                  description->xml_name);
     for (const struct feature *feature = description->features; feature->name; feature++) {
-        if (feature->probe && !is_present(registers, feature->probe))
-            continue;
-        reply_format(&made->xml, "<feature name=\"%s\">\n%s\n", feature->name, feature->types);
-        for (const struct row *row = feature->rows; row->names; row++)
-            add_row(made, registers, row, feature->probe != NULL);
-        reply_text(&made->xml, "</feature>\n");
+        if (is_wanted(made, registers, feature))
+            add_feature(made, registers, feature);
     }
     reply_text(&made->xml, "</target>\n");
 
@@ -338,49 +427,66 @@ static bool make(struct made *made, rein_registers *registers, const struct desc
     target->pc = number_of(made, description->pc);
     target->sp = number_of(made, description->sp);
     target->fp = number_of(made, description->fp);
-    made->expedited[0] = target->fp;
-    made->expedited[1] = target->sp;
-    made->expedited[2] = target->pc;
-    made->expedited[3] = -1;
+    int *expedited = made->expedited;
+    *expedited++ = target->fp;
+    *expedited++ = target->sp;
+    *expedited++ = target->pc;
+    if (target->vector) /* gdb looks at it first, for it says how long others are */
+        *expedited++ = number_of(made, "vg");
+    *expedited = -1;
     target->expedited = made->expedited;
     return !made->failed && !made->xml.failed;
 }
 
-static const struct target *find_target(const char *architecture, rein_registers *registers)
-{
-    static struct made *made[DESCRIPTIONS];
+static struct made *made_before;
 
+/* vector: of how many bytes the vectors are that have their length from the thread; 0: no such ones are to be described. */
+static const struct target *find_target(const char *architecture, rein_registers *registers, size_t vector)
+{
+    for (const struct made *made = made_before; made; made = made->next)
+        if (made->target.vector == vector && strcmp(made->target.architecture, architecture) == 0)
+            return &made->target;
     for (size_t i = 0; i < DESCRIPTIONS; i++) {
         if (strcmp(descriptions[i].architecture, architecture) != 0)
             continue;
-        if (!made[i]) {
-            struct made *fresh = calloc(1, sizeof *fresh);
-            if (!fresh || !make(fresh, registers, &descriptions[i])) {
-                if (fresh)
-                    reply_free(&fresh->xml);
-                free(fresh);
-                return NULL;
-            }
-            made[i] = fresh;
+        struct made *fresh = calloc(1, sizeof *fresh);
+        if (fresh)
+            fresh->target.vector = vector;
+        if (!fresh || !make(fresh, registers, &descriptions[i])) {
+            if (fresh)
+                reply_free(&fresh->xml);
+            free(fresh);
+            return NULL;
         }
-        return &made[i]->target;
+        fresh->next = made_before;
+        made_before = fresh;
+        return &fresh->target;
     }
     return NULL;
 }
 
-const struct target *target_for(rein_registers *registers)
+static size_t vector_size(rein_registers *registers)
 {
-    return find_target(rein_registers_architecture(registers), registers);
+    uint64_t granules = 0;
+    size_t length;
+    int index = rein_registers_index(registers, "vg");
+    if (index < 0 || rein_registers_read(registers, index, &granules, sizeof granules, &length) != 0)
+        return 0;
+    return granules * sizeof(uint64_t) <= REGISTER_MAX ? granules * sizeof(uint64_t) : 0;
 }
 
 /* An exec may have made it a process of another architecture. Any of its threads that is stopped will do: in a process that is
- * another's snapshot, as of a thread that has switched to 32-bit code, the features are the same. */
+ * another's snapshot, as of a thread that has switched to 32-bit code, the features are the same. lldb is told of no vectors with a
+ * length of the thread's, in which it would not find those that its calling convention names; nor is who reads no description.
+ * (gdb 13 must be: it never comes out of a signal handler's frame that has such vectors if it does not know of them.) */
 const struct target *inferior_target(struct server *server, struct inferior *inferior)
 {
     const char *architecture = rein_process_architecture(inferior->process);
-    if (inferior->target && strcmp(inferior->target->architecture, architecture) == 0)
+    bool scaled = server->features.xml && !server->features.lldb;
+    if (inferior->target && strcmp(inferior->target->architecture, architecture) == 0 && inferior->is_scaled == scaled)
         return inferior->target;
     inferior->target = NULL;
+    inferior->is_scaled = scaled;
     rein_thread **threads;
     size_t count;
     if (rein_process_threads(inferior->process, &threads, &count) != 0)
@@ -388,7 +494,7 @@ const struct target *inferior_target(struct server *server, struct inferior *inf
     for (size_t i = 0; i < count && !inferior->target; i++) {
         rein_registers *registers = server_registers(server, threads[i]);
         if (registers)
-            inferior->target = find_target(architecture, registers);
+            inferior->target = find_target(architecture, registers, scaled ? vector_size(registers) : 0);
     }
     rein_thread_list_free(threads, count);
     return inferior->target;

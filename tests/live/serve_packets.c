@@ -1,6 +1,8 @@
-/* R1 P2 T1: `rein serve` by its packets alone, over a pipe: what any client does first, on machines where there is no
+/* R1 P2 T1 N3: `rein serve` by its packets alone, over a pipe: what any client does first, on machines where there is no
  * client. A program is started, its registers and memory are read and written, a breakpoint is hit, it is stepped, and
- * ends. Programs: step_targets. */
+ * ends. What gdb does when an answer is late, and at a watchpoint on arm64. Programs: step_targets, watched. */
+#include <sys/auxv.h>
+
 #include "support.h"
 
 #define PACKET 65536
@@ -22,7 +24,7 @@ static struct {
     bool acks;
 } server;
 
-static void start_server(const char *program)
+static void start_server(const char *program, const char *argument)
 {
     int to[2], from[2];
     const char *binary = getenv("REIN_BINARY");
@@ -35,7 +37,7 @@ static void start_server(const char *program)
         dup2(to[0], 0);
         dup2(from[1], 1);
         close(to[0]), close(to[1]), close(from[0]), close(from[1]);
-        execl(binary, binary, "serve", "-q", "-l", "-", "--", program, "1", (char *)NULL);
+        execl(binary, binary, "serve", "-q", "-l", "-", "--", program, argument, (char *)NULL);
         _exit(127);
     }
     close(to[0]);
@@ -91,19 +93,30 @@ static const char *receive(void)
     return text;
 }
 
+/* The packet, so many times, and something behind it, in one write. */
+static void send_all(const char *data, int times, const char *behind)
+{
+    char text[2048];
+    unsigned sum = 0;
+    size_t length = 0;
+    for (const char *at = data; *at; at++)
+        sum += (unsigned char)*at;
+    for (int i = 0; i < times; i++)
+        length += (size_t)snprintf(text + length, sizeof text - length, "$%s#%02x", data, sum & 0xff);
+    length += (size_t)snprintf(text + length, sizeof text - length, "%s", behind);
+    assert_true(length < sizeof text);
+    assert_int_equal(write(server.in, text, length), length);
+}
+
 static const char *ask(const char *format, ...) __attribute__((format(printf, 1, 2)));
 static const char *ask(const char *format, ...)
 {
-    char data[512], packet[sizeof data + 8];
-    unsigned sum = 0;
+    char data[512];
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(data, sizeof data, format, arguments);
     va_end(arguments);
-    for (const char *at = data; *at; at++)
-        sum += (unsigned char)*at;
-    int length = snprintf(packet, sizeof packet, "$%s#%02x", data, sum & 0xff);
-    assert_int_equal(write(server.in, packet, (size_t)length), length);
+    send_all(data, 1, "");
     return receive();
 }
 
@@ -133,7 +146,7 @@ static void R1_P2_T1_by_packets(void **state)
     (void)state;
     char general[64], memory[64], other[64];
     unsigned pid = 0;
-    start_server(fixture_path("step_targets"));
+    start_server(fixture_path("step_targets"), "1");
     assert_says(ask("qSupported:multiprocess+;swbreak+;hwbreak+;xmlRegisters=i386"), "PacketSize=");
     expect(ask("QStartNoAckMode"), "OK");
     server.acks = false;
@@ -177,10 +190,141 @@ static void R1_P2_T1_by_packets(void **state)
     end_server();
 }
 
+/* gdb sends a packet again that is not acknowledged within 2 s, and asks for an answer again by '-'. Neither may leave the two of
+ * them one answer apart, or have anything done twice. */
+static void T1_late_answers(void **state)
+{
+    (void)state;
+    start_server(fixture_path("step_targets"), "1");
+    assert_says(ask("qSupported:multiprocess+;swbreak+;hwbreak+;xmlRegisters=i386"), "PacketSize=");
+    expect(ask("?"), "T05");
+    unsigned pid = 0;
+    assert_int_equal(sscanf(ask("qC"), "QCp%x", &pid), 1);
+    rein_word pc = address_in("step_targets", (int)pid, "step_0");
+    expect(ask("Z0,%" PRIx64 ",%x", pc, PC == 0x20 ? 4 : 1), "OK");
+    expect(ask("vCont;c"), "T05");
+    assert_word(pc_there(), pc);
+    expect(ask("z0,%" PRIx64 ",%x", pc, PC == 0x20 ? 4 : 1), "OK");
+
+    /* A '-' when nothing is unanswered asks for nothing; one before the '+' has the answer sent again. */
+    send_all("vCont?", 1, "");
+    for (char byte = 0; byte != '$';)
+        byte = take();
+    assert_int_equal(write(server.in, "-", 1), 1);
+    expect(receive(), "vCont;c"); /* from the second '$' on */
+    send_all("QThreadEvents:0", 1, "");
+    expect(receive(), "OK");
+    assert_int_equal(write(server.in, "-", 1), 1);
+    expect(ask("vCont?"), "vCont;c");
+
+    /* One step, though it is asked for twice; and one answer. */
+    send_all("vCont;s", 2, "");
+    expect(receive(), "T05");
+    assert_word(pc_there(), address_in("step_targets", (int)pid, "step_1"));
+    send_all("vCont;s", 1, "");
+    expect(receive(), "T05"); /* which was acknowledged: this is another step */
+    assert_word(pc_there(), address_in("step_targets", (int)pid, "step_2"));
+    send_all("QStartNoAckMode", 2, "");
+    expect(receive(), "OK");
+    server.acks = false;
+    expect(ask("vCont?"), "vCont;c");
+
+    /* Who has waited three times does not wait any more. */
+    send_all("vCont?", 1, "---");
+    expect(ask("QThreadEvents:0"), "OK");
+    send_all("vCont?", 1, "--");
+    expect(receive(), "vCont;c");
+    expect(ask("QThreadEvents:0"), "OK");
+    send_all("k", 1, "");
+    end_server();
+}
+
+/* arm64: vectors whose length is the thread's are described to gdb, which hangs at a signal handler's frame without, and not to lldb;
+ * memory tags only if there are some. */
+static void R1_description(void **state)
+{
+    (void)state;
+#if defined(__aarch64__)
+    enum { VECTORS = 1 << 22, MEMORY_TAGS = 1 << 18 }; /* HWCAP_SVE, HWCAP2_MTE */
+    static const char question[] = "qXfer:features:read:target.xml:0,8000";
+    bool has_vectors = (getauxval(AT_HWCAP) & VECTORS) != 0;
+    start_server(fixture_path("step_targets"), "1");
+    assert_says(ask("qSupported:multiprocess+;xmlRegisters=i386"), "PacketSize=");
+    const char *text = ask("%s", question);
+    assert_int_equal(strstr(text, "org.gnu.gdb.aarch64.sve") != NULL, has_vectors);
+    assert_int_equal(strstr(text, "org.gnu.gdb.aarch64.fpu") == NULL, has_vectors);
+    assert_int_equal(strstr(text, "org.gnu.gdb.aarch64.mte") != NULL, (getauxval(AT_HWCAP2) & MEMORY_TAGS) != 0);
+    size_t length = strlen(ask("g"));
+    expect(ask("QThreadSuffixSupported"), "OK"); /* that is lldb */
+    text = ask("%s", question);
+    assert_null(strstr(text, "org.gnu.gdb.aarch64.sve"));
+    assert_says(text, "org.gnu.gdb.aarch64.fpu");
+    assert_int_equal(strlen(ask("g")) < length, has_vectors);
+    send_all("k", 1, "");
+    end_server();
+#else
+    skip();
+#endif
+}
+
+/* gdb takes arm64's watchpoints for such that stop in front of the access, and has it made by a step with no watchpoint left: it has
+ * been made. Who steps with the watchpoint in place steps. */
+static void N3_stop_behind_the_access(void **state)
+{
+    (void)state;
+#if defined(__aarch64__)
+    unsigned pid = 0;
+    char stepped[64];
+    start_server(fixture_path("watched"), "step");
+    assert_says(ask("qSupported:multiprocess+;swbreak+;hwbreak+;xmlRegisters=i386"), "PacketSize=");
+    expect(ask("QStartNoAckMode"), "OK");
+    server.acks = false;
+    expect(ask("?"), "T05");
+    assert_int_equal(sscanf(ask("qC"), "QCp%x", &pid), 1);
+    snprintf(stepped, sizeof stepped, "vCont;s:p%x.%x", pid, pid);
+    rein_word target = address_in("watched", (int)pid, "target");
+    rein_word after = address_in("watched", (int)pid, "step_write") + 4;
+    for (int i = 0; i < 2; i++) {
+        char point[64];
+        snprintf(point, sizeof point, "2,%" PRIx64 ",8", target);
+        expect(ask("Z%s", point), "OK");
+        const char *stop = ask("vCont;c");
+        expect(stop, "T05");
+        assert_says(stop, "watch:");
+        assert_word(pc_there(), after);
+        if (i == 0) {
+            expect(ask("%s", stepped), "T05"); /* it is watched still */
+            assert_word(pc_there(), after + 4);
+            rein_word write = after - 4;
+            expect(ask("P%x=%02x%02x%02x%02x%02x%02x%02x%02x", (unsigned)PC, (unsigned)(write & 255),
+                       (unsigned)(write >> 8 & 255), (unsigned)(write >> 16 & 255), (unsigned)(write >> 24 & 255),
+                       (unsigned)(write >> 32 & 255), (unsigned)(write >> 40 & 255), (unsigned)(write >> 48 & 255),
+                       (unsigned)(write >> 56 & 255)),
+                   "OK");
+            continue;
+        }
+        expect(ask("z%s", point), "OK");
+        stop = ask("%s", stepped);
+        expect(stop, "T05");
+        assert_null(strstr(stop, "watch:"));
+        assert_word(pc_there(), after); /* as it was */
+        expect(ask("%s", stepped), "T05");
+        assert_word(pc_there(), after + 4);
+    }
+    expect(ask("vCont;c"), "W00");
+    end_server();
+#else
+    skip();
+#endif
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(R1_P2_T1_by_packets),
+        cmocka_unit_test(T1_late_answers),
+        cmocka_unit_test(R1_description),
+        cmocka_unit_test(N3_stop_behind_the_access),
     };
     return live_main(tests);
 }
