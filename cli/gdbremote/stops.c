@@ -368,6 +368,7 @@ static void take_part(struct server *server, struct inferior *inferior, struct r
         part->is_described = inferior->is_described;
         inferior_set_policy(server, part);
         points_copy(server, inferior_of_memory(server, inferior), part);
+        trace_add_part(server, part);
         rein_process_thread(part->process, part->id, &first);
     }
     if (first && server->features.thread_events)
@@ -439,6 +440,7 @@ static void take_event(struct server *server, struct inferior *inferior, struct 
             stops_forget(server, part->id, 0);
             part->is_over = true;
         }
+        trace_end_process(server, inferior, "the program has executed another one");
         points_forget(inferior);
         inferior->target = NULL;
         stops_forget(server, inferior->id, 0);
