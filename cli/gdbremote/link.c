@@ -196,7 +196,9 @@ bool link_accept(struct link *link, char *peer, size_t size)
         }
         length = sizeof address;
         errno = EINTR;
-        client = polled < 0 || !ready[0].revents ? -1 : accept4(link->listener, (struct sockaddr *)&address, &length, SOCK_CLOEXEC);
+        client = polled < 0 || !ready[0].revents
+                     ? -1
+                     : accept4(link->listener, (struct sockaddr *)&address, &length, SOCK_CLOEXEC);
     } while (client < 0 && is_passing(errno));
     if (client < 0) {
         snprintf(peer, size, "cannot take a client: %s", strerror(errno));

@@ -29,7 +29,7 @@ struct point {
     rein_word address;
     size_t size;
     struct tracing *tracing; /* 'T' */
-    char *text; /* of its conditions and commands, in the packet */
+    char *text;              /* of its conditions and commands, in the packet */
     rein_breakpoint *breakpoint;
     rein_watchpoint *watchpoint;
     /* Read on the monitor, and changed there. */
@@ -296,7 +296,8 @@ static int insert(struct server *server, struct inferior *inferior, struct point
 static bool is_gone(const struct inferior *inferior, const struct point *point)
 {
     unsigned char byte;
-    return in_memory_at(point, point->address) && rein_process_read(inferior->process, point->address, &byte, 1, NULL) != 0;
+    return in_memory_at(point, point->address) &&
+           rein_process_read(inferior->process, point->address, &byte, 1, NULL) != 0;
 }
 
 /* Others at its place stay as they are: one of them has its breakpoint from now on. *vanished: the memory is gone. */

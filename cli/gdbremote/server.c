@@ -96,17 +96,18 @@ static void run_supported(struct server *server, char *arguments, size_t length,
         }
     /* lldb names what it has, but takes exec and forks as it always did. */
     server_set_policies(server);
-    reply_format(reply,
-                 "PacketSize=%x;native-signals+;QThreadSuffixSupported+;QListThreadsInStopReply+;QStartNoAckMode+;"
-                 "QNonStop+;QPassSignals+;QProgramSignals+;QCatchSyscalls+;QThreadEvents+;"
-                 "QStartupWithShell+;QEnvironmentHexEncoded+;QEnvironmentReset+;QEnvironmentUnset+;QSetWorkingDir+;"
-                 "QDisableRandomization+;multiprocess+;swbreak+;hwbreak+;fork-events+;vfork-events+;exec-events+;"
-                 "vContSupported+;no-resumed+;ConditionalBreakpoints+;BreakpointCommands+;error-message+;"
-                 "qXfer:features:read+;qXfer:auxv:read+;qXfer:threads:read+;qXfer:exec-file:read+;"
-                 "qXfer:libraries-svr4:read+;augmented-libraries-svr4-read+;qXfer:siginfo:read+;qXfer:siginfo:write+;"
-                 "qXfer:osdata:read+;qXfer:traceframe-info:read+;ConditionalTracepoints+;TraceStateVariables+;"
-                 "TracepointSource+;DisconnectedTracing+;InstallInTrace+;EnableDisableTracepoints+;QTBuffer:size+;tracenz+",
-                 PACKET_MAX);
+    reply_format(
+        reply,
+        "PacketSize=%x;native-signals+;QThreadSuffixSupported+;QListThreadsInStopReply+;QStartNoAckMode+;"
+        "QNonStop+;QPassSignals+;QProgramSignals+;QCatchSyscalls+;QThreadEvents+;"
+        "QStartupWithShell+;QEnvironmentHexEncoded+;QEnvironmentReset+;QEnvironmentUnset+;QSetWorkingDir+;"
+        "QDisableRandomization+;multiprocess+;swbreak+;hwbreak+;fork-events+;vfork-events+;exec-events+;"
+        "vContSupported+;no-resumed+;ConditionalBreakpoints+;BreakpointCommands+;error-message+;"
+        "qXfer:features:read+;qXfer:auxv:read+;qXfer:threads:read+;qXfer:exec-file:read+;"
+        "qXfer:libraries-svr4:read+;augmented-libraries-svr4-read+;qXfer:siginfo:read+;qXfer:siginfo:write+;"
+        "qXfer:osdata:read+;qXfer:traceframe-info:read+;ConditionalTracepoints+;TraceStateVariables+;"
+        "TracepointSource+;DisconnectedTracing+;InstallInTrace+;EnableDisableTracepoints+;QTBuffer:size+;tracenz+",
+        PACKET_MAX);
 }
 
 static void run_no_ack(struct server *server, char *arguments, size_t length, struct reply *reply)
@@ -174,9 +175,9 @@ const struct handler server_handlers[] = {
 /* ---- Packets ---- */
 
 static const struct handler *const tables[] = {
-    server_handlers, thread_handlers, register_handlers, memory_handlers, point_handlers, resume_handlers,
-    launch_handlers, xfer_handlers,   file_handlers,     tls_handlers,    lldb_handlers,  trace_handlers,
-    run_handlers,    frame_handlers,
+    server_handlers, thread_handlers, register_handlers, memory_handlers, point_handlers,
+    resume_handlers, launch_handlers, xfer_handlers,     file_handlers,   tls_handlers,
+    lldb_handlers,   trace_handlers,  run_handlers,      frame_handlers,
 };
 
 static bool is_alphanumeric(char c)

@@ -113,14 +113,14 @@ struct server {
 
     struct pollfd *waits; /* what the loop polls: one for each process, and those of wait_for_something */
     size_t wait_room;
-    void *cache;  /* of memory.c, one allocation */
-    void *xfer;   /* of xfer.c */
-    void *tls;    /* of tls.c */
-    void *files;  /* of files.c */
-    void *saved;  /* of lldb.c */
-    void *resume; /* of resume.c */
-    struct tracing *tracing; /* of tracepoints.c; NULL: no packet has been about it */
-    bool unattended;         /* there is no client, and the program runs on, being traced */
+    void *cache;                     /* of memory.c, one allocation */
+    void *xfer;                      /* of xfer.c */
+    void *tls;                       /* of tls.c */
+    void *files;                     /* of files.c */
+    void *saved;                     /* of lldb.c */
+    void *resume;                    /* of resume.c */
+    struct tracing *_Atomic tracing; /* of tracepoints.c; NULL: no packet has been about it */
+    bool unattended;                 /* there is no client, and the program runs on, being traced */
     uint64_t packets_seen, packets_sent;
     bool gave_terminal;
     bool has_program_signals;
@@ -308,6 +308,8 @@ void resume_forget_client(struct server *server);
 /* The signal that has stopped the thread is one that it was given for a step: the step is begun once more, with it. halting: it is
  * kept for the next resume instead. False: it is not, and it is to be told. */
 bool resume_step_again(struct server *server, rein_thread *thread, bool halting);
+/* Does it step, by the client's wish? Also on the monitor. */
+bool resume_is_stepping(struct server *server, int tid);
 /* Does it step, by the client's wish? Then that is over: what it does next is to be told. */
 bool resume_take_step(struct server *server, rein_thread *thread);
 /* Who is resumed: all, or some only, of which the last may end. */
@@ -343,10 +345,16 @@ void launch_add_quoted(struct reply *command, const char *word); /* one word for
 
 /* ---- Tracepoints: tracepoints.c, trace_*.c ---- */
 
-/* On the monitor: collects at a hit there. True: the thread is to make steps, which trace_begin_steps begins. */
+/* On the monitor: collects at a hit there. True: the thread is to stop, alone, to make steps. */
 bool trace_hit(struct tracing *tracing, rein_thread *thread, rein_word address);
-/* A thread has stopped at a tracepoint to make steps, or has made them. False: it has stopped for something else. */
-bool trace_take_event(struct server *server, rein_thread *thread, const struct rein_cause *cause, bool halting);
+/* On the monitor: what becomes of an event by that; verdict: without. */
+enum rein_verdict trace_event(struct tracing *tracing, rein_thread *thread, const struct rein_cause *cause,
+                              enum rein_verdict verdict);
+/* Was that stop for the steps alone, and nothing to be told? */
+bool trace_take_event(struct server *server, rein_thread *thread, const struct rein_cause *cause);
+bool trace_has_walkers(const struct server *server); /* are there any? */
+/* A stopped thread that is to run: has it steps to make? Then it begins. */
+bool trace_walk_on(struct server *server, rein_thread *thread);
 /* The traced process has ended, is let go, or is another one (text says which), and so does the trace; its points are out. */
 void trace_end_process(struct server *server, struct inferior *inferior, const char *text);
 /* A process that is a thread to the client. */

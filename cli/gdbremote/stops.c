@@ -378,7 +378,7 @@ static void take_part(struct server *server, struct inferior *inferior, struct r
     rein_thread_unref(first);
     if (runs && resume_take_step(server, event->thread))
         stops_add(server, event->thread, &(struct rein_cause){.kind = REIN_CAUSE_STEP}, signal_to_gdb(SIGTRAP));
-    else if (runs)
+    else if (runs && !trace_walk_on(server, event->thread))
         rein_thread_continue(event->thread);
 }
 
@@ -406,10 +406,25 @@ static void let_part_go(struct server *server, struct inferior *part, rein_threa
     take_thread_exit(server, part, thread, &cause);
 }
 
+/* It has stopped to make steps for tracepoints, or has made them. */
+static void take_walker(struct server *server, rein_thread *thread, bool runs)
+{
+    if (server->non_stop && resume_was_asked(server, rein_thread_id(thread)))
+        stops_add(server, thread, &(struct rein_cause){.kind = REIN_CAUSE_STOPPED}, 0);
+    else if (runs && !trace_walk_on(server, thread))
+        rein_thread_continue(thread);
+}
+
 /* halting: everything has been stopped, and nothing is to run any more. */
 static void take_event(struct server *server, struct inferior *inferior, struct rein_event *event, bool halting)
 {
     struct rein_cause *cause = &event->cause;
+    bool runs = server->non_stop || (server->running && !halting) || server->unattended;
+    if (trace_take_event(server, event->thread, cause)) {
+        take_walker(server, event->thread, runs);
+        rein_event_clear(event);
+        return;
+    }
     switch (cause->kind) {
     case REIN_CAUSE_SIGNAL:
         if (!resume_step_again(server, event->thread, halting))

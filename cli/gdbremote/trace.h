@@ -6,7 +6,8 @@
  *
  *   tracepoints.c    what the client defines
  *   trace_run.c      starting and ending, and what a client wants to know of it
- *   trace_collect.c  hits: conditions, actions, and the steps that follow
+ *   trace_collect.c  hits: conditions and actions
+ *   trace_steps.c    the steps that follow (while-stepping)
  *   trace_buffer.c   the ring of frames
  *   trace_frames.c   looking at frames: which is chosen, and what is in it
  *
@@ -130,6 +131,20 @@ struct trace_steps {
     uint64_t left;
 };
 
+/* Who makes steps; trace_steps.c. */
+enum walker_stage {
+    WALKER_WAITS, /* it has stopped for that, and is to begin */
+    WALKER_WALKS,
+    WALKER_HAS_SIGNAL, /* has stopped for one that nobody is to be told of */
+    WALKER_IS_DONE,    /* has stopped, and is to run */
+    WALKER_STANDS,     /* something else has stopped it, or all */
+};
+struct trace_walker {
+    int tid;
+    enum walker_stage stage;
+    bool is_counted; /* the step that it is just making */
+};
+
 struct tracing {
     struct server *server;
     struct tracepoint **points;
@@ -157,6 +172,9 @@ struct tracing {
     unsigned char *scratch; /* room for a block */
     struct trace_steps *steps;
     size_t step_count;
+    struct trace_walker *walkers;
+    size_t walker_count;
+    _Atomic bool has_walkers; /* there has been one in this run */
 
     /* The main thread's. */
     int wake_fd;
@@ -192,6 +210,11 @@ void trace_answer(struct server *server, char *arguments, struct reply *reply,
                   void (*run)(struct trace_request *request));
 /* Whose memory the tracepoints are in; NULL: nobody is traced. */
 struct inferior *trace_inferior(struct server *server);
+
+/* Steps: on the monitor. */
+bool trace_add_walker(struct tracing *tracing, int tid);
+void trace_take_step(struct tracing *tracing, rein_thread *thread);
+void trace_collect_step(struct tracing *tracing, rein_thread *thread, struct tracepoint *point, bool is_last);
 
 extern const char trace_bad_packet[], trace_no_agent[];
 

@@ -1,14 +1,10 @@
 /* What happens at a tracepoint, on the monitor, with the thread stopped in the kernel and all others running: the condition is
- * evaluated, and what the actions name goes to a frame of the buffer. Then the thread goes on.
+ * evaluated, and what the actions name goes to a frame of the buffer. Then the thread goes on, or makes steps first
+ * (trace_steps.c).
  *
  * A frame has what could be read. Memory that is not there leaves no block, and the client shows it as not collected; it ends a
  * collection by bytecode, but not the trace. A condition that looks at such memory is false. Other troubles of bytecode (a division
- * by zero, too many steps) end the trace, as does a buffer that is full, and a tracepoint's passcount.
- *
- * WHILE-STEPPING. The thread stops, alone, and the server's loop has it make its steps (rein_thread_step_many); the monitor collects
- * after each. Several tracepoints may be about it by then, as those that it meets on the way join in. With the last step, or with
- * whatever else stops it, it is over; then it goes on, or what has stopped it is told. */
-#include <signal.h>
+ * by zero, too many steps) end the trace, as does a buffer that is full, and a tracepoint's passcount. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -79,8 +75,7 @@ static bool add_base(struct collection *collection, int number, uint64_t *addres
     if (number < 0)
         return true;
     rein_registers *registers = get_registers(collection);
-    if ((size_t)number >= target->count || !registers ||
-        register_read(registers, &target->places[number], bytes) != 0)
+    if ((size_t)number >= target->count || !registers || register_read(registers, &target->places[number], bytes) != 0)
         return false;
     memcpy(&value, bytes, sizeof value);
     *address += value;
@@ -194,17 +189,29 @@ static bool add_steps(struct tracing *tracing, int tid, const struct tracepoint 
     return true;
 }
 
+void trace_collect_step(struct tracing *tracing, rein_thread *thread, struct tracepoint *point, bool is_last)
+{
+    struct collection collection = {.tracing = tracing, .point = point, .thread = thread};
+    if (!tracing->running)
+        return;
+    collect(&collection, &point->step_actions);
+    if (is_last)
+        note_pass(tracing, point);
+    rein_registers_free(collection.registers);
+}
+
 bool trace_hit(struct tracing *tracing, rein_thread *thread, rein_word address)
 {
-    bool steps = false;
+    bool steps = false, may_step = !resume_is_stepping(tracing->server, rein_thread_id(thread));
     if (!tracing->running || !is_ours(tracing, thread))
         return false;
+    trace_take_step(tracing, thread);
     struct collection collection = {.tracing = tracing, .thread = thread};
     for (size_t i = 0; i < tracing->point_count && tracing->running; i++) {
         struct tracepoint *point = tracing->points[i];
+        bool is_true = true;
         if (point->address != address || !point->enabled)
             continue;
-        bool is_true = true;
         collection.point = point;
         const char *trouble = point->condition ? evaluate(&collection, point->condition, &is_true) : NULL;
         if (trouble)
@@ -213,11 +220,12 @@ bool trace_hit(struct tracing *tracing, rein_thread *thread, rein_word address)
             continue;
         point->hits++;
         collect(&collection, &point->actions);
-        if (!point->steps)
+        if (!point->steps || !may_step)
             note_pass(tracing, point);
         else if (tracing->running)
             steps |= add_steps(tracing, rein_thread_id(thread), point);
     }
     rein_registers_free(collection.registers);
-    return steps && tracing->running;
+    tracing->has_walkers |= steps;
+    return steps && tracing->running && trace_add_walker(tracing, rein_thread_id(thread));
 }

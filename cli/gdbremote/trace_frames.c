@@ -315,5 +315,8 @@ static void run_buffer(struct server *server, char *arguments, size_t length, st
 }
 
 const struct handler frame_handlers[] = {
-    {"QTFrame:", run_choose}, {"qTV:", run_variable_value}, {"qTBuffer:", run_buffer}, {NULL, NULL},
+    {"QTFrame:", run_choose},
+    {"qTV:", run_variable_value},
+    {"qTBuffer:", run_buffer},
+    {NULL, NULL},
 };

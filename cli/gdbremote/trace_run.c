@@ -54,6 +54,7 @@ static bool prepare(struct tracing *tracing, struct begin *begin)
     tracing->part_count = begin->part_count;
     begin->parts = NULL;
     tracing->step_count = 0;
+    tracing->has_walkers = tracing->walker_count != 0;
     return true;
 }
 

@@ -87,7 +87,7 @@ bool trace_call(struct tracing *tracing, void (*run)(struct trace_request *reque
 
 /* A packet that is answered on the monitor. */
 void trace_answer(struct server *server, char *arguments, struct reply *reply,
-                   void (*run)(struct trace_request *request))
+                  void (*run)(struct trace_request *request))
 {
     struct tracing *tracing = trace_of(server);
     struct trace_request request = {.arguments = arguments, .reply = reply};
@@ -141,8 +141,8 @@ void trace_finish(struct tracing *tracing, enum trace_end end, int number, const
 
 struct inferior *trace_inferior(struct server *server)
 {
-    struct inferior *inferior = server->tracing && server->tracing->pid ? inferior_find(server, server->tracing->pid)
-                                                                       : NULL;
+    struct inferior *inferior =
+        server->tracing && server->tracing->pid ? inferior_find(server, server->tracing->pid) : NULL;
     return inferior ? inferior_of_memory(server, inferior) : NULL;
 }
 
@@ -207,6 +207,7 @@ void trace_free(struct server *server)
     free(tracing->parts);
     free(tracing->scratch);
     free(tracing->steps);
+    free(tracing->walkers);
     rein_bytecode_unref(tracing->process_id);
     if (tracing->wake_fd >= 0)
         close(tracing->wake_fd);
@@ -291,8 +292,7 @@ static bool define(struct tracing *tracing, struct definition *definition, const
                (*text == '\0' || (*text == '-' && text[1] == '\0')) &&
                !trace_find(tracing, point->number, address, false) && tracing->point_count < POINTS_MAX;
     }
-    struct tracepoint **grown =
-        good ? realloc(tracing->points, (tracing->point_count + 1) * sizeof *grown) : NULL;
+    struct tracepoint **grown = good ? realloc(tracing->points, (tracing->point_count + 1) * sizeof *grown) : NULL;
     if (!grown) {
         if (point)
             free_point(point);
@@ -347,8 +347,7 @@ static bool add_action(struct tracing *tracing, const struct target *target, str
     if (actions->count == ACTIONS_MAX || !parse_action(target, text, &action))
         return false;
     action.text = keep_text(tracing, begin, (size_t)(*text - begin));
-    struct trace_action *grown =
-        action.text ? realloc(actions->list, (actions->count + 1) * sizeof *grown) : NULL;
+    struct trace_action *grown = action.text ? realloc(actions->list, (actions->count + 1) * sizeof *grown) : NULL;
     if (!grown) {
         free(action.text);
         rein_bytecode_unref(action.code);
@@ -419,8 +418,7 @@ static void run_define(struct server *server, char *arguments, size_t length, st
     if (!definition.is_complete)
         return;
     struct inferior *inferior = trace_inferior(server);
-    bool good = definition.kind == 'T' && inferior &&
-                points_trace(server, inferior, definition.address, tracing) == 0;
+    bool good = definition.kind == 'T' && inferior && points_trace(server, inferior, definition.address, tracing) == 0;
     if (good)
         return;
     if (definition.kind != 'T')
@@ -480,12 +478,10 @@ static void define_variable(struct trace_request *request)
     bool good = parse_number(&text, ':', &number) && parse_hex_to(&text, ':', &value) &&
                 parse_hex_to(&text, ':', &builtin) && strspn(text, "0123456789abcdefABCDEF") == strlen(text);
     struct trace_variable *variable = good ? trace_variable(tracing, number) : NULL;
-    char *name = good && (variable || tracing->variable_count < VARIABLES_MAX)
-                     ? keep_text(tracing, text, strlen(text))
-                     : NULL;
+    char *name =
+        good && (variable || tracing->variable_count < VARIABLES_MAX) ? keep_text(tracing, text, strlen(text)) : NULL;
     if (name && !variable) {
-        struct trace_variable *grown =
-            realloc(tracing->variables, (tracing->variable_count + 1) * sizeof *grown);
+        struct trace_variable *grown = realloc(tracing->variables, (tracing->variable_count + 1) * sizeof *grown);
         if (grown) {
             tracing->variables = grown;
             variable = &grown[tracing->variable_count++];
@@ -577,6 +573,11 @@ static void run_disable(struct server *server, char *arguments, size_t length, s
 }
 
 const struct handler trace_handlers[] = {
-    {"QTDP:", run_define},        {"QTDPsrc:", run_source}, {"QTDV:", run_variable}, {"QTro:", run_constant},
-    {"QTEnable:", run_enable},    {"QTDisable:", run_disable}, {NULL, NULL},
+    {"QTDP:", run_define},
+    {"QTDPsrc:", run_source},
+    {"QTDV:", run_variable},
+    {"QTro:", run_constant},
+    {"QTEnable:", run_enable},
+    {"QTDisable:", run_disable},
+    {NULL, NULL},
 };
