@@ -174,6 +174,8 @@ void inferior_set_policy(struct server *server, struct inferior *inferior)
     rein_process_set_policy(process, REIN_CAUSE_THREAD_EXIT, REIN_REPORT);
     rein_process_set_policy(process, REIN_CAUSE_GROUP_STOP, REIN_IGNORE);
     rein_process_set_policy(process, REIN_CAUSE_PROCESS_EXIT, REIN_REPORT);
+    if (server->unattended) /* it ends the trace */
+        rein_process_set_policy(process, REIN_CAUSE_EXEC, REIN_REPORT);
     if (follows && !features->fork_events) /* what is followed is heard of, to be let go */
         rein_process_set_policy(process, REIN_CAUSE_FORK, REIN_REPORT);
     if (follows && !features->vfork_events)

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <unistd.h>
 
 #include "../cli.h"
@@ -370,20 +371,38 @@ bool server_leave_running(struct server *server, struct inferior *inferior)
     return true;
 }
 
+/* Watches what runs while a client is awaited: a trace may end by itself, and threads make steps for one. */
+static void watch_unattended(struct server *server)
+{
+    struct epoll_event event = {.events = EPOLLIN};
+    if (server->link.wake_fd >= 0)
+        close(server->link.wake_fd);
+    server->link.wake_fd = server->unattended ? epoll_create1(EPOLL_CLOEXEC) : -1;
+    if (server->link.wake_fd < 0)
+        return;
+    epoll_ctl(server->link.wake_fd, EPOLL_CTL_ADD, trace_wake_fd(server), &event);
+    for (struct inferior *inferior = server->inferiors; inferior; inferior = inferior->next)
+        epoll_ctl(server->link.wake_fd, EPOLL_CTL_ADD, inferior->event_fd, &event); /* not -1 */
+}
+
 /* The program stops for a client that comes to what runs on without one. */
 static void attend(struct server *server)
 {
     if (!server->unattended)
         return;
     server->unattended = false;
+    watch_unattended(server);
     server_set_policies(server);
     trace_settle(server);
     stops_halt(server);
 }
 
-static void settle_trace(void *arg)
+static void look_after_unattended(void *arg)
 {
-    trace_settle(arg);
+    struct server *server = arg;
+    trace_settle(server);
+    stops_drain(server);
+    watch_unattended(server);
 }
 
 /* The client is gone: what becomes of what it was looking at. is_last: there will be no other. ran: something may run. */
@@ -410,6 +429,7 @@ int server_run(struct server *server)
 {
     char text[400];
     int status = STATUS_OK;
+    server->link.wake_fd = -1;
     if (server->link.port)
         server_say(server, "Listening on port %d", server->link.port);
     else if (server->link.path)
@@ -418,9 +438,9 @@ int server_run(struct server *server)
         server_say(server, "WARNING: whoever can reach this port can run any program as this user");
 
     while (true) {
-        server->link.wake = settle_trace;
+        server->link.wake = look_after_unattended;
         server->link.wake_arg = server;
-        server->link.wake_fd = trace_wake_fd(server);
+        watch_unattended(server);
         if (!link_accept(&server->link, text, sizeof text)) {
             if (*text)
                 cli_error("serve: %s", text);

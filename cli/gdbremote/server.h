@@ -120,7 +120,7 @@ struct server {
     void *saved;                     /* of lldb.c */
     void *resume;                    /* of resume.c */
     struct tracing *_Atomic tracing; /* of tracepoints.c; NULL: no packet has been about it */
-    bool unattended;                 /* there is no client, and the program runs on, being traced */
+    _Atomic bool unattended;         /* there is no client, and the program runs on, being traced */
     uint64_t packets_seen, packets_sent;
     bool gave_terminal;
     bool has_program_signals;

@@ -356,13 +356,19 @@ static int signal_of(const struct rein_cause *cause)
                                                : signal_to_gdb(SIGTRAP);
 }
 
+/* What has stopped for reasons of the server's alone goes on, unless everything is being stopped. */
+static bool is_to_run(const struct server *server, bool halting)
+{
+    return server->non_stop || ((server->running || server->unattended) && !halting);
+}
+
 /* A thread has made a process that the client takes for one of its threads. Both stand, and go on if anybody runs: unless the
  * maker has come here by a step, whose end is told. */
 static void take_part(struct server *server, struct inferior *inferior, struct rein_event *event, bool halting)
 {
     rein_thread *first = NULL;
     struct inferior *part = inferior_add(server, rein_process_ref(event->cause.new_process), inferior->was_attached);
-    bool runs = server->non_stop || (server->running && !halting);
+    bool runs = is_to_run(server, halting);
     if (part) {
         part->told_as = inferior->told_as;
         part->is_described = inferior->is_described;
@@ -419,7 +425,7 @@ static void take_walker(struct server *server, rein_thread *thread, bool runs)
 static void take_event(struct server *server, struct inferior *inferior, struct rein_event *event, bool halting)
 {
     struct rein_cause *cause = &event->cause;
-    bool runs = server->non_stop || (server->running && !halting) || server->unattended;
+    bool runs = is_to_run(server, halting);
     if (trace_take_event(server, event->thread, cause)) {
         take_walker(server, event->thread, runs);
         rein_event_clear(event);

@@ -315,6 +315,17 @@ static int number_of(const struct made *made, const char *name)
     return 0;
 }
 
+/* One element a line: gdb keeps the document in trace files, which have no long ones. */
+static void write_types(struct reply *xml, const char *types)
+{
+    for (const char *end; *types; types = end) {
+        end = strstr(types, "><");
+        end = end ? end + 1 : types + strlen(types);
+        reply_bytes(xml, types, (size_t)(end - types));
+        reply_text(xml, "\n");
+    }
+}
+
 static bool make(struct made *made, rein_registers *registers, const struct description *description)
 {
     reply_format(&made->xml,
@@ -324,7 +335,8 @@ static bool make(struct made *made, rein_registers *registers, const struct desc
     for (const struct feature *feature = description->features; feature->name; feature++) {
         if (feature->probe && !is_present(registers, feature->probe))
             continue;
-        reply_format(&made->xml, "<feature name=\"%s\">\n%s\n", feature->name, feature->types);
+        reply_format(&made->xml, "<feature name=\"%s\">\n", feature->name);
+        write_types(&made->xml, feature->types);
         for (const struct row *row = feature->rows; row->names; row++)
             add_row(made, registers, row, feature->probe != NULL);
         reply_text(&made->xml, "</feature>\n");

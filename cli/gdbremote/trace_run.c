@@ -500,7 +500,8 @@ static void reply_next_variable(struct trace_request *request)
         reply_text(request->reply, "l");
         return;
     }
-    const struct trace_variable *variable = &tracing->variables[tracing->upload_variable++];
+    /* The newest first, as gdbserver tells them. */
+    const struct trace_variable *variable = &tracing->variables[tracing->variable_count - ++tracing->upload_variable];
     reply_format(request->reply, "%x:%llx:%d:", (unsigned)variable->number, (unsigned long long)variable->initial,
                  variable->is_builtin);
     reply_text(request->reply, variable->name ? variable->name : "");

@@ -101,9 +101,12 @@ enum rein_verdict trace_event(struct tracing *tracing, rein_thread *thread, cons
         return verdict;
     if (cause->kind == REIN_CAUSE_STEP && walker->stage == WALKER_IS_DONE)
         return REIN_VERDICT_STOP_THREAD;
-    if (cause->kind == REIN_CAUSE_THREAD_EXIT)
+    if (cause->kind == REIN_CAUSE_THREAD_EXIT) {
         remove_walker(tracing, walker->tid);
-    else if (cause->kind == REIN_CAUSE_SIGNAL && verdict == REIN_VERDICT_GO_ON && walker->stage == WALKER_WALKS) {
+        return verdict;
+    }
+    bool is_passed = verdict == REIN_VERDICT_GO_ON || tracing->server->unattended;
+    if (cause->kind == REIN_CAUSE_SIGNAL && is_passed && walker->stage == WALKER_WALKS) {
         walker->stage = WALKER_HAS_SIGNAL; /* it is delivered by the next step */
         return REIN_VERDICT_STOP_THREAD;
     }
