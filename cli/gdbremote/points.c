@@ -28,6 +28,7 @@ struct point {
     char type; /* '0' to '4', 'T' */
     rein_word address;
     size_t size;
+    struct server *server;
     struct tracing *tracing; /* 'T' */
     char *text;              /* of its conditions and commands, in the packet */
     rein_breakpoint *breakpoint;
@@ -93,6 +94,7 @@ static bool is_hit(rein_thread *thread, const struct point *point, uint64_t hits
 static enum rein_verdict on_hit(rein_thread *thread, rein_breakpoint *breakpoint, void *arg)
 {
     const struct point *point = arg;
+    struct server *server = point->server;
     uint64_t hits = rein_breakpoint_hits(breakpoint);
     const struct point *traced = point;
     while (traced && traced->type != 'T')
@@ -103,7 +105,7 @@ static enum rein_verdict on_hit(rein_thread *thread, rein_breakpoint *breakpoint
         told |= is_hit(thread, point, hits);
     if (steps && !told)
         return REIN_VERDICT_STOP_THREAD; /* it goes on by steps: tracepoints.c */
-    return told ? REIN_VERDICT_POLICY : REIN_VERDICT_GO_ON;
+    return told || resume_ends_step(server, thread) ? REIN_VERDICT_POLICY : REIN_VERDICT_GO_ON;
 }
 
 /* ---- Adding and removing ---- */
@@ -347,6 +349,7 @@ int points_trace(struct server *server, struct inferior *inferior, rein_word add
     struct point *point = calloc(1, sizeof *point);
     if (!point)
         return REIN_NO_MEMORY;
+    point->server = server;
     point->type = 'T';
     point->address = address;
     point->size = 1;
@@ -359,6 +362,7 @@ static struct point *copy_point(const struct point *point)
     struct point *copy = calloc(1, sizeof *copy);
     if (!copy)
         return NULL;
+    copy->server = point->server;
     copy->type = point->type;
     copy->address = point->address;
     copy->size = point->size;
@@ -458,8 +462,10 @@ static void insert_in(struct server *server, struct inferior *inferior, const ch
     struct point *point = calloc(1, sizeof *point);
     const struct target *target = inferior_target(server, inferior);
     bool good = point != NULL;
-    if (good)
+    if (good) {
+        point->server = server;
         point->text = strdup(text);
+    }
     while (good && *text == ';') {
         text++;
         if (parse_prefix(&text, "cmds:")) {

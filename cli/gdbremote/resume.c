@@ -40,7 +40,8 @@ struct action {
 enum mark_kind {
     SENT,  /* a signal of ours is on its way to it */
     LATER, /* one that it was given for a step has stopped it, while all was being stopped: it gets that when it runs */
-    STEPPING, /* it steps; no number */
+    STEPPING, /* it steps; number 1: within a range */
+    ENDED,    /* its step has led onto a breakpoint that is not to be told of */
     ASKED,    /* non-stop: the client wants it stopped, and has not been told yet that it is */
     AGAIN,    /* its step has been ended by a signal of ours, and is to be begun once more */
 };
@@ -240,6 +241,27 @@ bool resume_is_stepping(struct server *server, int tid)
     return server->resume && has_mark(server->resume, STEPPING, tid);
 }
 
+bool resume_ends_step(struct server *server, rein_thread *thread)
+{
+    struct resume *resume = server->resume;
+    bool single = false;
+    if (!resume)
+        return false;
+    pthread_mutex_lock(&resume->lock);
+    for (size_t i = 0; i < resume->mark_count && !single; i++)
+        single = resume->marks[i].kind == STEPPING && resume->marks[i].tid == rein_thread_id(thread) &&
+                 resume->marks[i].number == 0;
+    pthread_mutex_unlock(&resume->lock);
+    return single && add_mark(resume, ENDED, thread, 0);
+}
+
+bool resume_take_end(struct server *server, rein_thread *thread)
+{
+    struct resume *resume = server->resume;
+    int any = 0;
+    return resume && take_mark(resume, ENDED, rein_thread_id(thread), &any);
+}
+
 bool resume_step_again(struct server *server, rein_thread *thread, bool halting)
 {
     struct resume *resume = server->resume;
@@ -419,7 +441,7 @@ static void begin_step(struct server *server, struct inferior *inferior, rein_th
     struct resume *resume = resume_of(server);
     give_signal(server, thread, action->signal);
     if (resume)
-        add_mark(resume, STEPPING, thread, 0);
+        add_mark(resume, STEPPING, thread, action->kind == 'r');
     struct rein_step_options steps = REIN_STEP_OPTIONS_INIT;
     steps.flags = REIN_STEP_BEGIN | (action->signal ? REIN_STEP_DELIVER : 0u);
     steps.low = action->low;

@@ -310,6 +310,10 @@ void resume_forget_client(struct server *server);
 bool resume_step_again(struct server *server, rein_thread *thread, bool halting);
 /* Does it step, by the client's wish? Also on the monitor. */
 bool resume_is_stepping(struct server *server, int tid);
+/* On the monitor: it has come, by a single step of the client's, to a breakpoint that is not to be told of, and would go on. True: it is
+ * to stop, as its step is at its end, and that is to be told: resume_take_end. */
+bool resume_ends_step(struct server *server, rein_thread *thread);
+bool resume_take_end(struct server *server, rein_thread *thread);
 /* Does it step, by the client's wish? Then that is over: what it does next is to be told. */
 bool resume_take_step(struct server *server, rein_thread *thread);
 /* Who is resumed: all, or some only, of which the last may end. */

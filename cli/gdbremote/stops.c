@@ -431,6 +431,8 @@ static void take_event(struct server *server, struct inferior *inferior, struct 
         rein_event_clear(event);
         return;
     }
+    if (cause->kind == REIN_CAUSE_BREAKPOINT && resume_take_end(server, event->thread))
+        cause->kind = REIN_CAUSE_STEP;
     switch (cause->kind) {
     case REIN_CAUSE_SIGNAL:
         if (!resume_step_again(server, event->thread, halting))

@@ -76,7 +76,9 @@ static bool parse_search(const char *text, struct search *search)
         return parse_hex_to(&text, ':', &search->low) && parse_hex_to(&text, '\0', &search->high);
     }
     search->kind = parse_prefix(&text, "tdp:") ? 't' : 'n';
-    return strcmp(text, "-1") == 0 ? (search->low = UINT32_MAX, true) : parse_hex_to(&text, '\0', &search->low);
+    if (search->kind == 'n' && strcmp(text, "-1") == 0)
+        text = "ffffffff";
+    return parse_hex_to(&text, '\0', &search->low);
 }
 
 static void choose(struct trace_request *request)
