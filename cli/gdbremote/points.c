@@ -104,7 +104,9 @@ static enum rein_verdict on_hit(rein_thread *thread, rein_breakpoint *breakpoint
     for (point = point->other; point; point = point->other)
         told |= is_hit(thread, point, hits);
     if (steps && !told)
-        return REIN_VERDICT_STOP_THREAD; /* it goes on by steps: tracepoints.c */
+        return REIN_VERDICT_STOP_THREAD; /* it goes on by steps */
+    if (steps)
+        trace_stand(traced->tracing, thread);
     return told || resume_ends_step(server, thread) ? REIN_VERDICT_POLICY : REIN_VERDICT_GO_ON;
 }
 

@@ -349,6 +349,9 @@ static void keep_all(struct server *server, bool ran)
 /* It runs on, with nobody to be told of anything. */
 static void run_unattended(struct server *server)
 {
+    if (server->has_last) /* it runs on from there */
+        rein_thread_unref(server->last.thread);
+    server->has_last = false;
     server->unattended = true;
     server_set_policies(server);
     for (struct inferior *inferior = server->inferiors; inferior; inferior = inferior->next)

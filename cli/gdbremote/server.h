@@ -351,6 +351,8 @@ void launch_add_quoted(struct reply *command, const char *word); /* one word for
 
 /* On the monitor: collects at a hit there. True: the thread is to stop, alone, to make steps. */
 bool trace_hit(struct tracing *tracing, rein_thread *thread, rein_word address);
+/* On the monitor: it stops for something else as well, which is told first. */
+void trace_stand(struct tracing *tracing, rein_thread *thread);
 /* On the monitor: what becomes of an event by that; verdict: without. */
 enum rein_verdict trace_event(struct tracing *tracing, rein_thread *thread, const struct rein_cause *cause,
                               enum rein_verdict verdict);

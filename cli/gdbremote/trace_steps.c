@@ -47,6 +47,13 @@ bool trace_add_walker(struct tracing *tracing, int tid)
     return true;
 }
 
+void trace_stand(struct tracing *tracing, rein_thread *thread)
+{
+    struct trace_walker *walker = find(tracing, rein_thread_id(thread));
+    if (walker)
+        walker->stage = WALKER_STANDS;
+}
+
 /* It has made one. What it had to do for tracepoints that it has made all steps for is done. */
 void trace_take_step(struct tracing *tracing, rein_thread *thread)
 {

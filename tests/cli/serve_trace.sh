@@ -457,9 +457,8 @@ def trace_child(gdb, **how):
     define(gdb, 1, hit, 'R0', **how)
     gdb.ok('QTStart')
 
-def interrupt_after(gdb, what):
+def interrupt_after(gdb):
     gdb.send('vCont;c')
-    what()
     gdb.interrupt()
     return gdb.stop()
 
@@ -523,24 +522,23 @@ for disconnected in (True, False):
                     continue
                 if disconnected:
                     wait_for(lambda: code_of(child.pid, hit, 8) != plain)
-                later = Remote.connect(gdb.port)
-                later.start()
-                stop = later.packet('?')
-                assert pid_of(stop) == child.pid, stop
-                now = status(later)
-                if disconnected:
-                    assert now['running'] == '1', now
-                    before = int(now['tcreated'], 16)
-                    assert later.packet('qTfP') == b'T1:%x:E:%x:0' % (hit, steps)
-                    later.ok('QTDisconnected:0')
-                    wait_for(lambda: interrupt_after(later, lambda: None) and int(status(later)['tcreated'], 16) > before + 5)
-                    later.ok('QTStop')
-                else:
-                    assert (now['running'], now['reason']) == ('0', 'tdisconnected:0'), now
-                assert later.packet('QTFrame:0') == b'F0T1'
-                later.ok('QTFrame:ffffffff')
-                later.ok(f'D;{child.pid:x}')
-                later.close()
+                with Remote.connect(gdb.port) as later:
+                    later.start()
+                    stop = later.packet('?')
+                    assert pid_of(stop) == child.pid, stop
+                    now = status(later)
+                    if disconnected:
+                        assert now['running'] == '1', now
+                        before = int(now['tcreated'], 16)
+                        assert later.packet('qTfP') == b'T1:%x:E:%x:0' % (hit, steps)
+                        later.ok('QTDisconnected:0')
+                        wait_for(lambda: interrupt_after(later) and int(status(later)['tcreated'], 16) > before + 5)
+                        later.ok('QTStop')
+                    else:
+                        assert (now['running'], now['reason']) == ('0', 'tdisconnected:0'), now
+                    assert later.packet('QTFrame:0') == b'F0T1'
+                    later.ok('QTFrame:ffffffff')
+                    later.ok(f'D;{child.pid:x}')
             assert not is_traced() and code_of(child.pid, hit, 8) == plain, (disconnected, way, steps)
 
 # Without a client it ends by itself, and then, too, nothing is left.
@@ -550,12 +548,11 @@ with Remote.listening(child.pid, options=['--attach']) as gdb:
     gdb.ok(f'D;{child.pid:x}')
     gdb.hang_up()
     wait_for(lambda: is_traced() and code_of(child.pid, hit, 8) == plain)
-    later = Remote.connect(gdb.port)
-    later.start()
-    later.packet('?')
-    assert status(later)['reason'] == 'tpasscount:1'
-    later.ok(f'D;{child.pid:x}')
-    later.close()
+    with Remote.connect(gdb.port) as later:
+        later.start()
+        later.packet('?')
+        assert status(later)['reason'] == 'tpasscount:1'
+        later.ok(f'D;{child.pid:x}')
 assert not is_traced()
 
 # Non-stop: the client is told of nothing, and asks while the program runs.
