@@ -72,7 +72,7 @@ int main(int argc, char **argv)
     return 0;
 }
 C
-tracee -O1 -no-pie -fno-pie -pthread -o traced traced.c
+tracee -g -O1 -no-pie -fno-pie -pthread -o traced traced.c
 
 cat >frames.py <<'PYTHON'
 import struct
@@ -576,3 +576,66 @@ with Remote.attached(child.pid) as gdb:
     gdb.ok(f'D;{child.pid:x}')
 assert not is_traced() and code_of(child.pid, hit, 8) == plain and child.poll() is None
 PYTHON
+
+# gdb's own way: defined, collected, looked at, saved to a file and looked at there; of a 32-bit program, too.
+cat >define.gdb <<'G'
+trace hit if i != 3
+actions
+collect $regs
+collect i, counter, numbers
+collect $locals
+while-stepping 2
+collect $regs
+end
+end
+tvariable $mine = 4
+trace done
+actions
+teval $mine = $mine + 1
+collect $mine
+end
+G
+look_at() {
+    debug "$1" <<G
+tbreak main
+continue
+source define.gdb
+break done
+tstart
+continue
+tstop
+tstatus
+info tracepoints
+tfind start
+printf "first: %d\n", i
+print numbers
+print finished
+tfind 3
+printf "second: %d %d\n", i, counter
+tfind 1
+tfind tracepoint 3
+print \$mine
+print counter
+tfind none
+print counter
+tsave frames.tf
+kill
+target tfile frames.tf
+tstatus
+tfind 6
+printf "in the file: %d %d\n", i, counter
+info registers pc
+tfind tracepoint 3
+print \$mine
+G
+    follow 'Tracepoint 2 at' 'Breakpoint 4, ' 'Trace stopped by a tstop command' 'Collected 28 trace frames' 'tracepoint already hit 9 times' \
+        'Found trace frame 0, tracepoint 2' '^first: 1$' '= \{11, 22, 33, 44\}' '= <unavailable>' 'Found trace frame 3, tracepoint 2' '^second: 2 1$' \
+        'Found trace frame 1, tracepoint 2' 'Found trace frame 27, tracepoint 3' '= 5$' '= <unavailable>' '= 10$' \
+        'Trace stopped by a tstop command' 'Found trace frame 6, tracepoint 2' '^in the file: 4 3$' '^pc .*<hit' \
+        'Found trace frame 27, tracepoint 3' '= 5$'
+}
+tracee -O0 -pthread -o traced64 traced.c
+look_at ./traced64
+if command -v i686-linux-gnu-gcc >/dev/null && i686-linux-gnu-gcc -g -O0 -pthread -o traced32 traced.c && ./traced32; then
+    look_at ./traced32
+fi
