@@ -476,6 +476,8 @@ int server_run(struct server *server)
         server_say(server, "Remote side has terminated connection.  rein will wait for another.");
     }
     clean_up(server, true, false);
+    server->unattended = false;
+    watch_unattended(server);
     free(server->waits);
     return status;
 }
