@@ -112,6 +112,10 @@ enum rein_verdict trace_event(struct tracing *tracing, rein_thread *thread, cons
         remove_walker(tracing, walker->tid);
         return verdict;
     }
+    if (cause->kind == REIN_CAUSE_GROUP_STOP && walker->stage == WALKER_WALKS) {
+        walker->stage = WALKER_IS_DONE; /* it is in that stop until somebody ends it, and steps no more */
+        return REIN_VERDICT_STOP_THREAD;
+    }
     bool is_passed = verdict == REIN_VERDICT_GO_ON || tracing->server->unattended;
     if (cause->kind == REIN_CAUSE_SIGNAL && is_passed && walker->stage == WALKER_WALKS) {
         walker->stage = WALKER_HAS_SIGNAL; /* it is delivered by the next step */
@@ -137,7 +141,8 @@ static void take_on_monitor(struct trace_request *request)
         return;
     walk->is_ours = (walk->cause == REIN_CAUSE_BREAKPOINT && walker->stage == WALKER_WAITS) ||
                     (walk->cause == REIN_CAUSE_SIGNAL && walker->stage == WALKER_HAS_SIGNAL) ||
-                    (walk->cause == REIN_CAUSE_STEP && walker->stage == WALKER_IS_DONE);
+                    ((walk->cause == REIN_CAUSE_STEP || walk->cause == REIN_CAUSE_GROUP_STOP) &&
+                     walker->stage == WALKER_IS_DONE);
     if (walker->stage == WALKER_IS_DONE)
         remove_walker(tracing, walker->tid);
     else

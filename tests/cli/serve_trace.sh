@@ -555,6 +555,31 @@ with Remote.listening(child.pid, options=['--attach']) as gdb:
         later.ok(f'D;{child.pid:x}')
 assert not is_traced()
 
+# A program that is stopped and continued by others in the middle of steps: it is as long as it is, and runs on then.
+with Remote.attached(child.pid) as gdb:
+    gdb.start()
+    gdb.ok('QNonStop:1')
+    gdb.ok('QPassSignals:11;13')
+    gdb.packet('?')
+    gdb.packet('vStopped')
+    gdb.ok('QTinit')
+    gdb.ok('QTBuffer:circular:1')
+    define(gdb, 1, hit, steps=20000)
+    gdb.ok('QTStart')
+    gdb.ok('vCont;c')
+    state = lambda: open(f'/proc/{child.pid}/stat', encoding='ascii').read().rpartition(')')[2].split()[0]
+    for _ in range(5):
+        before = int(status(gdb)['tcreated'], 16)
+        wait_for(lambda: int(status(gdb)['tcreated'], 16) > before)
+        os.kill(child.pid, signal.SIGSTOP)
+        wait_for(lambda: state() in 'Tt' and (now := status(gdb)['tcreated']) and all(status(gdb)['tcreated'] == now for _ in range(20)))
+        os.kill(child.pid, signal.SIGCONT)
+    gdb.ok('QTStop')
+    gdb.ok('vCont;t')
+    gdb.notification()
+    gdb.ok(f'D;{child.pid:x}')
+assert not is_traced() and code_of(child.pid, hit, 8) == plain and child.poll() is None
+
 # Non-stop: the client is told of nothing, and asks while the program runs.
 with Remote.attached(child.pid) as gdb:
     gdb.start()
