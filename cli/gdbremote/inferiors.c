@@ -119,6 +119,7 @@ void inferior_remove(struct server *server, struct inferior *inferior)
     struct inferior **at = &server->inferiors;
     while (*at && *at != inferior)
         at = &(*at)->next;
+    trace_end_process(server, inferior, "the process has ended");
     if (*at)
         *at = inferior->next;
     server_forget_view(server);
@@ -167,12 +168,14 @@ void inferior_set_policy(struct server *server, struct inferior *inferior)
     if (!follows)
         rein_process_set_follow(process, REIN_FOLLOW_PARENT, 0);
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
-        rein_process_set_policy(process, kinds[i].kind, kinds[i].wanted ? stop : REIN_IGNORE);
+        rein_process_set_policy(process, kinds[i].kind, kinds[i].wanted && !server->unattended ? stop : REIN_IGNORE);
     /* The end of a thread is looked at in any case: it may be the last one that was resumed. Nobody stands for that: the first one's
      * is never told, nor would it go on. */
     rein_process_set_policy(process, REIN_CAUSE_THREAD_EXIT, REIN_REPORT);
     rein_process_set_policy(process, REIN_CAUSE_GROUP_STOP, REIN_IGNORE);
     rein_process_set_policy(process, REIN_CAUSE_PROCESS_EXIT, REIN_REPORT);
+    if (server->unattended) /* it ends the trace */
+        rein_process_set_policy(process, REIN_CAUSE_EXEC, REIN_REPORT);
     if (follows && !features->fork_events) /* what is followed is heard of, to be let go */
         rein_process_set_policy(process, REIN_CAUSE_FORK, REIN_REPORT);
     if (follows && !features->vfork_events)

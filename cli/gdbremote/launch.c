@@ -509,6 +509,7 @@ static void let_go(struct server *server, struct inferior *inferior)
     give_told_signals(server, inferior);
     stops_forget(server, inferior->id, 0);
     server_forget_view(server);
+    trace_end_process(server, inferior, NULL);
     rein_process_detach(inferior->process, 0);
     end_unheard(inferior, false);
     inferior_remove(server, inferior);
@@ -580,6 +581,10 @@ static void run_detach(struct server *server, char *arguments, size_t length, st
     struct inferior *inferior = pid ? inferior_find(server, (int)pid) : server_general(server, NULL);
     if (!inferior) {
         server_error(server, reply, "there is no such process");
+        return;
+    }
+    if (server_leave_running(server, inferior)) {
+        server_ok(reply);
         return;
     }
     if (server->is_gdbserver)

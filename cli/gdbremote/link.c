@@ -184,14 +184,21 @@ bool link_accept(struct link *link, char *peer, size_t size)
     socklen_t length;
     int client;
     do {
-        struct pollfd ready[] = {{.fd = link->listener, .events = POLLIN}, {.fd = link->end_fd, .events = POLLIN}};
-        int polled = poll(ready, 2, -1);
+        struct pollfd ready[] = {{.fd = link->listener, .events = POLLIN},
+                                 {.fd = link->end_fd, .events = POLLIN},
+                                 {.fd = link->wake ? link->wake_fd : -1, .events = POLLIN}};
+        int polled = poll(ready, 3, -1);
+        if (polled > 0 && ready[2].revents)
+            link->wake(link->wake_arg);
         if (polled > 0 && ready[1].revents) {
             *peer = '\0';
             return false;
         }
         length = sizeof address;
-        client = polled < 0 ? -1 : accept4(link->listener, (struct sockaddr *)&address, &length, SOCK_CLOEXEC);
+        errno = EINTR;
+        client = polled < 0 || !ready[0].revents
+                     ? -1
+                     : accept4(link->listener, (struct sockaddr *)&address, &length, SOCK_CLOEXEC);
     } while (client < 0 && is_passing(errno));
     if (client < 0) {
         snprintf(peer, size, "cannot take a client: %s", strerror(errno));

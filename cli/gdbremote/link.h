@@ -6,6 +6,9 @@
 #include <stddef.h>
 
 struct link {
+    void (*wake)(void *arg); /* called when wake_fd can be read, while a client is awaited; NULL: none */
+    void *wake_arg;
+    int wake_fd;
     int listener;      /* -1: there is nothing to wait for: stdio, a tty */
     int input, output; /* of the client; -1: none is connected */
     int end_fd;        /* once it can be read no client is waited for any more; -1: none */

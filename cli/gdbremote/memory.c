@@ -137,10 +137,16 @@ static unsigned char *read_range(struct server *server, const char *arguments, s
         server_error(server, reply, "out of memory");
         return NULL;
     }
-    *length = memory_read(server, inferior, address, bytes, (size_t)size);
+    bool in_program = true;
+    *length = trace_is_selected(server) ? trace_read_memory(server, address, bytes, (size_t)size, &in_program) : 0;
+    if (!*length && in_program)
+        *length = memory_read(server, inferior, address, bytes, (size_t)size);
     if (*length || !size)
         return bytes;
-    server_fail(server, reply);
+    if (in_program)
+        server_fail(server, reply);
+    else
+        server_error(server, reply, "that memory is not in the trace frame");
     free(bytes);
     return NULL;
 }
@@ -171,7 +177,9 @@ static void read_binary(struct server *server, char *arguments, size_t length, s
 static void write_bytes(struct server *server, struct inferior *inferior, rein_word address, const char *data,
                         size_t length, struct reply *reply)
 {
-    if (memory_write(server, inferior, address, data, length) == 0)
+    if (trace_is_selected(server))
+        server_error(server, reply, "a trace frame cannot be changed");
+    else if (memory_write(server, inferior, address, data, length) == 0)
         server_ok(reply);
     else
         server_fail(server, reply);

@@ -1,93 +1,43 @@
 /* Breakpoints and watchpoints of the client: Z and z packets.
  *
  * gdb inserts them anew at each resume and takes them out at each stop, unless it is told otherwise; so each comes again and
- * again, and one that is there already is no error. Conditions are gdb's agent expressions, whose registers have the client's
- * numbers: they are translated to the library's and evaluated on the monitor, one stop a hit. A breakpoint with commands (dprintf)
+ * again, and one that is there already is no error. Conditions are gdb's agent expressions (agent.c),
+ * which are evaluated on the monitor, one stop a hit. A breakpoint with commands (dprintf)
  * runs them and is not told.
  *
  *   Z0  a breakpoint in memory
  *   Z1  by a debug register, with conditions and commands as well; where these never fire, one in memory, which tells the same
  *   Z2  writes, Z4 accesses; where debug registers never fire, Z2 by single-steps (REIN_WATCH_SOFTWARE)
  *   Z3  reads alone: no processor here has them; the client takes Z4
+ *   T   a tracepoint's place, while a trace runs (tracepoints.c): what is collected there comes before all else
  *
- * Z0 and Z1 at the same place are two points with one breakpoint in memory, where Z1 has no debug register: one of them has it, its
- * owner, and speaks for the other. What is read on the monitor at a hit is changed there, so a running thread finds the former
+ * Z0, Z1 and T at the same place are several points with one breakpoint in memory, where Z1 has no debug register: one of them has it, its
+ * owner, and speaks for the others. What is read on the monitor at a hit is changed there, so a running thread finds the former
  * conditions or the new ones, and the breakpoint all the time. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "printing.h"
+#include "agent.h"
 #include "server.h"
 
 enum { CODES_MAX = 64, FLAGS = REIN_BREAKPOINT_WHILE_RUNNING };
 
 struct point {
     struct point *next;
-    char type; /* '0' to '4' */
+    char type; /* '0' to '4', 'T' */
     rein_word address;
     size_t size;
-    char *text; /* of its conditions and commands, in the packet */
+    struct tracing *tracing; /* 'T' */
+    char *text;              /* of its conditions and commands, in the packet */
     rein_breakpoint *breakpoint;
     rein_watchpoint *watchpoint;
     /* Read on the monitor, and changed there. */
-    struct point *other; /* at the same place, without a breakpoint of its own */
+    struct point *other; /* the next one at the same place, without a breakpoint of its own */
     bool by_library;     /* what comes here at a hit is to be told */
     rein_bytecode *conditions[CODES_MAX], *commands[CODES_MAX];
     size_t condition_count, command_count;
 };
-
-/* ---- Bytecode ---- */
-
-/* How many bytes follow an instruction; -1: there is none of that number. */
-static int operand_bytes(const unsigned char *code, size_t left)
-{
-    switch (code[0]) {
-    case 0x16: /* ext */
-    case 0x2a: /* zero_ext */
-    case 0x22: /* const8 */
-    case 0x0d: /* trace_quick */
-    case 0x32: /* pick */
-        return 1;
-    case 0x20: /* if_goto */
-    case 0x21: /* goto */
-    case 0x23: /* const16 */
-    case 0x26: /* reg */
-    case 0x2c: /* getv */
-    case 0x2d: /* setv */
-    case 0x2e: /* tracev */
-    case 0x30: /* trace16 */
-        return 2;
-    case 0x24: /* const32 */
-        return 4;
-    case 0x25: /* const64 */
-        return 8;
-    case 0x34: /* printf: count, length, text */
-        return left >= 4 ? 3 + (code[2] << 8 | code[3]) : -1;
-    default:
-        return 0;
-    }
-}
-
-/* The client's numbers of registers become the library's. */
-static bool translate(const struct target *target, unsigned char *code, size_t size)
-{
-    for (size_t at = 0; at < size;) {
-        int operands = operand_bytes(code + at, size - at);
-        if (operands < 0 || at + 1 + (size_t)operands > size)
-            return false;
-        if (code[at] == 0x26) {
-            size_t number = (size_t)(code[at + 1] << 8 | code[at + 2]);
-            if (number >= target->count || target->places[number].offset)
-                return false;
-            int index = target->places[number].index;
-            code[at + 1] = (unsigned char)(index >> 8);
-            code[at + 2] = (unsigned char)index;
-        }
-        at += 1 + (size_t)operands;
-    }
-    return true;
-}
 
 static void forget_codes(rein_bytecode **codes, size_t *count)
 {
@@ -100,29 +50,16 @@ static void forget_codes(rein_bytecode **codes, size_t *count)
 static bool parse_codes(const struct target *target, const char **text, rein_bytecode **codes, size_t *count)
 {
     while (**text == 'X' || **text == ',') {
-        uint64_t number;
         if (**text == ',' && *++*text != 'X')
             return false;
-        ++*text;
-        if (!parse_hex_to(text, ',', &number) || number == 0 || number > 0x10000 || *count == CODES_MAX ||
-            strnlen(*text, 2 * (size_t)number) < 2 * (size_t)number)
-            return false;
-        size_t size = (size_t)number;
-        unsigned char *code = malloc(size);
-        bool good = code && parse_bytes(*text, 2 * size, code, size) == (long)size && translate(target, code, size) &&
-                    rein_bytecode_create(code, size, &codes[*count]) == 0;
-        free(code);
-        if (!good)
+        if (*count == CODES_MAX || !agent_parse(target, text, false, &codes[*count]))
             return false;
         ++*count;
-        *text += 2 * size;
     }
     return true;
 }
 
 /* ---- On the monitor ---- */
-
-static void print_on_monitor(void *arg, const char *format, const rein_word *values, size_t count);
 
 /* A condition that cannot be evaluated is true: somebody should look at it. */
 static bool is_true(rein_thread *thread, const struct point *point, uint64_t hits)
@@ -142,11 +79,11 @@ static bool is_true(rein_thread *thread, const struct point *point, uint64_t hit
 /* Runs its commands, if its condition is true. True: the hit is to be told. */
 static bool is_hit(rein_thread *thread, const struct point *point, uint64_t hits)
 {
-    if (!is_true(thread, point, hits))
+    if (point->type == 'T' || !is_true(thread, point, hits))
         return false;
     for (size_t i = 0; i < point->command_count; i++) {
         struct rein_evaluation evaluation = REIN_EVALUATION_INIT;
-        evaluation.print = print_on_monitor;
+        evaluation.print = agent_print;
         evaluation.arg = thread;
         rein_thread_evaluate(thread, point->commands[i], &evaluation);
     }
@@ -157,8 +94,17 @@ static enum rein_verdict on_hit(rein_thread *thread, rein_breakpoint *breakpoint
 {
     const struct point *point = arg;
     uint64_t hits = rein_breakpoint_hits(breakpoint);
+    const struct point *traced = point;
+    while (traced && traced->type != 'T')
+        traced = traced->other;
+    bool steps = traced && trace_hit(traced->tracing, thread, point->address);
     bool told = point->by_library || is_hit(thread, point, hits);
-    told |= point->other && is_hit(thread, point->other, hits);
+    for (point = point->other; point; point = point->other)
+        told |= is_hit(thread, point, hits);
+    if (steps && !told)
+        return REIN_VERDICT_STOP_THREAD; /* it goes on by steps */
+    if (steps)
+        trace_stand(traced->tracing, thread);
     return told ? REIN_VERDICT_POLICY : REIN_VERDICT_GO_ON;
 }
 
@@ -200,7 +146,7 @@ void points_forget(struct inferior *inferior)
 /* One condition and nothing else is the library's own business, and the quickest. */
 static bool is_simple(const struct point *point)
 {
-    return !point->other && !point->command_count && point->condition_count <= 1;
+    return point->type != 'T' && !point->other && !point->command_count && point->condition_count <= 1;
 }
 
 static int add_breakpoint(struct inferior *inferior, struct point *point)
@@ -244,7 +190,8 @@ static int add_watchpoint(struct inferior *inferior, struct point *point)
 
 static int add_point(struct inferior *inferior, struct point *point)
 {
-    return point->type == '0' ? add_breakpoint(inferior, point) : add_watchpoint(inferior, point);
+    bool in_memory = point->type == '0' || point->type == 'T';
+    return in_memory ? add_breakpoint(inferior, point) : add_watchpoint(inferior, point);
 }
 
 static int take_out(struct inferior *inferior, struct point *point)
@@ -269,7 +216,7 @@ struct change {
 
 static bool in_memory_at(const struct point *point, rein_word address)
 {
-    return point->type <= '1' && point->address == address && !point->watchpoint;
+    return (point->type <= '1' || point->type == 'T') && point->address == address && !point->watchpoint;
 }
 
 static struct point *twin_of(const struct inferior *inferior, const struct point *point)
@@ -289,7 +236,13 @@ static int settle_on_monitor(void *arg)
         owner = owner->next;
     if (!owner)
         return 0;
-    owner->other = twin_of(change->inferior, owner);
+    struct point **last = &owner->other;
+    for (struct point *point = change->inferior->points; point; point = point->next)
+        if (point != owner && in_memory_at(point, change->address)) {
+            *last = point;
+            last = &point->other;
+        }
+    *last = NULL;
     rein_bytecode *condition = is_simple(owner) && owner->condition_count ? owner->conditions[0] : NULL;
     owner->by_library = is_simple(owner) && rein_breakpoint_set_condition(owner->breakpoint, condition) == 0;
     return owner->by_library ? 0 : rein_breakpoint_set_condition(owner->breakpoint, NULL);
@@ -352,11 +305,65 @@ static int insert(struct server *server, struct inferior *inferior, struct point
     return 0;
 }
 
-void points_remove_all(struct inferior *inferior)
+static bool is_gone(const struct inferior *inferior, const struct point *point)
 {
-    for (struct point *point = inferior->points; point; point = point->next)
-        take_out(inferior, point);
-    points_forget(inferior);
+    unsigned char byte;
+    return in_memory_at(point, point->address) &&
+           rein_process_read(inferior->process, point->address, &byte, 1, NULL) != 0;
+}
+
+/* Others at its place stay as they are: one of them has its breakpoint from now on. *vanished: the memory is gone. */
+static int remove_point(struct server *server, struct inferior *inferior, struct point *point, bool *vanished)
+{
+    struct point *twin = point->breakpoint ? twin_of(inferior, point) : NULL;
+    if (twin) {
+        exchange(server, inferior, point, twin);
+        point = twin;
+    }
+    int result = take_out(inferior, point);
+    if (result != 0)
+        return result;
+    *vanished = is_gone(inferior, point);
+    drop(server, inferior, point);
+    return 0;
+}
+
+/* All that are tracepoints' places, or all others. What cannot be taken out is forgotten all the same: an exit does it. */
+static void remove_kind(struct server *server, struct inferior *inferior, bool traced)
+{
+    bool any = true, vanished;
+    while (any) {
+        struct point *point = inferior->points;
+        while (point && (point->type == 'T') != traced)
+            point = point->next;
+        any = point != NULL;
+        if (point && remove_point(server, inferior, point, &vanished) != 0)
+            drop(server, inferior, point);
+    }
+}
+
+void points_remove_client(struct server *server, struct inferior *inferior)
+{
+    remove_kind(server, inferior, false);
+}
+
+void points_untrace(struct server *server, struct inferior *inferior)
+{
+    remove_kind(server, inferior, true);
+}
+
+int points_trace(struct server *server, struct inferior *inferior, rein_word address, struct tracing *tracing)
+{
+    if (find(inferior, 'T', address, 1))
+        return 0;
+    struct point *point = calloc(1, sizeof *point);
+    if (!point)
+        return REIN_NO_MEMORY;
+    point->type = 'T';
+    point->address = address;
+    point->size = 1;
+    point->tracing = tracing;
+    return insert(server, inferior, point);
 }
 
 static struct point *copy_point(const struct point *point)
@@ -389,7 +396,7 @@ void points_copy(struct server *server, const struct inferior *from, struct infe
         rein_process_remove_breakpoint(to->process, rein_breakpoint_pc(breakpoints[i]), FLAGS);
     rein_breakpoint_list_free(breakpoints, count);
     for (const struct point *point = from->points; point; point = point->next) {
-        struct point *copy = in_memory_at(point, point->address) ? copy_point(point) : NULL;
+        struct point *copy = point->type <= '1' && !point->watchpoint ? copy_point(point) : NULL;
         if (copy)
             insert(server, to, copy);
     }
@@ -409,13 +416,6 @@ bool points_stop(const struct inferior *inferior, rein_thread *thread, rein_word
             is_true(thread, point, point->breakpoint ? rein_breakpoint_hits(point->breakpoint) : 0))
             return true;
     return false;
-}
-
-static bool is_gone(const struct inferior *inferior, const struct point *point)
-{
-    unsigned char byte;
-    return in_memory_at(point, point->address) &&
-           rein_process_read(inferior->process, point->address, &byte, 1, NULL) != 0;
 }
 
 bool points_leave_gone(struct inferior *inferior)
@@ -542,19 +542,10 @@ static void remove_from(struct server *server, struct inferior *inferior, const 
         return;
     }
     struct point *point = find(inferior, type, address, (size_t)size);
-    struct point *twin = point && point->breakpoint ? twin_of(inferior, point) : NULL;
-    if (twin) {
-        exchange(server, inferior, point, twin);
-        point = twin;
-    }
-    if (point && take_out(inferior, point) != 0) {
+    bool vanished = false;
+    if (point && remove_point(server, inferior, point, &vanished) != 0)
         server_fail(server, reply);
-        return;
-    }
-    bool vanished = point && is_gone(inferior, point);
-    if (point)
-        drop(server, inferior, point);
-    if (vanished) /* which the client's user should hear of */
+    else if (vanished) /* which the client's user should hear of */
         server_fail(server, reply);
     else
         server_ok(reply);
@@ -593,73 +584,3 @@ const struct handler point_handlers[] = {
     {"z", run_remove},
     {NULL, NULL},
 };
-
-/* ---- printf of a command ---- */
-
-/* To standard output, as gdbserver's: the program's own stream. */
-static void print_on_monitor(void *arg, const char *format, const rein_word *values, size_t count)
-{
-    rein_thread *thread = arg;
-    size_t next = 0;
-    char text[1024], piece[64];
-    size_t used = 0;
-    for (const char *at = format; *at && used + 1 < sizeof text; at++) {
-        if (*at == '\\' && at[1]) {
-            at++;
-            text[used++] = *at == 'n' ? '\n' : *at == 't' ? '\t' : *at == 'r' ? '\r' : *at == 'a' ? '\a' : *at;
-            continue;
-        }
-        if (*at != '%') {
-            text[used++] = *at;
-            continue;
-        }
-        if (at[1] == '%') {
-            text[used++] = *++at;
-            continue;
-        }
-        size_t length = 0;
-        bool is_long = false;
-        for (piece[length++] = *at++; *at && strchr("-+ #0123456789.lhzjt", *at) && length < sizeof piece - 4; at++) {
-            is_long |= *at == 'l' || *at == 'z' || *at == 'j' || *at == 't';
-            if (!strchr("lhzjt", *at))
-                piece[length++] = *at;
-        }
-        if (!*at)
-            break;
-        rein_word value = next < count ? values[next] : 0;
-        next++;
-        int got = 0;
-        if (*at == 's') {
-            char string[256];
-            size_t done = 0;
-            rein_thread_read(thread, value, string, sizeof string - 1, &done);
-            string[done] = '\0';
-            piece[length++] = 's';
-            piece[length] = '\0';
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wformat-nonliteral"
-            got = snprintf(text + used, sizeof text - used, piece, string);
-        } else if (strchr("diuxXoc", *at)) {
-            char kind = *at;
-            if (kind == 'c') {
-                piece[length++] = 'c';
-                piece[length] = '\0';
-                got = snprintf(text + used, sizeof text - used, piece, (int)value);
-            } else {
-                piece[length++] = 'l';
-                piece[length++] = 'l';
-                piece[length++] = kind;
-                piece[length] = '\0';
-                bool is_signed = kind == 'd' || kind == 'i';
-                rein_word shown = is_long ? value : is_signed ? (rein_word)(int64_t)(int32_t)value : (uint32_t)value;
-                got = snprintf(text + used, sizeof text - used, piece, (long long)shown);
-            }
-#pragma GCC diagnostic pop
-        } else if (*at == 'p') {
-            got = snprintf(text + used, sizeof text - used, "0x%llx", (unsigned long long)value);
-        }
-        if (got > 0)
-            used += (size_t)got < sizeof text - used ? (size_t)got : sizeof text - used - 1;
-    }
-    printing_add(text, used);
-}

@@ -159,9 +159,40 @@ static bool look(struct server *server, char *arguments, struct reply *reply, st
     return false;
 }
 
+/* The place with the number that begins the text. */
+static const struct register_place *parse_place(const struct view *view, const char **text)
+{
+    uint64_t number;
+    return parse_hex(text, &number) && number < view->target->count ? &view->target->places[number] : NULL;
+}
+
+/* While the client looks at a trace frame registers are that one's. number NULL: all. True: that has been answered. */
+static bool read_from_frame(struct server *server, const char *number, struct reply *reply)
+{
+    if (!trace_is_selected(server))
+        return false;
+    struct inferior *inferior = server_general(server, NULL);
+    struct view view = {.target = inferior ? inferior_target(server, inferior) : NULL};
+    const struct register_place *place = view.target && number ? parse_place(&view, &number) : NULL;
+    if (!view.target || (number && (!place || *number)))
+        server_error(server, reply, "there is no such register");
+    else
+        trace_reply_registers(server, reply, view.target, place);
+    return true;
+}
+
+static bool is_in_frame(struct server *server, struct reply *reply)
+{
+    if (trace_is_selected(server))
+        server_error(server, reply, "a trace frame cannot be changed");
+    return trace_is_selected(server);
+}
+
 static void run_read_all(struct server *server, char *arguments, size_t length, struct reply *reply)
 {
     (void)length;
+    if (read_from_frame(server, NULL, reply))
+        return;
     struct view view;
     if (!look(server, arguments, reply, &view))
         return;
@@ -175,7 +206,7 @@ static void run_write_all(struct server *server, char *arguments, size_t length,
 {
     (void)length;
     struct view view;
-    if (!look(server, arguments, reply, &view))
+    if (is_in_frame(server, reply) || !look(server, arguments, reply, &view))
         return;
     server_ok(reply);
     const char *text = arguments, *end = arguments + strlen(arguments);
@@ -196,16 +227,11 @@ static void run_write_all(struct server *server, char *arguments, size_t length,
     rein_thread_unref(view.thread);
 }
 
-/* The place with the number that begins the text. */
-static const struct register_place *parse_place(const struct view *view, const char **text)
-{
-    uint64_t number;
-    return parse_hex(text, &number) && number < view->target->count ? &view->target->places[number] : NULL;
-}
-
 static void run_read(struct server *server, char *arguments, size_t length, struct reply *reply)
 {
     (void)length;
+    if (read_from_frame(server, arguments, reply))
+        return;
     struct view view;
     if (!look(server, arguments, reply, &view))
         return;
@@ -222,7 +248,7 @@ static void run_write(struct server *server, char *arguments, size_t length, str
 {
     (void)length;
     struct view view;
-    if (!look(server, arguments, reply, &view))
+    if (is_in_frame(server, reply) || !look(server, arguments, reply, &view))
         return;
     const char *text = arguments;
     const struct register_place *place = parse_place(&view, &text);

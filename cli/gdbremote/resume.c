@@ -56,6 +56,7 @@ struct mark {
 };
 
 struct resume {
+    struct server *server;
     _Atomic uint64_t passed; /* signals that are not told, a bit each: bit 0 is signal 1 */
     /* On the monitor as well, which is why there is a lock; whoever has it calls nobody. */
     pthread_mutex_t lock;
@@ -70,8 +71,10 @@ static struct resume *resume_of(struct server *server)
     if (server->resume)
         return server->resume;
     struct resume *resume = calloc(1, sizeof *resume);
-    if (resume)
+    if (resume) {
         pthread_mutex_init(&resume->lock, NULL);
+        resume->server = server;
+    }
     server->resume = resume;
     return resume;
 }
@@ -291,10 +294,8 @@ static bool may_be_breakpoint(rein_thread *thread, const struct rein_signal *sig
     return !known || signal->address == pc;
 }
 
-/* On the monitor. */
-static enum rein_verdict on_event(rein_thread *thread, const struct rein_cause *cause, void *arg)
+static enum rein_verdict judge(struct resume *resume, rein_thread *thread, const struct rein_cause *cause)
 {
-    struct resume *resume = arg;
     int number = cause->signal.number, tid = rein_thread_id(thread), any = 0;
     /* What is only met on the way does not end a step. */
     bool ends = cause->kind != REIN_CAUSE_THREAD_CREATE && cause->kind != REIN_CAUSE_FORK &&
@@ -312,6 +313,20 @@ static enum rein_verdict on_event(rein_thread *thread, const struct rein_cause *
     }
     bool passed = atomic_load(&resume->passed) >> (number - 1) & 1;
     return passed && !steps && !may_be_breakpoint(thread, &cause->signal) ? REIN_VERDICT_GO_ON : REIN_VERDICT_POLICY;
+}
+
+/* On the monitor. */
+static enum rein_verdict on_event(rein_thread *thread, const struct rein_cause *cause, void *arg)
+{
+    struct resume *resume = arg;
+    struct tracing *tracing = resume->server->tracing;
+    enum rein_verdict verdict = judge(resume, thread, cause);
+    return tracing ? trace_event(tracing, thread, cause, verdict) : verdict;
+}
+
+bool resume_is_stepping(struct server *server, int tid)
+{
+    return server->resume && has_mark(server->resume, STEPPING, tid);
 }
 
 bool resume_step_again(struct server *server, rein_thread *thread, bool halting)
@@ -731,6 +746,20 @@ static bool has_one_thread(const struct server *server)
     return count == 1;
 }
 
+/* Those that have steps to make for tracepoints make these first. */
+static void begin_walks(struct server *server, const struct action *actions, size_t count)
+{
+    if (!trace_has_walkers(server))
+        return;
+    for (struct walk walk = walk_all(server); walk_next(&walk);) {
+        int tid = rein_thread_id(walk.thread);
+        const struct action *action = action_for(actions, count, walk.inferior, tid);
+        if (action && action->kind == 'c' && rein_state_is_stopped(walk.state) &&
+            !stops_has(server, walk.inferior->id, tid))
+            trace_walk_on(server, walk.thread);
+    }
+}
+
 static void resume(struct server *server, const struct action *actions, size_t count, struct reply *reply)
 {
     /* A stop of which nobody has heard yet, and a child with it, would be lost. */
@@ -801,6 +830,7 @@ static void resume(struct server *server, const struct action *actions, size_t c
         rein_thread_unref(thread);
     }
     drop_marks(server, actions, count);
+    begin_walks(server, actions, count);
     server->written_siginfo.tid = 0;
     struct others others = {server, actions, count, stepper, false, false};
     while (!(stepper && is_alone && !ranges)) {

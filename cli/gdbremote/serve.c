@@ -81,6 +81,7 @@ static int run(struct server *server, const char *address, int pid, char **progr
     launch_end_all(server, true, false); /* if it has not come to that */
     resume_end(server);
     rein_monitor_close(server->monitor);
+    trace_free(server);
     resume_free(server); /* which the monitor's callbacks had */
     printing_close();
     launch_free(server);

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <unistd.h>
 
 #include "../cli.h"
@@ -96,16 +97,18 @@ static void run_supported(struct server *server, char *arguments, size_t length,
         }
     /* lldb names what it has, but takes exec and forks as it always did. */
     server_set_policies(server);
-    reply_format(reply,
-                 "PacketSize=%x;native-signals+;QThreadSuffixSupported+;QListThreadsInStopReply+;QStartNoAckMode+;"
-                 "QNonStop+;QPassSignals+;QProgramSignals+;QCatchSyscalls+;QThreadEvents+;"
-                 "QStartupWithShell+;QEnvironmentHexEncoded+;QEnvironmentReset+;QEnvironmentUnset+;QSetWorkingDir+;"
-                 "QDisableRandomization+;multiprocess+;swbreak+;hwbreak+;fork-events+;vfork-events+;exec-events+;"
-                 "vContSupported+;no-resumed+;ConditionalBreakpoints+;BreakpointCommands+;error-message+;"
-                 "qXfer:features:read+;qXfer:auxv:read+;qXfer:threads:read+;qXfer:exec-file:read+;"
-                 "qXfer:libraries-svr4:read+;augmented-libraries-svr4-read+;qXfer:siginfo:read+;qXfer:siginfo:write+;"
-                 "qXfer:osdata:read+;EnableDisableTracepoints-",
-                 PACKET_MAX);
+    reply_format(
+        reply,
+        "PacketSize=%x;native-signals+;QThreadSuffixSupported+;QListThreadsInStopReply+;QStartNoAckMode+;"
+        "QNonStop+;QPassSignals+;QProgramSignals+;QCatchSyscalls+;QThreadEvents+;"
+        "QStartupWithShell+;QEnvironmentHexEncoded+;QEnvironmentReset+;QEnvironmentUnset+;QSetWorkingDir+;"
+        "QDisableRandomization+;multiprocess+;swbreak+;hwbreak+;fork-events+;vfork-events+;exec-events+;"
+        "vContSupported+;no-resumed+;ConditionalBreakpoints+;BreakpointCommands+;error-message+;"
+        "qXfer:features:read+;qXfer:auxv:read+;qXfer:threads:read+;qXfer:exec-file:read+;"
+        "qXfer:libraries-svr4:read+;augmented-libraries-svr4-read+;qXfer:siginfo:read+;qXfer:siginfo:write+;"
+        "qXfer:osdata:read+;qXfer:traceframe-info:read+;ConditionalTracepoints+;TraceStateVariables+;"
+        "TracepointSource+;DisconnectedTracing+;InstallInTrace+;EnableDisableTracepoints+;QTBuffer:size+;tracenz+",
+        PACKET_MAX);
 }
 
 static void run_no_ack(struct server *server, char *arguments, size_t length, struct reply *reply)
@@ -173,8 +176,9 @@ const struct handler server_handlers[] = {
 /* ---- Packets ---- */
 
 static const struct handler *const tables[] = {
-    server_handlers, thread_handlers, register_handlers, memory_handlers, point_handlers, resume_handlers,
-    launch_handlers, xfer_handlers,   file_handlers,     tls_handlers,    lldb_handlers,
+    server_handlers, thread_handlers, register_handlers, memory_handlers, point_handlers,
+    resume_handlers, launch_handlers, xfer_handlers,     file_handlers,   tls_handlers,
+    lldb_handlers,   trace_handlers,  run_handlers,      frame_handlers,
 };
 
 static bool is_alphanumeric(char c)
@@ -238,7 +242,7 @@ static void say_lost(struct server *server, uint64_t lost)
 /* For a packet, an event, a signal to the server, or room for what breakpoints have printed. */
 static void wait_for_something(struct server *server)
 {
-    enum { OWN = 4, NO_MEMORY_MS = 100, LOOK_MS = 20 };
+    enum { OWN = 5, NO_MEMORY_MS = 100, LOOK_MS = 20 };
     size_t count = OWN;
     for (struct inferior *inferior = server->inferiors; inferior; inferior = inferior->next)
         count++;
@@ -256,6 +260,7 @@ static void wait_for_something(struct server *server)
     *wait++ = (struct pollfd){.fd = signals_end_fd(), .events = POLLIN};
     *wait++ = (struct pollfd){.fd = printing_wake_fd(), .events = POLLIN};
     *wait++ = (struct pollfd){.fd = printing_is_kept() ? STDOUT_FILENO : -1, .events = POLLOUT};
+    *wait++ = (struct pollfd){.fd = trace_wake_fd(server), .events = POLLIN};
     for (struct inferior *inferior = server->inferiors; inferior; inferior = inferior->next)
         *wait++ = (struct pollfd){.fd = inferior->event_fd, .events = POLLIN}; /* -1 is passed over */
     poll(server->waits, count, server->non_stop && server->asks ? LOOK_MS : -1);
@@ -280,6 +285,7 @@ static void serve_client(struct server *server)
             return;
         case PACKET_NONE:
             stops_collect(server);
+            trace_settle(server);
             if (!server->packets.broken && !packets_waiting(&server->packets))
                 wait_for_something(server);
             break;
@@ -322,6 +328,7 @@ static void forget_client(struct server *server)
     xfer_free(server);
     tls_free(server);
     memory_forget(server);
+    trace_forget_frame(server);
     packets_free(&server->packets);
     link_hang_up(&server->link);
 }
@@ -334,9 +341,71 @@ static void keep_all(struct server *server, bool ran)
     launch_end_unheard(server);
     for (struct inferior *inferior = server->inferiors; inferior; inferior = inferior->next) {
         inferior->is_described = false;
-        points_remove_all(inferior);
+        points_remove_client(server, inferior);
         rein_process_trace_syscalls(inferior->process, 0, NULL, 0);
     }
+}
+
+/* It runs on, with nobody to be told of anything. */
+static void run_unattended(struct server *server)
+{
+    if (server->has_last) /* it runs on from there */
+        rein_thread_unref(server->last.thread);
+    server->has_last = false;
+    server->unattended = true;
+    server_set_policies(server);
+    for (struct inferior *inferior = server->inferiors; inferior; inferior = inferior->next)
+        points_remove_client(server, inferior);
+}
+
+bool server_leave_running(struct server *server, struct inferior *inferior)
+{
+    bool is_last = server->once || server->link.listener < 0 || server->extended;
+    if (is_last || inferior->next || inferior != server->inferiors || !trace_is_disconnected(server))
+        return false;
+    server_say(server, "Disconnected tracing in effect, leaving %s attached to the process",
+               server->is_gdbserver ? "gdbserver" : "rein");
+    server->hang_up = true;
+    stops_forget(server, inferior->id, 0);
+    server_forget_view(server);
+    memory_forget(server);
+    run_unattended(server);
+    rein_process_continue(inferior->process);
+    return true;
+}
+
+/* Watches what runs while a client is awaited: a trace may end by itself, and threads make steps for one. */
+static void watch_unattended(struct server *server)
+{
+    struct epoll_event event = {.events = EPOLLIN};
+    if (server->link.wake_fd >= 0)
+        close(server->link.wake_fd);
+    server->link.wake_fd = server->unattended ? epoll_create1(EPOLL_CLOEXEC) : -1;
+    if (server->link.wake_fd < 0)
+        return;
+    epoll_ctl(server->link.wake_fd, EPOLL_CTL_ADD, trace_wake_fd(server), &event);
+    for (struct inferior *inferior = server->inferiors; inferior; inferior = inferior->next)
+        epoll_ctl(server->link.wake_fd, EPOLL_CTL_ADD, inferior->event_fd, &event); /* not -1 */
+}
+
+/* The program stops for a client that comes to what runs on without one. */
+static void attend(struct server *server)
+{
+    if (!server->unattended)
+        return;
+    server->unattended = false;
+    watch_unattended(server);
+    server_set_policies(server);
+    trace_settle(server);
+    stops_halt(server);
+}
+
+static void look_after_unattended(void *arg)
+{
+    struct server *server = arg;
+    trace_settle(server);
+    stops_drain(server);
+    watch_unattended(server);
 }
 
 /* The client is gone: what becomes of what it was looking at. is_last: there will be no other. ran: something may run. */
@@ -344,6 +413,14 @@ static void clean_up(struct server *server, bool is_last, bool ran)
 {
     enum on_disconnect what = server->on_disconnect;
     /* gdbserver keeps the processes, stopped, for the next client. */
+    if (trace_outlives_client(server, is_last)) {
+        launch_end_unheard(server);
+        if (ran)
+            run_unattended(server);
+        else
+            keep_all(server, false);
+        return;
+    }
     bool keeps = what == DISCONNECT_KEEP || (what == DISCONNECT_DEFAULT && server->is_gdbserver);
     if (keeps && !is_last)
         keep_all(server, ran);
@@ -355,6 +432,7 @@ int server_run(struct server *server)
 {
     char text[400];
     int status = STATUS_OK;
+    server->link.wake_fd = -1;
     if (server->link.port)
         server_say(server, "Listening on port %d", server->link.port);
     else if (server->link.path)
@@ -363,6 +441,9 @@ int server_run(struct server *server)
         server_say(server, "WARNING: whoever can reach this port can run any program as this user");
 
     while (true) {
+        server->link.wake = look_after_unattended;
+        server->link.wake_arg = server;
+        watch_unattended(server);
         if (!link_accept(&server->link, text, sizeof text)) {
             if (*text)
                 cli_error("serve: %s", text);
@@ -379,6 +460,7 @@ int server_run(struct server *server)
         server->packets.end_fd = server->link.end_fd;
         server->packets.log = log_packet;
         server->packets.log_arg = server;
+        attend(server);
         serve_client(server);
         bool said_so = server->hang_up; /* by D, k */
         bool ran = server->running || server->non_stop;
@@ -394,6 +476,8 @@ int server_run(struct server *server)
         server_say(server, "Remote side has terminated connection.  rein will wait for another.");
     }
     clean_up(server, true, false);
+    server->unattended = false;
+    watch_unattended(server);
     free(server->waits);
     return status;
 }

@@ -16,6 +16,7 @@ struct handle;
 struct point;
 struct pollfd;
 struct target;
+struct tracing;
 
 /* A process that the client knows, or is about to be told of. */
 struct inferior {
@@ -114,12 +115,14 @@ struct server {
 
     struct pollfd *waits; /* what the loop polls: one for each process, and those of wait_for_something */
     size_t wait_room;
-    void *cache;  /* of memory.c, one allocation */
-    void *xfer;   /* of xfer.c */
-    void *tls;    /* of tls.c */
-    void *files;  /* of files.c */
-    void *saved;  /* of lldb.c */
-    void *resume; /* of resume.c */
+    void *cache;                     /* of memory.c, one allocation */
+    void *xfer;                      /* of xfer.c */
+    void *tls;                       /* of tls.c */
+    void *files;                     /* of files.c */
+    void *saved;                     /* of lldb.c */
+    void *resume;                    /* of resume.c */
+    struct tracing *_Atomic tracing; /* of tracepoints.c; NULL: no packet has been about it */
+    _Atomic bool unattended;         /* there is no client, and the program runs on, being traced */
     uint64_t packets_seen, packets_sent;
     bool gave_terminal;
     bool has_program_signals;
@@ -138,8 +141,11 @@ struct handler {
 /* Of each file; the end has no name. */
 extern const struct handler server_handlers[], memory_handlers[], register_handlers[], resume_handlers[],
     point_handlers[], launch_handlers[], thread_handlers[], xfer_handlers[], file_handlers[], tls_handlers[],
-    lldb_handlers[];
+    lldb_handlers[], trace_handlers[], run_handlers[], frame_handlers[];
 
+/* The client lets the program go, but what it traces goes on: the program runs, with nobody to be told of anything. False: nothing is
+ * traced so, or there will be no other client. */
+bool server_leave_running(struct server *server, struct inferior *inferior);
 /* Serves clients one after the other, and ends as the options say, with all processes let go or killed: an exit status. */
 int server_run(struct server *server);
 /* "E01", or the library's last message in words. */
@@ -261,7 +267,10 @@ size_t binary_fit(const void *data, size_t length, size_t room);
 
 void points_forget(struct inferior *inferior); /* after an exec, or at the end */
 void points_copy(struct server *server, const struct inferior *from, struct inferior *to); /* of a fork's child */
-void points_remove_all(struct inferior *inferior);                                         /* out of memory, too */
+void points_remove_client(struct server *server, struct inferior *inferior); /* the client's, out of memory, too */
+/* Where tracepoints are: 0 if it is there already. Untrace takes all of them out. */
+int points_trace(struct server *server, struct inferior *inferior, rein_word address, struct tracing *tracing);
+void points_untrace(struct server *server, struct inferior *inferior);
 /* Is it one of the client's that has stopped the thread there? */
 bool points_has(const struct inferior *inferior, char type, rein_word address);
 /* Would a stopped thread that goes on from there be stopped at once, by a breakpoint whose condition is true? */
@@ -308,6 +317,8 @@ void resume_forget_client(struct server *server);
 /* The signal that has stopped the thread is one that it was given for a step: the step is begun once more, with it. halting: it is
  * kept for the next resume instead. False: it is not, and it is to be told. */
 bool resume_step_again(struct server *server, rein_thread *thread, bool halting);
+/* Does it step, by the client's wish? Also on the monitor. */
+bool resume_is_stepping(struct server *server, int tid);
 /* Does it step, by the client's wish? Then that is over: what it does next is to be told. */
 bool resume_take_step(struct server *server, rein_thread *thread);
 /* Who is resumed: all, or some only, of which the last may end. */
@@ -344,6 +355,41 @@ void launch_end_all(struct server *server, bool kill_started, bool kill_attached
 void launch_forget_client(struct server *server);
 void launch_free(struct server *server);
 void launch_add_quoted(struct reply *command, const char *word); /* one word for the shell, with a blank before it */
+
+/* ---- Tracepoints: tracepoints.c, trace_*.c ---- */
+
+/* On the monitor: collects at a hit there. True: the thread is to stop, alone, to make steps. */
+bool trace_hit(struct tracing *tracing, rein_thread *thread, rein_word address);
+/* On the monitor: it stops for something else as well, which is told first. */
+void trace_stand(struct tracing *tracing, rein_thread *thread);
+/* On the monitor: what becomes of an event by that; verdict: without. */
+enum rein_verdict trace_event(struct tracing *tracing, rein_thread *thread, const struct rein_cause *cause,
+                              enum rein_verdict verdict);
+/* Was that stop for the steps alone, and nothing to be told? */
+bool trace_take_event(struct server *server, rein_thread *thread, const struct rein_cause *cause);
+bool trace_has_walkers(const struct server *server); /* are there any? */
+/* A stopped thread that is to run: has it steps to make? Then it begins. */
+bool trace_walk_on(struct server *server, rein_thread *thread);
+/* The traced process has ended, is let go, or is another one (text says which), and so does the trace; its points are out. */
+void trace_end_process(struct server *server, struct inferior *inferior, const char *text);
+/* A process that is a thread to the client. */
+void trace_add_part(struct server *server, const struct inferior *part);
+/* Readable once a trace has ended by itself; -1: none has begun. trace_settle takes its points out. */
+int trace_wake_fd(const struct server *server);
+void trace_settle(struct server *server);
+/* The client has gone: does the trace go on without one? If not it is ended. */
+bool trace_outlives_client(struct server *server, bool is_last);
+bool trace_is_disconnected(const struct server *server); /* a trace runs that is to go on without */
+void trace_free(struct server *server);
+/* Has the client chosen a frame? Then registers and memory are that one's. */
+bool trace_is_selected(const struct server *server);
+void trace_forget_frame(struct server *server);
+/* One register, or all if place is NULL. */
+void trace_reply_registers(struct server *server, struct reply *reply, const struct target *target,
+                           const struct register_place *place);
+/* Up to size bytes: how many. *in_program: it is among what never changes, and is to be read there. */
+size_t trace_read_memory(struct server *server, rein_word address, void *bytes, size_t size, bool *in_program);
+bool trace_make_info(struct server *server, struct reply *object);
 
 /* ---- Others ---- */
 

@@ -358,18 +358,25 @@ static int signal_of(const struct rein_cause *cause)
                                                : signal_to_gdb(SIGTRAP);
 }
 
+/* What has stopped for reasons of the server's alone goes on, unless everything is being stopped. */
+static bool is_to_run(const struct server *server, bool halting)
+{
+    return server->non_stop || ((server->running || server->unattended) && !halting);
+}
+
 /* A thread has made a process that the client takes for one of its threads. Both stand, and go on if anybody runs: unless the
  * maker has come here by a step, whose end is told. */
 static void take_part(struct server *server, struct inferior *inferior, struct rein_event *event, bool halting)
 {
     rein_thread *first = NULL;
     struct inferior *part = inferior_add(server, rein_process_ref(event->cause.new_process), inferior->was_attached);
-    bool runs = server->non_stop || (server->running && !halting);
+    bool runs = is_to_run(server, halting);
     if (part) {
         part->told_as = inferior->told_as;
         part->is_described = inferior->is_described;
         inferior_set_policy(server, part);
         points_copy(server, inferior_of_memory(server, inferior), part);
+        trace_add_part(server, part);
         rein_process_thread(part->process, part->id, &first);
     }
     if (first && server->features.thread_events)
@@ -379,7 +386,7 @@ static void take_part(struct server *server, struct inferior *inferior, struct r
     rein_thread_unref(first);
     if (runs && resume_take_step(server, event->thread))
         stops_add(server, event->thread, &(struct rein_cause){.kind = REIN_CAUSE_STEP}, signal_to_gdb(SIGTRAP));
-    else if (runs)
+    else if (runs && !trace_walk_on(server, event->thread))
         rein_thread_continue(event->thread);
 }
 
@@ -418,10 +425,25 @@ static bool is_other_hit(const struct rein_event *event)
     return other;
 }
 
+/* It has stopped to make steps for tracepoints, or has made them. */
+static void take_walker(struct server *server, rein_thread *thread, bool runs)
+{
+    if (server->non_stop && resume_was_asked(server, rein_thread_id(thread)))
+        stops_add(server, thread, &(struct rein_cause){.kind = REIN_CAUSE_STOPPED}, 0);
+    else if (runs && !trace_walk_on(server, thread))
+        rein_thread_continue(thread);
+}
+
 /* halting: everything has been stopped, and nothing is to run any more. */
 static void take_event(struct server *server, struct inferior *inferior, struct rein_event *event, bool halting)
 {
     struct rein_cause *cause = &event->cause;
+    bool runs = is_to_run(server, halting);
+    if (trace_take_event(server, event->thread, cause)) {
+        take_walker(server, event->thread, runs);
+        rein_event_clear(event);
+        return;
+    }
     switch (cause->kind) {
     case REIN_CAUSE_SIGNAL:
         if (!resume_step_again(server, event->thread, halting))
@@ -457,6 +479,7 @@ static void take_event(struct server *server, struct inferior *inferior, struct 
             stops_forget(server, part->id, 0);
             part->is_over = true;
         }
+        trace_end_process(server, inferior, "the program has executed another one");
         points_forget(inferior);
         inferior->target = NULL;
         stops_forget(server, inferior->id, 0);

@@ -397,9 +397,21 @@ static bool is_wanted(const struct made *made, rein_registers *registers, const 
     return true;
 }
 
+/* One element a line: gdb keeps the document in trace files, which have no long ones. */
+static void write_types(struct reply *xml, const char *types)
+{
+    for (const char *end; *types; types = end) {
+        end = strstr(types, "><");
+        end = end ? end + 1 : types + strlen(types);
+        reply_bytes(xml, types, (size_t)(end - types));
+        reply_text(xml, "\n");
+    }
+}
+
 static void add_feature(struct made *made, rein_registers *registers, const struct feature *feature)
 {
-    reply_format(&made->xml, "<feature name=\"%s\">\n%s\n", feature->name, feature->types);
+    reply_format(&made->xml, "<feature name=\"%s\">\n", feature->name);
+    write_types(&made->xml, feature->types);
     if (feature->add_types)
         feature->add_types(&made->xml, made->target.vector);
     for (const struct row *row = feature->rows; row->names; row++)

@@ -664,6 +664,15 @@ static bool make_osdata(struct server *server, const char *annex, struct reply *
     return true;
 }
 
+/* What has been collected in the trace frame that is chosen. */
+static bool make_frame_info(struct server *server, const char *annex, struct reply *object, struct reply *reply)
+{
+    bool made = no_annex(server, annex, reply) && trace_make_info(server, object);
+    if (!made && !reply->used)
+        server_error(server, reply, "there is no trace frame");
+    return made;
+}
+
 /* ---- Pieces ---- */
 
 static const struct object_kind kinds[] = {
@@ -674,6 +683,7 @@ static const struct object_kind kinds[] = {
     {"libraries-svr4", make_libraries, true},
     {"siginfo", make_siginfo, false},
     {"osdata", make_osdata, true},
+    {"traceframe-info", make_frame_info, true},
 };
 
 static void forget(struct kept *kept)

@@ -122,6 +122,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         fuzz_fail("the server has failed");
     if (server.inferiors)
         fuzz_fail("there is a process");
+    trace_free(&server);
     resume_free(&server);
     launch_free(&server);
     memory_free(&server);

@@ -32,6 +32,10 @@ GDB = {
     'call': 'break work|continue|print ((long (*)(void))inner)()|kill',
     'files': 'remote get /t /tmp/g|remote put /tmp/g /tmp/p|remote delete /tmp/p|info proc mappings|kill',
     'jump': 'break work|continue|jump handler|info registers rip|kill',
+    'trace': 'source /tmp/trace|break child|tstart|continue|tstop|tstatus|info tracepoints|tfind start|tdump|tfind 2|tfind pc work|tfind tracepoint 2|'
+             'print $steps|tfind none|tsave /tmp/saved|kill',
+    'trace-circular': 'set circular-trace-buffer on|set trace-buffer-size 9000|trace work|trace inner|source /tmp/collect|tstart|continue|tfind 0|tfind|kill',
+    'trace-disconnected': 'set disconnected-tracing on|source /tmp/trace|tstart|disconnect',
     'until': 'set range-stepping on|break work|continue|step|step|until|advance inner|kill',
 }
 NON_STOP = {
@@ -43,6 +47,23 @@ EXTENDED = {
     'again': 'set startup-with-shell off|set disable-randomization off|set remote exec-file /t|run|run|continue',
     'attach': 'attach 1000|info threads|detach',
 }
+# What tracepoints do takes several lines.
+ACTIONS = """trace work if (long)counter != 1
+actions
+collect $regs
+collect (long)counter, *(long *)$rsp@4
+while-stepping 4
+collect $regs
+end
+end
+tvariable $steps = 3
+trace inner
+"""
+COLLECT = """actions
+teval $steps = $steps + 1
+collect $regs, (long)handled
+end
+"""
 LLDB = {
     'lldb-break': 'breakpoint set -n work|continue|bt|register read --all|frame variable|next|step|finish|kill',
     'lldb-memory': 'memory read 0x402000|memory write 0x402000 1 2 3|memory region 0x401000|memory find -s text 0x402000 0x402100|image list|detach',
@@ -168,6 +189,9 @@ def lldb(commands):
     return words + ['/t']
 
 
+for path, text in (('/tmp/trace', ACTIONS + COLLECT), ('/tmp/collect', COLLECT)):
+    with open(path, 'w', encoding='ascii') as lines:
+        lines.write(text)
 if shutil.which('gdb'):
     for name, commands in GDB.items():
         session(name, GDBSERVER, [f'unix:{SERVER}', '/t'], gdb([], 'remote', commands))

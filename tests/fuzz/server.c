@@ -455,6 +455,7 @@ static void run(unsigned start, const uint8_t *stream, size_t size)
     for_each_process(check_process, &expected);
     if (rein_monitor_call(server.monitor, do_nothing, NULL) != 0)
         fuzz_fail("the monitor has ended: %s", rein_error_message());
+    trace_free(&server);
     resume_free(&server);
     launch_free(&server);
     memory_free(&server);
