@@ -484,7 +484,7 @@ static size_t vector_size(rein_registers *registers)
     int index = rein_registers_index(registers, "vg");
     if (index < 0 || rein_registers_read(registers, index, &granules, sizeof granules, &length) != 0)
         return 0;
-    return granules * sizeof(uint64_t) <= REGISTER_MAX ? granules * sizeof(uint64_t) : 0;
+    return granules <= REGISTER_MAX / sizeof(uint64_t) ? (size_t)granules * sizeof(uint64_t) : 0;
 }
 
 /* An exec may have made it a process of another architecture. Any of its threads that is stopped will do: in a process that is
