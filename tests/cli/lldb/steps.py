@@ -11,6 +11,7 @@ where they do not. "session NAME, rein alone" is for what lldb-server does not d
 
 All commands are synchronous, by lldb's Python module, so that an answer is whole and belongs to one command."""
 import collections
+import ctypes
 import difflib
 import json
 import os
@@ -219,6 +220,26 @@ def begin_session(folder, server, steps):
     return pid, os.fdopen(read)
 
 
+def adopt_orphans():
+    """Who is left by a session that was ended is this process's child from now on."""
+    set_child_subreaper = 36
+    ctypes.CDLL(None).prctl(set_child_subreaper, 1, 0, 0, 0)
+
+
+def end_orphans():
+    """The debug server of a client that was ended: lldb-server, of lldb 14, never notices that, and takes a whole processor from all tests
+    that come later."""
+    me = os.getpid()
+    with open(f'/proc/{me}/task/{me}/children', encoding='ascii') as file:
+        children = [int(each) for each in file.read().split()]
+    for child in children:
+        with open(f'/proc/{child}/comm', encoding='utf-8') as file:
+            if not file.read().startswith(('lldb-server', 'debugserver')):
+                continue
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+
+
 def end_session(pid, pipe):
     """What was answered to each step, and what went wrong."""
     answers, wrong, begun = {}, [], None
@@ -233,6 +254,7 @@ def end_session(pid, pipe):
     if status:
         how = f'is not done after {LIMIT} s' if status == -signal.SIGALRM else f'ended the client, status {status}'
         wrong.append((begun, how))
+        end_orphans()
     return answers, wrong
 
 
@@ -245,6 +267,7 @@ def main():
         if not works or works.returncode:
             print('skipped: lldb has no Python module that works')
             return 77
+        adopt_orphans()
         return run_all(found, read_steps(path), servers)
 
 
