@@ -28,6 +28,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "../cli.h"
 #include "server.h"
 
 /* How long an answer to vCont;t waits, at most, so that what can stop at once is told at once. */
@@ -668,20 +669,39 @@ struct hits {
     bool later;
 };
 
+static uint64_t signals_in(const char *status, const char *name)
+{
+    const char *line = status ? strstr(status, name) : NULL;
+    return line ? strtoull(line + strlen(name), NULL, 16) : 0;
+}
+
+/* The program ignores it, or has no handler and it does nothing by default. */
+static bool is_ignored(const struct inferior *inferior, int signal)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/status", inferior->id);
+    char *status = cli_read_file(path, NULL);
+    uint64_t ignored = signals_in(status, "\nSigIgn:"), caught = signals_in(status, "\nSigCgt:");
+    if (status && (signal == SIGCHLD || signal == SIGURG || signal == SIGWINCH))
+        ignored |= ~caught;
+    free(status);
+    return ignored >> (signal - 1) & 1;
+}
+
 static void find_hit(struct hits *hits, struct inferior *inferior, rein_thread *thread)
 {
     int tid = rein_thread_id(thread);
     const struct action *action = action_for(hits->actions, hits->count, inferior, tid);
     rein_registers *registers;
     struct rein_cause cause = {.kind = REIN_CAUSE_BREAKPOINT};
-    /* With a signal it begins in the signal's handler. */
-    if (!action || action->kind == 't' || action->signal || stops_has(hits->server, inferior->id, tid) ||
+    if (!action || action->kind == 't' || stops_has(hits->server, inferior->id, tid) ||
         rein_thread_registers(thread, &registers) != 0)
         return;
     const struct inferior *memory = inferior_of_memory(hits->server, inferior);
     bool hit = rein_registers_pc(registers, &cause.pc) == 0 && points_stop(memory, thread, cause.pc);
     rein_registers_free(registers);
-    if (hit)
+    /* With a signal it begins in the signal's handler, if there is one. */
+    if (hit && (!action->signal || is_ignored(inferior, action->signal)))
         stops_add(hits->server, thread, &cause, signal_to_gdb(SIGTRAP));
 }
 

@@ -343,6 +343,20 @@ for non_stop in False, True:
             stop = gdb.notification().removeprefix(b'Stop:')
         gdb.send('k')
 
+# ---- With a signal that the program ignores a thread begins where it stands, also at a breakpoint; else in the handler ----
+
+with Remote.stdio('./stops', 'loop') as gdb:
+    gdb.start()
+    gdb.ok(f'Z0,{work:x},1')
+    stop = gdb.resume()
+    thread = fields(stop)['thread'].decode()
+    for action in 'S14', 'C14': # SIGCHLD
+        stop = gdb.resume(f'vCont;{action}:{thread}')
+        assert 'swbreak' in fields(stop) and pc(stop) == work, (action, stop)
+    stop = gdb.resume(f'vCont;S1e:{thread}') # SIGUSR1
+    assert 'swbreak' not in fields(stop) and pc(stop) == symbol('stops', 'handler'), stop
+    gdb.send('k')
+
 # ---- A thread ends while some are not resumed, and another is stopped just then: that is told, and not that nobody is left ----
 
 with Remote.stdio('./stops', 'joins') as gdb:
