@@ -139,10 +139,10 @@ static void take_on_monitor(struct trace_request *request)
     struct trace_walker *walker = find(tracing, rein_thread_id(walk->thread));
     if (!walker)
         return;
-    walk->is_ours = (walk->cause == REIN_CAUSE_BREAKPOINT && walker->stage == WALKER_WAITS) ||
-                    (walk->cause == REIN_CAUSE_SIGNAL && walker->stage == WALKER_HAS_SIGNAL) ||
-                    ((walk->cause == REIN_CAUSE_STEP || walk->cause == REIN_CAUSE_GROUP_STOP) &&
-                     walker->stage == WALKER_IS_DONE);
+    walk->is_ours =
+        (walk->cause == REIN_CAUSE_BREAKPOINT && walker->stage == WALKER_WAITS) ||
+        (walk->cause == REIN_CAUSE_SIGNAL && walker->stage == WALKER_HAS_SIGNAL) ||
+        ((walk->cause == REIN_CAUSE_STEP || walk->cause == REIN_CAUSE_GROUP_STOP) && walker->stage == WALKER_IS_DONE);
     if (walker->stage == WALKER_IS_DONE)
         remove_walker(tracing, walker->tid);
     else
@@ -160,6 +160,12 @@ static void set_out(struct trace_request *request)
         *walker = (struct trace_walker){.tid = tid, .stage = WALKER_WALKS};
     else if (walker)
         remove_walker(tracing, tid);
+}
+
+static void give_up(struct trace_request *request)
+{
+    const struct walk_request *walk = request->more;
+    remove_walker(request->tracing, rein_thread_id(walk->thread));
 }
 
 bool trace_has_walkers(const struct server *server)
@@ -185,5 +191,8 @@ bool trace_walk_on(struct server *server, rein_thread *thread)
     steps.flags = REIN_STEP_BEGIN | REIN_STEP_DELIVER;
     steps.until = until;
     steps.arg = tracing;
-    return rein_thread_step_many(thread, &steps, -1, NULL) == 0;
+    if (rein_thread_step_many(thread, &steps, -1, NULL) == 0)
+        return true;
+    trace_call(tracing, give_up, &request); /* it is about to exit, say */
+    return false;
 }
