@@ -333,17 +333,23 @@ static void forget_client(struct server *server)
     link_hang_up(&server->link);
 }
 
-/* Stopped, for the next client, which knows nothing of this one's breakpoints. */
-static void keep_all(struct server *server, bool ran)
+/* What a client has put into the programs, and the next one knows nothing of. */
+static void forget_points(struct server *server)
 {
-    if (ran) /* else the next client is told what this one has been told last */
-        server_interrupt(server);
-    launch_end_unheard(server);
     for (struct inferior *inferior = server->inferiors; inferior; inferior = inferior->next) {
         inferior->is_described = false;
         points_remove_client(server, inferior);
         rein_process_trace_syscalls(inferior->process, 0, NULL, 0);
     }
+}
+
+/* Stopped, for the next client. */
+static void keep_all(struct server *server, bool ran)
+{
+    if (ran) /* else the next client is told what this one has been told last */
+        server_interrupt(server);
+    launch_end_unheard(server);
+    forget_points(server);
 }
 
 /* It runs on, with nobody to be told of anything. */
@@ -354,8 +360,7 @@ static void run_unattended(struct server *server)
     server->has_last = false;
     server->unattended = true;
     server_set_policies(server);
-    for (struct inferior *inferior = server->inferiors; inferior; inferior = inferior->next)
-        points_remove_client(server, inferior);
+    forget_points(server);
 }
 
 bool server_leave_running(struct server *server, struct inferior *inferior)

@@ -95,7 +95,8 @@ static void choose(struct trace_request *request)
         server_ok(request->reply);
         return;
     }
-    size_t number = search.kind == 'n' ? (size_t)search.low : tracing->is_selected ? tracing->selected + 1 : 0;
+    size_t given = search.low < SIZE_MAX ? (size_t)search.low : SIZE_MAX;
+    size_t number = search.kind == 'n' ? given : tracing->is_selected ? tracing->selected + 1 : 0;
     bool found = false;
     while (!found && buffer_frame(&tracing->buffer, number, &frame)) {
         found = fits(tracing, &frame, &search);

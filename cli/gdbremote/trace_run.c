@@ -171,6 +171,8 @@ static void finish_on_monitor(struct trace_request *request)
 {
     const struct finish *finish = request->more;
     trace_finish(request->tracing, finish->end, 0, finish->trouble);
+    if (finish->end == TRACE_ERROR) /* its threads are gone, and their numbers come again */
+        request->tracing->walker_count = request->tracing->step_count = 0;
 }
 
 static void end_run(struct server *server, enum trace_end end, const char *trouble)

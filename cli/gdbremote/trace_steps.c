@@ -162,6 +162,12 @@ static void set_out(struct trace_request *request)
         remove_walker(tracing, tid);
 }
 
+static void give_up(struct trace_request *request)
+{
+    const struct walk_request *walk = request->more;
+    remove_walker(request->tracing, rein_thread_id(walk->thread));
+}
+
 bool trace_has_walkers(const struct server *server)
 {
     return server->tracing && server->tracing->has_walkers;
@@ -185,5 +191,8 @@ bool trace_walk_on(struct server *server, rein_thread *thread)
     steps.flags = REIN_STEP_BEGIN | REIN_STEP_DELIVER;
     steps.until = until;
     steps.arg = tracing;
-    return rein_thread_step_many(thread, &steps, -1, NULL) == 0;
+    if (rein_thread_step_many(thread, &steps, -1, NULL) == 0)
+        return true;
+    trace_call(tracing, give_up, &request); /* it is about to exit, say */
+    return false;
 }

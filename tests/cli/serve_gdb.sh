@@ -315,9 +315,6 @@ has out '^set: some value$'
 debug ./used plain <<'G'
 break loops
 continue
-trace add
-tstart
-tstatus
 record btrace
 checkpoint
 reverse-stepi
@@ -325,4 +322,4 @@ printf "still there: %d\n", add(1, 1)
 delete
 continue
 G
-follow 'Breakpoint 1' 'not (be run|supported)|[Tt]race can not be run' 'still there: 2' 'exited with code 03'
+follow 'Breakpoint 1' 'does not support branch tracing' 'does not support this command' 'still there: 2' 'exited with code 03'

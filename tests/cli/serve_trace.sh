@@ -366,6 +366,22 @@ with begin() as gdb:
     # With the ninth step of the second, which ends the run, the last of the first is left out.
     assert frames == ([path[0], path[1], path[2], path[2], path[3], path[3], path[4]] * 9)[:-1], (path, frames)
     assert status(gdb)['reason'] == 'tpasscount:2'
+
+# The client's own step onto a tracepoint, or onto a breakpoint with commands, neither of which is told, has an end.
+with begin() as gdb:
+    gdb.ok(f'Z0,{hit:x},1')
+    stop = gdb.resume()
+    thread = fields(stop)['thread'].decode()
+    gdb.ok(f'z0,{hit:x},1')
+    define(gdb, 1, path[1], steps=5)
+    gdb.ok('QTStart')
+    gdb.ok(f'Z0,{path[2]:x},1;cmds:0,X1,27')
+    for place in path[1:4]:
+        stop = gdb.resume('vCont;s:' + thread)
+        assert stop[:3] == b'T05' and b'swbreak' not in stop and register(gdb, RIP) == place, (stop, path)
+    assert gdb.packet(f'qTP:1:{path[1]:x}').startswith(b'V1:') and status(gdb)['tframes'] == '1'
+    stop = gdb.resume('vCont;r%x,%x:%s;c' % (path[3], path[3] + 1, thread))
+    assert stop[:3] == b'T05', stop
 PYTHON
 
 # Programs that do more than run on.
