@@ -442,6 +442,19 @@ static void handle_watched(rein_thread *thread, const struct os_event *event)
         event_stop_plain(thread);
 }
 
+/* The kernel tells the end of the exec's system call as a step (user_single_step_report), though the new program has executed
+ * nothing: its first instruction is still to be stepped. */
+static bool left_exec(rein_thread *thread, const struct arch_registers *registers, const struct watch_hits *hits)
+{
+    uint64_t pc = thread_extra(thread)->exec_pc;
+    if (!pc || pc != arch_pc(registers) || hits->any)
+        return false;
+    thread->takes_turn = watch_steps(thread);
+    thread_resume(thread, OS_RESUME_STEP, 0);
+    thread_expect(thread);
+    return true;
+}
+
 static void handle_stepped(rein_thread *thread, const struct os_event *event)
 {
     struct arch_registers registers;
@@ -449,6 +462,8 @@ static void handle_stepped(rein_thread *thread, const struct os_event *event)
     hits.count = 0;
     bool watched = thread->watched_stop && watch_is_armed(thread_extra(thread)->watched);
     if ((thread->stepping != STEPPING_NOT || watched) && !look_at_trap(thread, &registers, &hits))
+        return;
+    if (thread->stepping != STEPPING_NOT && left_exec(thread, &registers, &hits))
         return;
     if (thread->stepping != STEPPING_NOT) {
         finish(thread, event, &registers, &hits);

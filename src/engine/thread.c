@@ -492,6 +492,16 @@ void thread_note_run(rein_thread *thread)
         steps->runs++;
 }
 
+static void note_exec(rein_thread *thread, enum os_resume how)
+{
+    struct arch_registers registers;
+    if (thread->extra)
+        thread->extra->exec_pc = 0;
+    if (how == OS_RESUME_STEP && thread->stop == OS_EVENT_EXEC && thread_need_room(thread) &&
+        !thread_get_registers(thread, &registers))
+        thread->extra->exec_pc = arch_pc(&registers);
+}
+
 int thread_resume(rein_thread *thread, enum os_resume how, int signal)
 {
     list_remove(&thread->ready);
@@ -499,6 +509,7 @@ int thread_resume(rein_thread *thread, enum os_resume how, int signal)
     if (how != OS_RESUME_LISTEN)
         watch_arm(thread);
     int result = thread_give_registers(thread);
+    note_exec(thread, how);
     if (!result)
         INSIST_ON_END_OF_STOP(result, thread->process->os->resume(thread->id, how, signal));
     if (result && result != -ESRCH) { /* it is where it was */

@@ -86,6 +86,7 @@ struct thread_extra {
     struct steps *steps;        /* for the caller, of which it is one; NULL: it is the only one */
     struct shown step_from;     /* where it began */
     uint64_t step_call;         /* the instruction of the system call that it steps; 0: it steps none */
+    uint64_t exec_pc;           /* it is resumed for a step from an exec, there: see left_exec; else 0 */
     uint64_t mask;              /* the program's, if .mask_changed */
     unsigned turn_steps;        /* how many more it makes before others have a turn */
     bool step_deliver : 1;      /* it is to deliver .deliver */

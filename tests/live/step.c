@@ -73,6 +73,37 @@ static void T1_one_instruction_each(void **state)
     run_out(fixture);
 }
 
+/* T1: the kernel tells the end of the exec as a step, which it is not: the first step of a program executes its first instruction, also
+ * from a breakpoint there, and as one of many. */
+static void T1_first_instruction(void **state)
+{
+    (void)state;
+    rein_word gone[3]; /* with two steps */
+    for (int variant = 0; variant < 3; variant++) {
+        struct fixture *fixture = spawn("step_targets", "2", NULL);
+        rein_thread *thread = thread_of(fixture->process, fixture->pid);
+        rein_word first = pc_of(thread);
+        if (variant == 1)
+            add_breakpoint(fixture->process, first);
+        if (variant == 2) {
+            struct rein_step_options many = REIN_STEP_OPTIONS_INIT;
+            many.count = 2;
+            assert_ok(rein_thread_step_many(thread, &many, LIMIT_MS, NULL));
+        } else {
+            step(thread);
+            rein_word size = pc_of(thread) - first;
+            assert_true(size > 0 && size <= 15);
+            step(thread);
+        }
+        gone[variant] = pc_of(thread) - first;
+        if (variant == 1)
+            assert_ok(rein_process_remove_breakpoint(fixture->process, first, 0));
+        run_out(fixture);
+    }
+    assert_word(gone[1], gone[0]);
+    assert_word(gone[2], gone[0]);
+}
+
 /* T1: from breakpoint to breakpoint; each that is stepped onto is a hit, and is shown as one. */
 static void T1_onto_breakpoints(void **state)
 {
@@ -840,6 +871,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         live_test(T1_one_instruction_each),
+        live_test(T1_first_instruction),
         live_test(T1_onto_breakpoints),
         live_test(T1_others_at_the_same_breakpoint),
         live_test(T1_other_threads_stay),
