@@ -16,6 +16,7 @@
 static enum { HELPS, MAY_NOT, STAYS_AWAY } caller_does;
 static _Thread_local bool is_caller;
 static bool wants_help;
+static atomic_bool asks;   /* the caller is in a read of his, of which he has his part */
 static atomic_uint helped; /* how often, in this read */
 static sem_t is_away, comes_back;
 
@@ -37,7 +38,7 @@ static int read_as_caller(int id, uint64_t address, void *buffer, size_t size)
 /* The monitor, at its first piece: waits until the caller has had one, for else it may be through before he is awake. */
 static int64_t read_as_monitor(struct os_memory *memory, int id, uint64_t address, void *buffer, size_t size)
 {
-    if (wants_help && size > PAGE && size < SHARE_LEAST) {
+    if (wants_help && atomic_load(&asks) && size > PAGE && size < SHARE_LEAST) {
         for (double limit = now() + LIMIT_S; atomic_load(&helped) == 0 && now() < limit;)
             sched_yield();
     }
@@ -95,7 +96,9 @@ static void assert_read(rein_process *process, rein_word block, size_t from, siz
     size_t done = 0;
     memset(seen + from, 0, sizeof seen - from);
     atomic_store(&helped, 0);
+    atomic_store(&asks, true);
     int result = rein_process_read(process, block + from, seen + from, BLOCK - from, &done);
+    atomic_store(&asks, false);
     assert_int_equal(done, end - from);
     assert_int_equal(atomic_load(&helped) > 0, wants_help);
     assert_int_equal(result, end == BLOCK ? 0 : REIN_BAD_ADDRESS);
@@ -195,6 +198,7 @@ static void *read_as_one_who_stays_away(void *arg)
     is_caller = true;
     atomic_store(&helped, 0);
     memset(seen, 0, sizeof seen);
+    atomic_store(&asks, true);
     reading->result = rein_process_read(reading->process, reading->block, seen, BLOCK, &reading->done);
     return NULL;
 }
