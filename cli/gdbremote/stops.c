@@ -2,7 +2,7 @@
  *
  * ALL-STOP: the first thing that happens stops everything, by the policy of its process, and here for the others. Several threads
  * may have something to tell by then: each is a stop in the queue. One is told, and the others stay for the client's next resume,
- * which then resumes nobody (resume.c): to the client the process has run on and stopped at once.
+ * which then resumes nobody (hits.c): to the client the process has run on and stopped at once.
  *
  * NON-STOP: each thread stops by itself. The first stop of the queue is told by a notification, `%Stop`; the client takes the
  * others, one by one, with vStopped, until the answer is OK. What stops meanwhile joins the queue.
@@ -247,7 +247,7 @@ static void note_told(struct server *server, const struct stop *stop)
 {
     struct inferior *inferior = inferior_find(server, stop->pid), *child;
     if (inferior)
-        resume_note_access(server, inferior, stop);
+        hits_note_access(server, inferior, stop);
     if (stop->cause.kind == REIN_CAUSE_SIGNAL) /* it is delivered if the client says so, and not by a resume of all */
         rein_thread_set_signal(stop->thread, 0);
     bool is_fork = stop->cause.kind == REIN_CAUSE_FORK || stop->cause.kind == REIN_CAUSE_VFORK;
