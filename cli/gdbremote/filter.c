@@ -3,6 +3,7 @@
  * It names the SIGNALS that are to be passed on to the program untold (QPassSignals). These are told all the same when they end a
  * step, or when a breakpoint may be what has caused them: one that the client has put where nothing can be executed, to which a
  * called function returns. One that a resume has sent (resume.c) is let through once.
+ * QProgramSignals are those that the program still gets when it is let go (launch.c).
  *
  * That is judged on the monitor, in the callback of a process's events, so that what is not told stops nobody. SYSTEM CALLS
  * (QCatchSyscalls) are the library's to choose, and the births and ends of THREADS (QThreadEvents) its policy (inferiors.c). */

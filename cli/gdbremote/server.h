@@ -286,7 +286,7 @@ bool points_watch(const struct inferior *inferior);
 bool points_of_watchpoint(const struct inferior *inferior, const rein_watchpoint *watchpoint, char *type,
                           rein_word *address);
 
-/* ---- Stops: stops.c ---- */
+/* ---- Stops: stops.c and stop_reply.c ---- */
 
 /* Takes what has happened; tells it, if the client waits for it. */
 void stops_collect(struct server *server);
@@ -308,7 +308,7 @@ bool stops_tell_signal(struct server *server, int pid, struct reply *reply);
 bool stops_has(const struct server *server, int pid, int tid); /* not above 0: any */
 void stops_why(struct server *server, struct reply *reply);    /* `?` */
 void stops_next(struct server *server, struct reply *reply);   /* vStopped */
-/* Writes a T, W, X or w packet. */
+/* Writes a T, W, X or w packet: stop_reply.c. */
 void stop_write(struct server *server, struct reply *reply, const struct stop *stop);
 /* Stops everything, all-stop; the first stop is told to a client that waits. */
 void server_interrupt(struct server *server);
@@ -340,7 +340,7 @@ void hits_note_access(struct server *server, const struct inferior *inferior, co
 void filter_watch(struct server *server, struct inferior *inferior);
 uint64_t filter_passed(const struct server *server); /* the signals that are not told, a bit each: bit 0 is signal 1 */
 
-/* ---- Numbers of signals: stops.c ---- */
+/* ---- Numbers of signals: signal_numbers.c ---- */
 
 /* gdb's number of a signal of this platform, and back: 0 unknown. */
 int signal_to_gdb(int number);
