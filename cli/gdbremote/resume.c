@@ -356,6 +356,68 @@ static bool covers_all(const struct server *server, const struct action *actions
     return true;
 }
 
+/* Its step begins, or it gets the signal with which it is to go on. */
+static void begin(struct others *others, struct inferior *inferior, rein_thread *thread, const struct action *action)
+{
+    if (action->kind != 's' && action->kind != 'r') {
+        give_signal(others->server, thread, action->signal);
+        return;
+    }
+    begin_step(others->server, inferior, thread, action);
+    if (!others->stepper)
+        others->stepper = rein_thread_ref(thread);
+}
+
+/* Those of whom something in particular is said. True: there are some. */
+static bool begin_named(struct others *others)
+{
+    struct server *server = others->server;
+    bool any = false;
+    for (size_t i = 0; i < others->count; i++) {
+        const struct action *action = &others->actions[i];
+        if (action->tid <= 0)
+            continue;
+        rein_thread *thread = NULL;
+        struct inferior *inferior = server_resolve(server, action->pid, action->tid, &thread);
+        bool held = inferior && server->non_stop && stops_has(server, inferior->id, action->tid);
+        if (inferior && !held && action_for(others->actions, others->count, inferior, action->tid) == action) {
+            any = true;
+            if (action->kind != 't')
+                begin(others, inferior, thread, action);
+        }
+        rein_thread_unref(thread);
+    }
+    return any;
+}
+
+/* The one that was told of, of which the client says nothing in particular: it goes on without its signal. True: something is said
+ * of a process as a whole. */
+static bool begin_told(struct others *others)
+{
+    struct server *server = others->server;
+    bool any = false;
+    for (struct inferior *inferior = server->inferiors; inferior; inferior = inferior->next) {
+        const struct action *all = action_for(others->actions, others->count, inferior, -2);
+        rein_thread *thread = NULL;
+        any |= all != NULL;
+        if (all && server->has_last && server->last.pid == inferior->id &&
+            server_resolve(server, server->last.pid, server->last.tid, &thread) &&
+            action_for(others->actions, others->count, inferior, server->last.tid) == all)
+            begin(others, inferior, thread, all);
+        rein_thread_unref(thread);
+    }
+    return any;
+}
+
+static void run_others(struct others *others)
+{
+    do {
+        if (others->later)
+            stops_drain(others->server);
+        rein_monitor_call(others->server->monitor, continue_others, others);
+    } while (others->later);
+}
+
 void resume_run(struct server *server, const struct action *actions, size_t count, struct reply *reply)
 {
     /* A stop of which nobody has heard yet, and a child with it, would be lost. */
@@ -370,62 +432,21 @@ void resume_run(struct server *server, const struct action *actions, size_t coun
     }
     /* Nobody but a single step's thread runs, and none is born in one step, but by a fork or clone that stops it. */
     bool is_alone = !server->non_stop && has_one_thread(server);
+    for (size_t i = 0; i < count; i++)
+        is_alone &= actions[i].kind != 'r';
     server_forget_view(server);
     memory_forget(server);
     resume_end(server);
-    rein_thread *stepper = NULL;
-    bool any = false, ranges = false;
-    for (size_t i = 0; i < count; i++)
-        ranges |= actions[i].kind == 'r';
-    for (size_t i = 0; i < count; i++) {
-        const struct action *action = &actions[i];
-        if (action->tid <= 0)
-            continue;
-        rein_thread *thread = NULL;
-        struct inferior *inferior = server_resolve(server, action->pid, action->tid, &thread);
-        bool held = inferior && server->non_stop && stops_has(server, inferior->id, action->tid);
-        if (inferior && !held && action_for(actions, count, inferior, action->tid) == action) {
-            any = true;
-            if (action->kind == 's' || action->kind == 'r') {
-                begin_step(server, inferior, thread, action);
-                if (!stepper)
-                    stepper = rein_thread_ref(thread);
-            } else if (action->kind == 'c') {
-                give_signal(server, thread, action->signal);
-            }
-        }
-        rein_thread_unref(thread);
-    }
-    /* The one that was told of, of which the client says nothing in particular: it goes on without its signal. */
-    for (struct inferior *inferior = server->inferiors; inferior; inferior = inferior->next) {
-        const struct action *all = action_for(actions, count, inferior, -2);
-        rein_thread *thread = NULL;
-        any |= all != NULL;
-        if (all && server->has_last && server->last.pid == inferior->id &&
-            server_resolve(server, server->last.pid, server->last.tid, &thread) &&
-            action_for(actions, count, inferior, server->last.tid) == all) {
-            if (all->kind == 's' || all->kind == 'r') {
-                begin_step(server, inferior, thread, all);
-                if (!stepper)
-                    stepper = rein_thread_ref(thread);
-            } else {
-                give_signal(server, thread, all->signal);
-            }
-        }
-        rein_thread_unref(thread);
-    }
-    struct others others = {server, actions, count, stepper, false, false};
+    struct others others = {server, actions, count, NULL, false, false};
+    bool any = begin_named(&others);
+    any |= begin_told(&others);
     drop_marks(&others);
     begin_walks(server, actions, count);
     server->written_siginfo.tid = 0;
-    while (!(stepper && is_alone && !ranges)) {
-        rein_monitor_call(server->monitor, continue_others, &others);
-        if (!others.later)
-            break;
-        stops_drain(server);
-    }
-    rein_thread_unref(stepper);
-    if (others.failed && !stepper && !server->non_stop) {
+    if (!others.stepper || !is_alone)
+        run_others(&others);
+    rein_thread_unref(others.stepper);
+    if (others.failed && !others.stepper && !server->non_stop) {
         stops_halt(server); /* other processes may run already */
         server_error(server, reply, "a breakpoint cannot be written to the program's memory");
         return;
@@ -445,6 +466,8 @@ void resume_run(struct server *server, const struct action *actions, size_t coun
     server->running = true;
     server->reply_later = true;
 }
+
+/* ---- Nobody is left ---- */
 
 void resume_note_exit(struct server *server, int pid, int tid)
 {
