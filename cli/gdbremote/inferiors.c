@@ -34,7 +34,7 @@ struct inferior *inferior_add(struct server *server, rein_process *process, bool
         last = &(*last)->next;
     *last = inferior;
     inferior_set_policy(server, inferior);
-    resume_watch(server, inferior);
+    filter_watch(server, inferior);
     return inferior;
 }
 

@@ -45,7 +45,7 @@ static struct masks read_masks(int pid, int tid)
 static uint64_t told_signals(const struct server *server)
 {
     static const int never[] = {SIGKILL, SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU, SIGCONT, SIGCHLD, SIGWINCH, SIGURG};
-    uint64_t told = ~resume_passed(server);
+    uint64_t told = ~filter_passed(server);
     for (size_t i = 0; i < sizeof never / sizeof *never; i++)
         told &= ~(UINT64_C(1) << (never[i] - 1));
     return told;

@@ -177,8 +177,8 @@ const struct handler server_handlers[] = {
 
 static const struct handler *const tables[] = {
     server_handlers, thread_handlers, register_handlers, memory_handlers, point_handlers,
-    resume_handlers, launch_handlers, xfer_handlers,     file_handlers,   tls_handlers,
-    lldb_handlers,   trace_handlers,  run_handlers,      frame_handlers,
+    action_handlers, filter_handlers, launch_handlers,   xfer_handlers,   file_handlers,
+    tls_handlers,    lldb_handlers,   trace_handlers,    run_handlers,    frame_handlers,
 };
 
 static bool is_alphanumeric(char c)

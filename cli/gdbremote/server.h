@@ -15,6 +15,7 @@
 struct handle;
 struct point;
 struct pollfd;
+struct resume;
 struct target;
 struct tracing;
 
@@ -120,7 +121,7 @@ struct server {
     void *tls;                       /* of tls.c */
     void *files;                     /* of files.c */
     void *saved;                     /* of lldb.c */
-    void *resume;                    /* of resume.c */
+    struct resume *resume;           /* resume.h */
     struct tracing *_Atomic tracing; /* of tracepoints.c; NULL: no packet has been about it */
     _Atomic bool unattended;         /* there is no client, and the program runs on, being traced */
     uint64_t packets_seen, packets_sent;
@@ -139,9 +140,9 @@ struct handler {
     void (*run)(struct server *server, char *arguments, size_t length, struct reply *reply);
 };
 /* Of each file; the end has no name. */
-extern const struct handler server_handlers[], memory_handlers[], register_handlers[], resume_handlers[],
-    point_handlers[], launch_handlers[], thread_handlers[], xfer_handlers[], file_handlers[], tls_handlers[],
-    lldb_handlers[], trace_handlers[], run_handlers[], frame_handlers[];
+extern const struct handler server_handlers[], memory_handlers[], register_handlers[], action_handlers[],
+    filter_handlers[], point_handlers[], launch_handlers[], thread_handlers[], xfer_handlers[], file_handlers[],
+    tls_handlers[], lldb_handlers[], trace_handlers[], run_handlers[], frame_handlers[];
 
 /* The client lets the program go, but what it traces goes on: the program runs, with nobody to be told of anything. False: nothing is
  * traced so, or there will be no other client. */
@@ -285,7 +286,7 @@ bool points_watch(const struct inferior *inferior);
 bool points_of_watchpoint(const struct inferior *inferior, const rein_watchpoint *watchpoint, char *type,
                           rein_word *address);
 
-/* ---- Stops: resume.c and stops.c ---- */
+/* ---- Stops: stops.c and stop_reply.c ---- */
 
 /* Takes what has happened; tells it, if the client waits for it. */
 void stops_collect(struct server *server);
@@ -307,12 +308,14 @@ bool stops_tell_signal(struct server *server, int pid, struct reply *reply);
 bool stops_has(const struct server *server, int pid, int tid); /* not above 0: any */
 void stops_why(struct server *server, struct reply *reply);    /* `?` */
 void stops_next(struct server *server, struct reply *reply);   /* vStopped */
-/* Writes a T, W, X or w packet. */
+/* Writes a T, W, X or w packet: stop_reply.c. */
 void stop_write(struct server *server, struct reply *reply, const struct stop *stop);
 /* Stops everything, all-stop; the first stop is told to a client that waits. */
 void server_interrupt(struct server *server);
+
+/* ---- Running: resume.c, and what resume.h names ---- */
+
 void resume_free(struct server *server);
-uint64_t resume_passed(const struct server *server); /* the signals that are not told, a bit each: bit 0 is signal 1 */
 void resume_forget_client(struct server *server);
 /* The signal that has stopped the thread is one that it was given for a step: the step is begun once more, with it. halting: it is
  * kept for the next resume instead. False: it is not, and it is to be told. */
@@ -323,8 +326,6 @@ bool resume_is_stepping(struct server *server, int tid);
 bool resume_take_step(struct server *server, rein_thread *thread);
 /* Who is resumed: all, or some only, of which the last may end. */
 void resume_note_exit(struct server *server, int pid, int tid);
-/* The client is told of a watchpoint's stop. */
-void resume_note_access(struct server *server, const struct inferior *inferior, const struct stop *stop);
 void resume_forget(struct server *server, int pid,
                    int tid); /* the signals that it was to get; tid 0: all of the process */
 bool resume_nobody_left(struct server *server);
@@ -333,8 +334,14 @@ bool resume_was_asked(struct server *server, int tid);
 /* Tells of those that were asked to stop and have. True: there are others, which cannot stop yet. */
 bool resume_collect_asked(struct server *server);
 void resume_end(struct server *server); /* everything has stopped */
-/* The callback for a process's events: signals that are not to be told. */
-void resume_watch(struct server *server, struct inferior *inferior);
+/* The client is told of a watchpoint's stop. */
+void hits_note_access(struct server *server, const struct inferior *inferior, const struct stop *stop);
+/* Sets the callback for a process's events, which judges those that are not to be told. */
+void filter_watch(struct server *server, struct inferior *inferior);
+uint64_t filter_passed(const struct server *server); /* the signals that are not told, a bit each: bit 0 is signal 1 */
+
+/* ---- Numbers of signals: signal_numbers.c ---- */
+
 /* gdb's number of a signal of this platform, and back: 0 unknown. */
 int signal_to_gdb(int number);
 int signal_from_gdb(int number);

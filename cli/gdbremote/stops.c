@@ -2,7 +2,7 @@
  *
  * ALL-STOP: the first thing that happens stops everything, by the policy of its process, and here for the others. Several threads
  * may have something to tell by then: each is a stop in the queue. One is told, and the others stay for the client's next resume,
- * which then resumes nobody (resume.c): to the client the process has run on and stopped at once.
+ * which then resumes nobody (hits.c): to the client the process has run on and stopped at once.
  *
  * NON-STOP: each thread stops by itself. The first stop of the queue is told by a notification, `%Stop`; the client takes the
  * others, one by one, with vStopped, until the answer is OK. What stops meanwhile joins the queue.
@@ -11,43 +11,11 @@
  * others run from `?` on. gdb 13 dies of an assertion when it finds two at the begin. */
 #include <poll.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "server.h"
 
 enum { STOP_LIMIT_MS = 5000 };
-
-/* ---- Numbers of signals ---- */
-
-/* gdb's numbers are its own on all systems (include/gdb/signals.def there). */
-static const struct {
-    int host, gdb;
-} signal_numbers[] = {
-    {SIGHUP, 1},   {SIGINT, 2},   {SIGQUIT, 3},  {SIGILL, 4},     {SIGTRAP, 5},  {SIGABRT, 6},   {SIGFPE, 8},
-    {SIGKILL, 9},  {SIGBUS, 10},  {SIGSEGV, 11}, {SIGSYS, 12},    {SIGPIPE, 13}, {SIGALRM, 14},  {SIGTERM, 15},
-    {SIGURG, 16},  {SIGSTOP, 17}, {SIGTSTP, 18}, {SIGCONT, 19},   {SIGCHLD, 20}, {SIGTTIN, 21},  {SIGTTOU, 22},
-    {SIGIO, 23},   {SIGXCPU, 24}, {SIGXFSZ, 25}, {SIGVTALRM, 26}, {SIGPROF, 27}, {SIGWINCH, 28}, {SIGUSR1, 30},
-    {SIGUSR2, 31}, {SIGPWR, 32},  {32, 77},      {64, 78},
-};
-enum { GDB_SIGNAL_UNKNOWN = 143, GDB_SIGNAL_33 = 45 };
-
-int signal_to_gdb(int number)
-{
-    for (size_t i = 0; i < sizeof signal_numbers / sizeof signal_numbers[0]; i++)
-        if (signal_numbers[i].host == number)
-            return signal_numbers[i].gdb;
-    return number >= 33 && number < 64 ? number - 33 + GDB_SIGNAL_33 : number == 0 ? 0 : GDB_SIGNAL_UNKNOWN;
-}
-
-int signal_from_gdb(int number)
-{
-    for (size_t i = 0; i < sizeof signal_numbers / sizeof signal_numbers[0]; i++)
-        if (signal_numbers[i].gdb == number)
-            return signal_numbers[i].host;
-    return number >= GDB_SIGNAL_33 && number < GDB_SIGNAL_33 + 31 ? number - GDB_SIGNAL_33 + 33 : 0;
-}
 
 /* ---- The queue ---- */
 
@@ -146,108 +114,12 @@ void stops_forget_client(struct server *server)
 
 /* ---- Telling one ---- */
 
-static void write_reason(struct server *server, struct reply *reply, struct inferior *inferior, const struct stop *stop)
-{
-    const struct rein_cause *cause = &stop->cause;
-    const struct features *features = &server->features;
-    char path[4096], type;
-    rein_word address;
-    switch (cause->kind) {
-    case REIN_CAUSE_BREAKPOINT:
-        inferior = inferior_of_memory(server, inferior);
-        if (points_has(inferior, '1', cause->pc) ? features->hwbreak : features->swbreak)
-            reply_text(reply, points_has(inferior, '1', cause->pc) ? "hwbreak:;" : "swbreak:;");
-        break;
-    case REIN_CAUSE_SIGNAL: /* the program's own, see back_up */
-        if (cause->signal.number == SIGTRAP && cause->trouble)
-            reply_text(reply, "swbreak:;");
-        break;
-    case REIN_CAUSE_WATCHPOINT:
-        if (!points_of_watchpoint(inferior, cause->watchpoint, &type, &address))
-            break;
-        if (type == '1')
-            reply_text(reply, features->hwbreak ? "hwbreak:;" : "");
-        else
-            reply_format(reply, "%s:%llx;",
-                         type == '2'   ? "watch"
-                         : type == '3' ? "rwatch"
-                                       : "awatch",
-                         (unsigned long long)address);
-        break;
-    case REIN_CAUSE_FORK:
-    case REIN_CAUSE_VFORK:
-        if (!(cause->kind == REIN_CAUSE_FORK ? features->fork_events : features->vfork_events))
-            break; /* it was another client's wish */
-        reply_text(reply, cause->kind == REIN_CAUSE_FORK ? "fork:" : "vfork:");
-        reply_thread(server, reply, cause->child, cause->child);
-        reply_text(reply, ";");
-        break;
-    case REIN_CAUSE_VFORK_DONE:
-        reply_text(reply, "vforkdone:;");
-        break;
-    case REIN_CAUSE_EXEC:
-        if (rein_process_program(inferior->process, path, sizeof path) == 0 && features->exec_events) {
-            reply_text(reply, "exec:");
-            reply_hex_text(reply, path);
-            reply_text(reply, ";");
-        }
-        break;
-    case REIN_CAUSE_SYSCALL_ENTRY:
-    case REIN_CAUSE_SYSCALL_EXIT:
-        reply_format(reply, "syscall_%s:%llx;", cause->kind == REIN_CAUSE_SYSCALL_ENTRY ? "entry" : "return",
-                     (unsigned long long)cause->syscall.number);
-        break;
-    case REIN_CAUSE_THREAD_CREATE:
-        reply_text(reply, "create:;");
-        break;
-    case REIN_CAUSE_STOPPED:
-    case REIN_CAUSE_STEP:
-    case REIN_CAUSE_GROUP_STOP:
-    case REIN_CAUSE_THREAD_EXIT:
-    case REIN_CAUSE_PROCESS_EXIT:
-    case REIN_CAUSE_COUNT:
-        break;
-    }
-}
-
-void stop_write(struct server *server, struct reply *reply, const struct stop *stop)
-{
-    const struct rein_cause *cause = &stop->cause;
-    if (cause->kind == REIN_CAUSE_PROCESS_EXIT) {
-        bool signaled = cause->exit.signaled;
-        int number = server->features.lldb ? cause->exit.signal : signal_to_gdb(cause->exit.signal);
-        reply_format(reply, "%c%02x", signaled ? 'X' : 'W', (unsigned)(signaled ? number : cause->exit.status & 0xff));
-        if (server->features.multiprocess)
-            reply_format(reply, ";process:%x", (unsigned)stop->pid);
-        return;
-    }
-    if (cause->kind == REIN_CAUSE_THREAD_EXIT) {
-        reply_format(reply, "w%02x;", (unsigned)(cause->exit.status & 0xff));
-        reply_thread(server, reply, stop->pid, stop->tid);
-        return;
-    }
-    struct inferior *inferior = inferior_find(server, stop->pid);
-    if (inferior)
-        inferior->is_new = false;
-    int signal = server->features.lldb ? signal_from_gdb(stop->signal) : stop->signal;
-    reply_format(reply, "T%02x", (unsigned)signal);
-    if (inferior) {
-        write_reason(server, reply, inferior, stop);
-        reply_expedited(server, reply, inferior, stop->thread);
-    }
-    reply_text(reply, "thread:");
-    reply_thread(server, reply, inferior ? inferior->told_as : stop->pid, stop->tid);
-    reply_text(reply, ";");
-    if (inferior && server->features.lldb)
-        lldb_stop(server, reply, inferior, stop);
-}
-
 /* The process is gone when that is told. */
 static void note_told(struct server *server, const struct stop *stop)
 {
     struct inferior *inferior = inferior_find(server, stop->pid), *child;
     if (inferior)
-        resume_note_access(server, inferior, stop);
+        hits_note_access(server, inferior, stop);
     if (stop->cause.kind == REIN_CAUSE_SIGNAL) /* it is delivered if the client says so, and not by a resume of all */
         rein_thread_set_signal(stop->thread, 0);
     bool is_fork = stop->cause.kind == REIN_CAUSE_FORK || stop->cause.kind == REIN_CAUSE_VFORK;
