@@ -4,7 +4,6 @@
  * By the shell: "exec PROGRAM ARGUMENTS" is what it executes, so that redirections and variables work; the process is shown to the
  * client after the last exec: the shell's own is the first, a wrapper's is one more. The program has a process group of its own,
  * and the terminal, if there is one, while it runs. */
-
 #include <errno.h>
 #include <fcntl.h>
 #include <glob.h>

@@ -1,5 +1,5 @@
-/* How processes leave the server: they are let go, or killed, by a packet or because the client has gone. With one go the children of
- * its forks that nobody has heard of, which are held. How processes come is in launch.c. */
+/* How processes leave the server: they are let go, or killed, by a packet, or because the client or the server goes. With one go the
+ * children of its forks that nobody has heard of, which are held. How processes come is in launch.c. */
 #include <signal.h>
 #include <unistd.h>
 

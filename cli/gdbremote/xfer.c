@@ -6,7 +6,6 @@
  * osdata.c the tables of the machine. */
 #include "xfer.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
