@@ -176,9 +176,10 @@ const struct handler server_handlers[] = {
 /* ---- Packets ---- */
 
 static const struct handler *const tables[] = {
-    server_handlers, thread_handlers, register_handlers, memory_handlers, point_handlers,
-    action_handlers, filter_handlers, launch_handlers,   xfer_handlers,   file_handlers,
-    tls_handlers,    lldb_handlers,   trace_handlers,    run_handlers,    frame_handlers,
+    server_handlers,      thread_handlers,     register_handlers, memory_handlers,        point_handlers,
+    action_handlers,      filter_handlers,     launch_handlers,   end_handlers,           xfer_handlers,
+    file_handlers,        tls_handlers,        lldb_handlers,     lldb_register_handlers, lldb_stop_handlers,
+    lldb_memory_handlers, lldb_start_handlers, trace_handlers,    run_handlers,           frame_handlers,
 };
 
 static bool is_alphanumeric(char c)

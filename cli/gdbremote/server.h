@@ -110,7 +110,7 @@ struct server {
     struct {
         int tid; /* 0: none */
         struct rein_signal signal;
-    } written_siginfo; /* by the client, where the kernel would not have it: until something runs; xfer.c, resume.c */
+    } written_siginfo; /* by the client, where the kernel would not have it: until something runs; xfer_siginfo.c, resume.c */
 
     bool no_tls; /* monitor set libthread-db-search-path */
 
@@ -141,8 +141,9 @@ struct handler {
 };
 /* Of each file; the end has no name. */
 extern const struct handler server_handlers[], memory_handlers[], register_handlers[], action_handlers[],
-    filter_handlers[], point_handlers[], launch_handlers[], thread_handlers[], xfer_handlers[], file_handlers[],
-    tls_handlers[], lldb_handlers[], trace_handlers[], run_handlers[], frame_handlers[];
+    filter_handlers[], point_handlers[], launch_handlers[], end_handlers[], thread_handlers[], xfer_handlers[],
+    file_handlers[], tls_handlers[], lldb_handlers[], lldb_register_handlers[], lldb_stop_handlers[],
+    lldb_memory_handlers[], lldb_start_handlers[], trace_handlers[], run_handlers[], frame_handlers[];
 
 /* The client lets the program go, but what it traces goes on: the program runs, with nobody to be told of anything. False: nothing is
  * traced so, or there will be no other client. */
@@ -346,7 +347,7 @@ uint64_t filter_passed(const struct server *server); /* the signals that are not
 int signal_to_gdb(int number);
 int signal_from_gdb(int number);
 
-/* ---- Starting and ending: launch.c ---- */
+/* ---- Starting and ending: launch.c and launch_end.c ---- */
 
 /* Starts the program, or attaches: 0, or -1 and why. */
 int launch_program(struct server *server, char *const *program, char *why, size_t size);
@@ -362,6 +363,8 @@ void launch_end_all(struct server *server, bool kill_started, bool kill_attached
 void launch_forget_client(struct server *server);
 void launch_free(struct server *server);
 void launch_add_quoted(struct reply *command, const char *word); /* one word for the shell, with a blank before it */
+/* Makes that process group the foreground one of the server's terminal, if it has one. */
+void launch_give_terminal(int group);
 
 /* ---- Tracepoints: tracepoints.c, trace_*.c ---- */
 
@@ -405,7 +408,7 @@ void tls_free(struct server *server);
 /* The thread's pthread_t, where that is its thread pointer: on amd64, in all C libraries. 0: unknown. */
 uint64_t tls_pthread(struct server *server, rein_thread *thread);
 void files_free(struct server *server);
-void lldb_free(struct server *server);
+void lldb_free(struct server *server); /* lldb.c; the dialect's files are in lldb.h */
 /* What lldb wants in a stop reply beside gdb's. */
 void lldb_stop(struct server *server, struct reply *reply, struct inferior *inferior, const struct stop *stop);
 /* `monitor COMMAND`: its output, as text. False: there is no such command. */

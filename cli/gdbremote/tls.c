@@ -15,8 +15,8 @@
 
 #include "../cli.h"
 #include "../modules.h"
+#include "image.h"
 #include "server.h"
-#include "xfer.h"
 
 enum { WALK_MAX = 0x100000 }; /* of a list in the program's memory */
 

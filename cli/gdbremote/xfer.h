@@ -1,4 +1,4 @@
-/* What xfer.c shares with osdata.c, which makes some of its documents, and with tls.c, which looks at programs too. */
+/* What xfer.c shares with those that make its documents: xfer_libraries.c, xfer_siginfo.c and osdata.c. */
 #ifndef REIN_GDBREMOTE_XFER_H
 #define REIN_GDBREMOTE_XFER_H
 
@@ -25,24 +25,19 @@ bool task_read(int pid, int tid, struct task *task);
 /* What there is on the machine, for gdb's `info os`. False: there is nothing of that type. osdata.c. */
 bool osdata_make(const char *type, struct reply *document);
 
-/* ---- A program's memory, in words of its own size ---- */
+/* ---- What xfer.c has for the makers of its objects ---- */
 
-struct image {
-    struct server *server;
-    struct inferior *inferior;
-    bool wide; /* 8 bytes a word */
-};
-struct image image_of(struct server *server, struct inferior *inferior);
-bool image_read(const struct image *image, uint64_t address, void *bytes, size_t size);
-bool image_read_words(const struct image *image, uint64_t address, uint64_t *words, size_t count);
+/* The one whose object is wanted. NULL: there is none, and that has been answered. */
+struct inferior *xfer_inferior(struct server *server, struct reply *reply);
+/* False: there is one, of an object that has none, and that has been answered. */
+bool xfer_no_annex(struct server *server, const char *annex, struct reply *reply);
 
-/* One of the program's own headers. */
-struct segment {
-    uint32_t type;
-    uint64_t address, size, alignment; /* as the file says */
-    bool has_bias;                     /* is it known where it is in memory? */
-    uint64_t bias;                     /* to be added to the address */
-};
-bool image_segment(const struct image *image, uint32_t type, struct segment *segment);
+/* ---- The makers: xfer_libraries.c and xfer_siginfo.c ---- */
+
+/* False: it has answered with an error. */
+bool xfer_make_libraries(struct server *server, const char *annex, struct reply *object, struct reply *reply);
+bool xfer_make_siginfo(struct server *server, const char *annex, struct reply *object, struct reply *reply);
+/* The packet that writes it. */
+void xfer_write_siginfo(struct server *server, char *arguments, size_t length, struct reply *reply);
 
 #endif
