@@ -228,7 +228,8 @@ static void stop_threads(struct server *server, const struct action *actions, si
             const struct action *action = action_for(actions, number, inferior, rein_thread_id(threads[i]));
             enum rein_state state;
             if (action && action->kind == 't' && rein_thread_state(threads[i], &state) == 0 &&
-                rein_state_is_running(state) && !marks_has(&resume->marks, ASKED, rein_thread_id(threads[i])) &&
+                (rein_state_is_running(state) || trace_is_between(server, threads[i])) &&
+                !marks_has(&resume->marks, ASKED, rein_thread_id(threads[i])) &&
                 marks_add(&resume->marks, ASKED, threads[i], 0, NULL))
                 rein_thread_stop(threads[i], 0);
         }

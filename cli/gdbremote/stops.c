@@ -560,7 +560,7 @@ static void list_stopped(struct server *server)
     }
     const struct inferior *seen = NULL;
     for (struct walk walk = walk_all(server); walk_next(&walk);) {
-        if (!rein_state_is_stopped(walk.state))
+        if (!rein_state_is_stopped(walk.state) || trace_is_between(server, walk.thread))
             continue;
         bool runs = walk.inferior->is_new && walk.inferior == seen && walk.state == REIN_STATE_STOPPED;
         if (!runs || rein_thread_continue(walk.thread) != 0)

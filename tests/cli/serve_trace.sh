@@ -609,9 +609,14 @@ with Remote.attached(child.pid) as gdb:
     wait_for(lambda: int(status(gdb)['tframes'], 16) > 20)
     assert gdb.packet('QTFrame:6') == b'F6T1' and register(gdb, RIP) == hit
     gdb.ok('QTFrame:ffffffff')
+    for _ in range(20): # also in the moment in which it stands, before its steps or behind them
+        gdb.ok('vCont;t')
+        stop = gdb.notification()
+        assert stop.startswith(b'Stop:T00'), stop
+        assert gdb.packet('vStopped') == b'OK'
+        gdb.ok('vCont;c')
     gdb.ok('vCont;t')
-    stop = gdb.notification()
-    assert stop.startswith(b'Stop:T00'), stop
+    gdb.notification()
     assert gdb.packet('vStopped') == b'OK'
     gdb.ok('QTStop')
     gdb.ok(f'D;{child.pid:x}')
