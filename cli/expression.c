@@ -593,7 +593,7 @@ static const struct term *check_number(const struct checker *checker, const stru
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         const struct type *type = basic(checker, names[i]);
         bool is_last = i == sizeof names / sizeof *names - 1;
-        if (((syntax->is_unsigned && type->is_signed) || (syntax->is_long && i < 2) ||
+        if (((syntax->is_unsigned && type->is_signed) || i < 2 * syntax->longs ||
              (syntax->is_decimal && !syntax->is_unsigned && !type->is_signed)) &&
             !is_last)
             continue;

@@ -82,7 +82,7 @@ static bool scan_suffix(const char *at, const char *end, struct syntax *value)
             return false;
     }
     value->is_unsigned = us > 0;
-    value->is_long = ls > 0;
+    value->longs = ls;
     return us <= 1 && ls <= 2;
 }
 

@@ -73,7 +73,8 @@ struct syntax {
     size_t name_at;
     struct type_name *type;
     uint64_t number;
-    bool is_decimal, is_unsigned, is_long, is_character;
+    unsigned longs; /* how many l a number has behind it: 0 to 2 */
+    bool is_decimal, is_unsigned, is_character;
     const char *bytes; /* of a string */
     size_t size;
 };

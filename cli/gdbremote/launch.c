@@ -272,6 +272,12 @@ static int spawn(struct server *server, char *const *program, rein_process **pro
     signals_before_spawn();
     result = rein_spawn(server->monitor, arguments[0], arguments, server->environment, server->directory,
                         wanted ? fds : NULL, wanted ? 3 : 0, &options, process);
+    if (result == REIN_NOT_SUPPORTED && arguments == by_shell && !server->wrapper) {
+        /* The machine's shell is of 64 bits, and this rein is not. All it is told is quoted, so the program does without. */
+        execs = 0;
+        result = rein_spawn(server->monitor, program[0], program, server->environment, server->directory,
+                            wanted ? fds : NULL, wanted ? 3 : 0, &options, process);
+    }
     signals_after_spawn();
     close_streams(fds);
     reply_free(&command);

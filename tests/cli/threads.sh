@@ -83,7 +83,7 @@ wait "$tracee" 2>/dev/null || true
 # Names that a terminal would obey.
 mkfifo never
 # shellcheck disable=SC2016 # it is for that shell
-ready bash -c 'printf "\033[31m\302\233\377\303\244" >/proc/self/comm; echo ready; read -r <>never'
+ready sh -c 'printf "\033[31m\302\233\377\303\244" >/proc/self/comm; echo ready; read -r line <>never'
 ends 0 "$REIN_BINARY" stack "$tracee"
 grep -Eq "^ +$tracee  "'\\x1b\[31m\\xc2\\x9b\\xffä  ' out || { cat -v out; fail "name"; }
 kill -KILL "$tracee"

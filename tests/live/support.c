@@ -931,6 +931,10 @@ int number_in(const rein_process *process, long number)
         {SYS_futex, 240}, {SYS_kill, 37},    {SYS_lseek, 19},   {SYS_exit_group, 252}, {SYS_exit, 1},
         {SYS_mmap, 192},  {SYS_prctl, 172},  {100000, 100000}, /* there is none */
     };
+#if defined(__i386__) /* whose own call of that name takes its arguments in memory */
+    if (number == SYS_mmap)
+        return SYS_mmap2;
+#endif
     if (word_size(process) == sizeof(long))
         return (int)number;
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)

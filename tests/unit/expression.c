@@ -521,6 +521,8 @@ static void X2_narrow_words(void **state)
     is("(char *)16 - (char *)32", (uint64_t)-16);
     is("2147483648", 2147483648);
     is("sizeof 2147483648", 8);
+    is("1ull - 2", UINT64_MAX);
+    is("sizeof 1l + sizeof 1ul * 10 + sizeof 1ll * 100 + sizeof 1ull * 1000", 8844);
     machine.word = word;
 }
 
