@@ -22,11 +22,19 @@ void server_say(struct server *server, const char *format, ...)
 {
     if (server->quiet)
         return;
+    /* In one write: programs write to the same file. */
+    char text[1024];
     va_list arguments;
     va_start(arguments, format);
-    vfprintf(stderr, format, arguments);
+    int length = vsnprintf(text, sizeof text - 1, format, arguments);
     va_end(arguments);
-    fputc('\n', stderr);
+    if (length < 0)
+        return;
+    if ((size_t)length > sizeof text - 2)
+        length = sizeof text - 2;
+    text[length] = '\n';
+    text[length + 1] = '\0';
+    fputs(text, stderr);
 }
 
 void server_ok(struct reply *reply)

@@ -16,6 +16,7 @@ cat >used.c <<'C'
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #define KEEP __attribute__((noinline, noclone, used))
@@ -64,6 +65,9 @@ KEEP void forks(void)
     }
     waitpid(pid, &status, 0);
     child_here(WEXITSTATUS(status));
+    char name[32]; /* who is let go may find nobody who reads its output any more: gdb did, and has ended */
+    snprintf(name, sizeof name, "gone_on_%d", total);
+    mkdir(name, 0700);
 }
 KEEP void signals(void)
 {
@@ -156,7 +160,7 @@ continue
 G
 follow 'fork_here' 'Attaching after .* fork to child' 'Detaching after fork from parent' 'hit Breakpoint 2.*child_here \(n=1\)' '^\* 2 +process' \
     'Inferior 2 .* exited with code 011'
-until_true 30 grep -q '^end: 120 25 0' out || fail "the parent has not gone on"
+until_true 30 test -d gone_on_25 || fail "the parent has not gone on"
 debug ./used forks <<'G'
 break fork_here
 continue
