@@ -39,7 +39,7 @@ mkfifo stuck
 tail -s 1000 -f /dev/null <stuck >/dev/null 2>&1 & # reads something else
 reader=$!
 trap 'kill -KILL $reader $tracee 2>/dev/null; rm -rf "$scratch"' EXIT
-./many 2 100000000 >/dev/null &
+./many 2 2000000000 >/dev/null &
 tracee=$!
 "$REIN_BINARY" trace -b hit -p "$tracee" 2>stuck &
 rein=$!
@@ -52,7 +52,7 @@ until_true 30 is_untraced "$tracee"
 kill -KILL "$tracee"
 wait "$tracee" 2>/dev/null || true
 tracee=
-env --default-signal "$REIN_BINARY" trace -b hit ./many 2 100000000 2>stuck &
+env --default-signal "$REIN_BINARY" trace -b hit ./many 2 2000000000 2>stuck &
 rein=$!
 sleep 1
 program() { # the child of the monitor, which is rein's
