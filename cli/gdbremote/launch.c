@@ -1,7 +1,7 @@
 /* How processes come to the server: programs that are started, by a shell as users are used to, and attaching. How they go is in
  * launch_end.c.
  *
- * By the shell: "exec PROGRAM ARGUMENTS" is what it executes, so that redirections and variables work; the process is shown to the
+ * By the shell: "exec PROGRAM ARGUMENTS" is what it executes, each word quoted, as gdbserver 13 has it; the process is shown to the
  * client after the last exec: the shell's own is the first, a wrapper's is one more. The program has a process group of its own,
  * and the terminal, if there is one, while it runs. */
 #include <errno.h>

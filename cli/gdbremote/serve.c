@@ -28,7 +28,7 @@ static const char help[] =
     "them\n"
     "                            stopped for the next client; without it, what was started is killed, and what was\n"
     "                            attached to is let go\n"
-    "      --shell               start programs by the shell, which then understands * and > in the arguments\n"
+    "      --shell               start programs by the shell (SHELL, else /bin/sh), as gdbserver does\n"
     "      --aslr                leave addresses random\n"
     "      --wrapper COMMAND     start the program by COMMAND PROGRAM ARG..., which must execute it\n"
     "  -d, --debug               show all packets on standard error; given twice, what is done about them as well\n"
