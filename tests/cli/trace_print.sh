@@ -233,6 +233,8 @@ C
         ends 1 "$REIN_BINARY" trace -b main --print '::w' ./names
         has err 'there is no variable, register or constant "::w"'
     done
+else
+    echo "left out: there is no $cxx"
 fi
 
 # What C++ imports: using declarations and directives, of units, namespaces and functions; other names of namespaces.
@@ -264,6 +266,8 @@ C
         ends 1 "$REIN_BINARY" trace -b main --print Loop1::none ./imports
         has err 'there is no variable, register or constant "Loop1::none"'
     done
+else
+    echo "left out: there is no $cxx"
 fi
 
 # Types as C writes them, and pointers to functions with what they point to.
