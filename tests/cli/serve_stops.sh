@@ -48,6 +48,8 @@ int main(int argc, char **argv)
         while (!spins[0] || !spins[1])
             usleep(1000);
         ready();
+        while (argc > 2) /* for ever */
+            pause();
         for (int round = 0; round < 3; round++) { /* both have gone round since */
             long before[2] = {spins[0], spins[1]};
             while (spins[0] < before[0] + 3 || spins[1] < before[1] + 3)
@@ -437,7 +439,7 @@ for non_stop in False, True:
 
 # ---- Watchpoints that several hit at once, or one instruction: each stop says which, though the client has put them anew since ----
 
-with Remote.stdio('./stops', 'spin') as gdb:
+with Remote.stdio('./stops', 'spin', 'on') as gdb:
     gdb.start()
     gdb.ok(f'Z0,{ready:x},1')
     gdb.resume()
