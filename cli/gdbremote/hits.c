@@ -84,12 +84,6 @@ static void pass_accesses(struct hits *hits)
 
 /* ---- Breakpoints ---- */
 
-static uint64_t signals_in(const char *status, const char *name)
-{
-    const char *line = status ? strstr(status, name) : NULL;
-    return line ? strtoull(line + strlen(name), NULL, 16) : 0;
-}
-
 /* The program ignores it, or has no handler and it does nothing by default. */
 static bool is_ignored(const struct inferior *inferior, int signal)
 {

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../cli.h"
 #include "server.h"
 
 enum { LIMIT_MS = 100, STOP_LIMIT_MS = 5000 };
@@ -19,24 +20,14 @@ struct masks { /* bit 0 is signal 1 */
 
 static struct masks read_masks(int pid, int tid)
 {
-    struct masks masks = {0};
-    char path[64], line[256];
-    const struct {
-        const char *name;
-        uint64_t *mask;
-    } fields[] = {
-        {"SigPnd:", &masks.own}, {"ShdPnd:", &masks.shared}, {"SigBlk:", &masks.blocked}, {"SigIgn:", &masks.ignored}};
+    char path[64];
     snprintf(path, sizeof path, "/proc/%d/task/%d/status", pid, tid);
-    FILE *file = fopen(path, "re");
-    while (file && fgets(line, sizeof line, file)) {
-        if (strncmp(line, "SigQ:", 5) == 0)
-            masks.any = strtol(line + 5, NULL, 10) > 0;
-        for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
-            if (strncmp(line, fields[i].name, strlen(fields[i].name)) == 0)
-                *fields[i].mask = strtoull(line + strlen(fields[i].name), NULL, 16);
-    }
-    if (file)
-        fclose(file);
+    char *status = cli_read_file(path, NULL);
+    const char *queued = status ? strstr(status, "\nSigQ:") : NULL;
+    struct masks masks = {signals_in(status, "\nSigPnd:"), signals_in(status, "\nShdPnd:"),
+                          signals_in(status, "\nSigBlk:"), signals_in(status, "\nSigIgn:"),
+                          queued && strtol(queued + strlen("\nSigQ:"), NULL, 10) > 0};
+    free(status);
     return masks;
 }
 

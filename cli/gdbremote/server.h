@@ -346,6 +346,8 @@ uint64_t filter_passed(const struct server *server); /* the signals that are not
 /* gdb's number of a signal of this platform, and back: 0 unknown. */
 int signal_to_gdb(int number);
 int signal_from_gdb(int number);
+/* Those of a line of /proc/PID/status, which is named as "\nSigIgn:", a bit each; none if there is no text. */
+uint64_t signals_in(const char *status, const char *name);
 
 /* ---- Starting and ending: launch.c and launch_end.c ---- */
 

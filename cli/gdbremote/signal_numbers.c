@@ -1,6 +1,9 @@
 /* Numbers of signals: the protocol's are gdb's own, on all systems, and the host's are others. */
 #include <signal.h>
 
+#include <stdlib.h>
+#include <string.h>
+
 #include "server.h"
 
 /* include/gdb/signals.def of gdb. */
@@ -29,4 +32,10 @@ int signal_from_gdb(int number)
         if (signal_numbers[i].gdb == number)
             return signal_numbers[i].host;
     return number >= GDB_SIGNAL_33 && number < GDB_SIGNAL_33 + 31 ? number - GDB_SIGNAL_33 + 33 : 0;
+}
+
+uint64_t signals_in(const char *status, const char *name)
+{
+    const char *line = status ? strstr(status, name) : NULL;
+    return line ? strtoull(line + strlen(name), NULL, 16) : 0;
 }
