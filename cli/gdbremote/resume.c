@@ -274,6 +274,19 @@ static bool is_over(const struct server *server, rein_thread *stepper)
            !is_to_step_again(server, stepper);
 }
 
+/* Something to be told has ended the walk of one that was to go on: everything has stopped, or is about to. */
+static bool is_walk_over(const struct others *others)
+{
+    bool over = false;
+    for (struct walk walk = walk_all(others->server); walk_next(&walk);) {
+        int tid = rein_thread_id(walk.thread);
+        const struct action *action = action_for(others->actions, others->count, walk.inferior, tid);
+        over |= action && action->kind == 'c' && rein_state_is_stopped(walk.state) &&
+                !stops_has(others->server, walk.inferior->id, tid) && trace_was_halted(others->server, walk.thread);
+    }
+    return over;
+}
+
 static int continue_others(void *arg)
 {
     struct others *others = arg;
@@ -285,11 +298,14 @@ static int continue_others(void *arg)
     others->later = server->non_stop && resume_has_news(server);
     if (others->later)
         return 0;
+    bool walkers = trace_has_walkers(server);
+    if (!server->non_stop && walkers && is_walk_over(others))
+        return 0;
     for (struct inferior *inferior = inferior_known(server->inferiors); inferior;
          inferior = inferior_known(inferior->next)) {
         const struct action *all = action_for(others->actions, others->count, inferior, -2);
-        bool simple =
-            !again && (others->count == 1 || (others->count == 2 && others->actions[0].tid > 0 && !server->non_stop));
+        bool simple = !again && !walkers &&
+                      (others->count == 1 || (others->count == 2 && others->actions[0].tid > 0 && !server->non_stop));
         if (all && all->kind == 'c' && simple && !stops_has(server, inferior->id, 0)) {
             others->failed |= let_run(inferior, NULL) == REIN_BAD_ADDRESS; /* who steps runs already */
             continue;
@@ -299,7 +315,7 @@ static int continue_others(void *arg)
             const struct action *action = action_for(others->actions, others->count, inferior, tid);
             if (action && action->kind == 'c' &&
                 (rein_state_is_stopped(walk.state) || walk.state == REIN_STATE_STOPPING) && /* a vfork parent */
-                !stops_has(server, inferior->id, tid))
+                !stops_has(server, inferior->id, tid) && !trace_is_between(server, walk.thread))
                 others->failed |= let_run(inferior, walk.thread) == REIN_BAD_ADDRESS;
         }
     }
@@ -335,7 +351,8 @@ static bool has_one_thread(const struct server *server)
     return count == 1;
 }
 
-/* Those that have steps to make for tracepoints make these first. */
+/* Those that have steps to make for tracepoints make these first. They may be over before the others are continued: then these
+ * threads stand, and are heard of afterwards. */
 static void begin_walks(struct server *server, const struct action *actions, size_t count)
 {
     if (!trace_has_walkers(server))

@@ -136,6 +136,7 @@ enum walker_stage {
     WALKER_WAITS, /* it has stopped for that, and is to begin */
     WALKER_WALKS,
     WALKER_HAS_SIGNAL, /* has stopped for one that nobody is to be told of */
+    WALKER_IS_HALTED,  /* was asked to stop while it made a step */
     WALKER_IS_DONE,    /* has stopped, and is to run */
     WALKER_STANDS,     /* something else has stopped it, or all */
 };

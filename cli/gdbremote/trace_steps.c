@@ -106,7 +106,11 @@ enum rein_verdict trace_event(struct tracing *tracing, rein_thread *thread, cons
     struct trace_walker *walker = tracing->walker_count ? find(tracing, rein_thread_id(thread)) : NULL;
     if (!walker)
         return verdict;
-    if (cause->kind == REIN_CAUSE_STEP && walker->stage == WALKER_IS_DONE)
+    if (cause->kind == REIN_CAUSE_STEP && walker->stage == WALKER_WALKS) { /* until() is not asked then */
+        trace_take_step(tracing, thread);
+        walker->stage = has_steps(tracing, walker->tid) ? WALKER_IS_HALTED : WALKER_IS_DONE;
+    }
+    if (cause->kind == REIN_CAUSE_STEP && (walker->stage == WALKER_IS_HALTED || walker->stage == WALKER_IS_DONE))
         return REIN_VERDICT_STOP_THREAD;
     if (cause->kind == REIN_CAUSE_THREAD_EXIT) {
         remove_walker(tracing, walker->tid);
@@ -142,6 +146,7 @@ static void take_on_monitor(struct trace_request *request)
     walk->is_ours =
         (walk->cause == REIN_CAUSE_BREAKPOINT && walker->stage == WALKER_WAITS) ||
         (walk->cause == REIN_CAUSE_SIGNAL && walker->stage == WALKER_HAS_SIGNAL) ||
+        (walk->cause == REIN_CAUSE_STEP && walker->stage == WALKER_IS_HALTED) ||
         ((walk->cause == REIN_CAUSE_STEP || walk->cause == REIN_CAUSE_GROUP_STOP) && walker->stage == WALKER_IS_DONE);
     if (walker->stage == WALKER_IS_DONE)
         remove_walker(tracing, walker->tid);
@@ -171,6 +176,20 @@ static void give_up(struct trace_request *request)
 bool trace_has_walkers(const struct server *server)
 {
     return server->tracing && server->tracing->has_walkers;
+}
+
+static void look_halted(struct trace_request *request)
+{
+    struct walk_request *walk = request->more;
+    const struct trace_walker *walker = find(request->tracing, rein_thread_id(walk->thread));
+    walk->walks = walker && (walker->stage == WALKER_WALKS || walker->stage == WALKER_STANDS);
+}
+
+bool trace_was_halted(struct server *server, rein_thread *thread)
+{
+    struct walk_request walk = {.thread = thread};
+    struct trace_request request = {.more = &walk};
+    return trace_has_walkers(server) && trace_call(server->tracing, look_halted, &request) && walk.walks;
 }
 
 static void look_between(struct trace_request *request)

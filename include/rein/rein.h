@@ -610,7 +610,7 @@ REIN_API int rein_thread_step(rein_thread *thread, unsigned flags, int timeout_m
  *     from this one; or
  *   - until, which is asked on the monitor after each step, answers true. The thread is StoppedStep to it, and its registers and
  *     memory can be used; it must be quick, and calls that wait return REIN_ON_MONITOR. To end the run it answers true: that it
- *     stops the thread, which is stopped already, does not.
+ *     stops the thread, which is stopped already, does not. A step in which somebody asks the thread to stop ends the run unasked.
  * It also ends with whatever stops a single step: a breakpoint that is stepped onto, which is a hit, a watchpoint, a signal,
  * an exit, an exec, the entry or exit of a traced system call, a stop by request. Only a hit, or the making of a thread
  * or process, that callback and policy let go on does not end it, and a breakpoint on the way is stepped over. An event

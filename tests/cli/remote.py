@@ -138,8 +138,14 @@ class Remote:
     def __enter__(self):
         return self
 
-    def __exit__(self, *_):
-        self.close()
+    def __exit__(self, error, *_):
+        if not error:
+            self.close()
+            return
+        self.hang_up()  # a server that would not end now must not hide what has failed
+        if self.process:
+            self.process.kill()
+            self.process.wait()
 
     def hang_up(self):
         if self._close:
@@ -158,9 +164,16 @@ class Remote:
             try:
                 self.process.wait(self.limit)
             except subprocess.TimeoutExpired:
+                self.show_stacks()
                 self.process.send_signal(signal.SIGKILL)
                 self.process.wait()
                 raise RemoteError('the server did not end when its client was gone') from None
+
+    def show_stacks(self):
+        """Where the server hangs."""
+        binary = os.environ.get('REIN_BINARY')
+        if binary and self.process:
+            subprocess.run([binary, 'stack', str(self.process.pid)], stdout=sys.stderr, timeout=LIMIT, check=False)
 
     # ---- Bytes ----
 

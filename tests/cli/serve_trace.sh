@@ -35,11 +35,15 @@ int main(int argc, char **argv)
     for (int i = 1; i <= 10; i++)
         hit(i);
     done();
+    alarm(200); /* whatever becomes of the test */
     if (strcmp(what, "endless") == 0)
-        for (;;) {
-            hit(1);
+        for (int i = 0;; i++) {
+            hit(i);
             usleep(100);
         }
+    if (strcmp(what, "busy") == 0)
+        for (int i = 0;; i++)
+            hit(i);
     if (strcmp(what, "threads") == 0) {
         pthread_t threads[4];
         for (int i = 0; i < 4; i++)
@@ -398,6 +402,11 @@ def wait_for(what):
 def pid_of(stop):
     return int(fields(stop)['thread'][1:].split(b'.')[0], 16)
 
+def interrupt_after(gdb):
+    gdb.send('vCont;c')
+    gdb.interrupt()
+    return gdb.stop()
+
 def to_end(gdb):
     """From the first breakpoint on: whatever is told on the way is an error."""
     gdb.ok(f'z0,{done:x},1')
@@ -459,6 +468,28 @@ for events in (False, True):
         now = status(gdb)
         assert now['running'] == '0' and now['tframes'] == '1e' and now['reason'].startswith('terror:'), now
 
+# Walks that are over before the client's resume is, and walkers that are stopped in a step: nothing of it is told.
+with begin('busy') as gdb:
+    gdb.resume()
+    gdb.ok(f'z0,{done:x},1')
+    gdb.ok('QTBuffer:circular:1')
+    for steps in (1, 4):
+        define(gdb, 1, hit, steps=steps)
+        gdb.ok('QTStart')
+        for _ in range(100):
+            gdb.ok(f'Z0,{hit:x},1')
+            stop = gdb.resume()
+            assert fields(stop).get('swbreak') == b'' and register(gdb, RIP) == hit, stop
+            gdb.ok(f'z0,{hit:x},1')
+            stop = interrupt_after(gdb)
+            assert stop[:3] == b'T02', stop
+        hits = int(gdb.packet(f'qTP:1:{hit:x}')[1:].split(b':')[0], 16)
+        frames = int(status(gdb)['tcreated'], 16)
+        assert hits > 10 and hits * (1 + steps) - steps <= frames <= hits * (1 + steps), (hits, frames)
+        gdb.ok('QTStop')
+        gdb.ok('QTinit')
+    gdb.send('k')
+
 # Whatever ends it, nothing is left in the program.
 child = subprocess.Popen(['./traced', 'endless'], stdin=subprocess.DEVNULL)
 atexit.register(child.kill)
@@ -472,11 +503,6 @@ def trace_child(gdb, **how):
     gdb.ok('QTinit')
     define(gdb, 1, hit, 'R0', **how)
     gdb.ok('QTStart')
-
-def interrupt_after(gdb):
-    gdb.send('vCont;c')
-    gdb.interrupt()
-    return gdb.stop()
 
 for steps in (0, 5):
     with Remote.attached(child.pid) as gdb:         # it detaches while a trace runs
@@ -531,6 +557,8 @@ for disconnected in (True, False):
                         gdb.ok(f'z0,{hit:x},1')
                         gdb.send('vCont;c')
                     wait_for(lambda: code_of(child.pid, hit, 8) != plain)
+                    begun = code_of(child.pid, counter, 4)
+                    wait_for(lambda: code_of(child.pid, counter, 4) != begun)   # there is a frame
                 gdb.hang_up()
                 if not disconnected and way == 'D':
                     gdb.process.wait(LIMIT)

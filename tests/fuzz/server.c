@@ -30,6 +30,7 @@
 #include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "../../cli/gdbremote/server.h"
@@ -192,6 +193,13 @@ static struct {
     int listener;         /* the server's, our copy; -1: it has ended */
 } client = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
+static uint64_t now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
 /* Takes what comes. True: an answer has come (or nothing is to be waited for any more). */
 static bool take(int limit, unsigned *answers)
 {
@@ -288,8 +296,8 @@ static void ask(const char *packet)
 {
     unsigned answers = 0;
     say((const uint8_t *)packet, strlen(packet), &answers);
-    for (int waited = 0; !answers && client.fd >= 0; waited += 1000) {
-        if (waited >= LAST_MS)
+    for (uint64_t end = now_ms() + LAST_MS; !answers && client.fd >= 0;) {
+        if (now_ms() > end)
             fuzz_fail("no answer to %s", packet);
         take(1000, &answers);
     }
@@ -312,8 +320,9 @@ static void *be_client(void *arg)
         }
         if (client.fd >= 0)
             shutdown(client.fd, SHUT_WR);
-        for (unsigned answers = 0, waited = 0; client.fd >= 0; waited += 1000) {
-            if (waited >= LAST_MS)
+        unsigned answers = 0;
+        for (uint64_t end = now_ms() + LAST_MS; client.fd >= 0;) {
+            if (now_ms() > end)
                 fuzz_fail("the server does not hang up");
             take(1000, &answers);
         }
