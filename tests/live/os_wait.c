@@ -150,6 +150,7 @@ struct scene {
     _Atomic(struct os_waiter *) ready;
     atomic_int stop;
     bool traced[THREADS_MAX];
+    int slow_us; /* the next look at each takes so much longer, as one that loses its processor in the middle */
     int64_t longest_us;
     int number;
 };
@@ -180,6 +181,9 @@ static bool is_tracee(int id, void *arg)
 static int for_each_tracee(os_id_callback callback, void *callback_arg, void *arg)
 {
     struct scene *scene = arg;
+    if (scene->slow_us)
+        sleep_us(scene->slow_us);
+    scene->slow_us = 0;
     for (int i = 0; i < THREADS_MAX; i++) {
         int result = scene->traced[i] ? callback(shared->threads[i].id, callback_arg) : 0;
         if (result)
@@ -499,6 +503,43 @@ static void test_storm_hides_nobody(void **state)
     struct scene scene = play(REIN_MONITOR_PROCESS, act_storm);
     print_message("behind %d others: %d of their events for each of the rare one's\n", STORMS, scene.number / RARES);
     assert_true(scene.number < RARES * STORM_EVENTS_MAX); /* without asking each by id */
+    tracee_kill();
+}
+
+/* A look that the machine has made slow has said nothing about looks: what has no hint is found soon, though another thread's
+ * events come faster than the monitor would be quiet. */
+static void act_slow_look(struct scene *scene)
+{
+    struct os_event event;
+    for (int i = 1; i <= 3; i++)
+        CHECK(seize(scene, i));
+    scene->slow_us = 50000;
+    atomic_store(&shared->go, 1);
+    while (scene->slow_us) {
+        CHECK(await_event(scene, &event, 3000) == 1 && event.kind == OS_EVENT_SIGNAL);
+        CHECK(!linux_resume(event.id, OS_RESUME_RUN, 0));
+    }
+    for (int round = 0; round < 5; round++) {
+        sleep_us(40000); /* both have stopped, and one SIGCHLD was dropped */
+        int64_t begin = now_us();
+        for (bool seen[4] = {false}; !seen[2] || !seen[3];) {
+            CHECK(now_us() - begin < 3000000);
+            CHECK(await_event(scene, &event, 3000) == 1 && event.kind == OS_EVENT_SIGNAL);
+            seen[thread_of(event.id)] = true;
+            if (event.id != shared->threads[1].id) /* the storm is over */
+                CHECK(!linux_resume(event.id, OS_RESUME_RUN, 0));
+        }
+    }
+    kill(shared->process, SIGKILL);
+}
+
+static void test_slow_look(void **state)
+{
+    (void)state;
+    if (first_kind)
+        skip();
+    tracee_start(4, (const enum deed[]){DEED_SLEEP, DEED_STORM, DEED_RARE, DEED_RARE});
+    play(REIN_MONITOR_PROCESS, act_slow_look);
     tracee_kill();
 }
 
@@ -928,6 +969,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_birth_is_found_at_once),
         cmocka_unit_test(test_all_at_once),
         cmocka_unit_test(test_storm_hides_nobody),
+        cmocka_unit_test(test_slow_look),
         cmocka_unit_test(test_next_of),
         cmocka_unit_test(test_silent_end),
         cmocka_unit_test(test_no_wake_is_lost),

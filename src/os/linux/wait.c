@@ -28,7 +28,9 @@
  *   nothing, because its event was taken by id while it was pending, may have kept another from being sent
  *   (the end of a child, and its parent's SIGCHLD): then a look that is cheap is made at once. If the last look has
  *   found several events, for less than it takes to wait for a hint, it is made at once: with few tracees
- *   that are all busy, that is three times as fast. Besides, once a second, for what the kernel does not tell
+ *   that are all busy, that is three times as fast. A look that loses its processor in the middle has cost
+ *   much by the clock, and others' hints may come too often for it to be quiet: so, whatever a look costs, when
+ *   dirty for 20 ms, and four times its cost. Besides, once a second, for what the kernel does not tell
  *   by SIGCHLD: the end of a process that was cloned with another exit signal.
  *
  *   wait4(-1) goes through the tracees from the last one taken to the first, and answers with the first that
@@ -65,6 +67,8 @@ enum {
     CHEAP_US = 20,  /* an event found by a look */
     QUIET_MAX_US = 20000,
     PATIENCE_MAX = 32,      /* times the cost of a look */
+    LATE_US = 20000,        /* dirty: look at all, */
+    LATE_COSTS = 4,         /* that many times the cost of a look later */
     EVENTS_A_LOOK = 32,     /* without a pause: look at all */
     STEPS_A_LOOK = 8,       /* events taken by wait4(-1), before asking for each */
     ASKED_A_TURN = 512,     /* by id, before new hints are seen to */
@@ -106,8 +110,9 @@ struct os_waiter {
     /* PROCESS. */
     int born; /* whom the last event has told of; 0: nobody, or he was asked for */
     bool dirty;
-    bool in_vain; /* a hint has told nothing new since the last look */
-    int timer;    /* of the kernel's */
+    int64_t dirty_since; /* ns */
+    bool in_vain;        /* a hint has told nothing new since the last look */
+    int timer;           /* of the kernel's */
     bool has_timer;
     int64_t timer_at;    /* ns, when it was last set to come */
     int64_t quiet_since; /* ns, the first sleep after the last hint or look; 0: none yet */
@@ -182,6 +187,18 @@ static int find(struct os_waiter *waiter)
 
 /* ---- Being told (PROCESS) ---- */
 
+static void become_dirty(struct os_waiter *waiter)
+{
+    if (!waiter->dirty)
+        waiter->dirty_since = now_ns();
+    waiter->dirty = true;
+}
+
+static int64_t late_at(const struct os_waiter *waiter)
+{
+    return waiter->dirty_since + (LATE_US + LATE_COSTS * waiter->look_cost_us) * 1000;
+}
+
 /* timeout_us: -1 for none. */
 static void receive(struct os_waiter *waiter, int64_t timeout_us)
 {
@@ -192,7 +209,7 @@ static void receive(struct os_waiter *waiter, int64_t timeout_us)
     if (raw(SYS_rt_sigtimedwait, &set, &info, timeout_us < 0 ? NULL : &timeout, sizeof set) != SIGCHLD)
         return;
     waiter->hint = info.si_pid;
-    waiter->dirty = true;
+    become_dirty(waiter);
     waiter->quiet_since = 0;
 }
 
@@ -264,7 +281,7 @@ static int look_at_any(struct os_waiter *waiter, struct os_event *event)
     else
         waiter->found++;
     if (++waiter->steps == STEPS_A_LOOK) {
-        waiter->dirty = true; /* there may be more */
+        become_dirty(waiter); /* there may be more */
         waiter->position = 0;
         /* Not where it was quiet when the look began: the first step has seen those behind the busy one too. */
         bool enough = !waiter->for_each_tracee || (waiter->look_is_quiet && !waiter->found);
@@ -336,11 +353,14 @@ static void process_sleep(struct os_waiter *waiter, int64_t timeout_us)
     bool at_once = waiter->in_vain && waiter->look_cost_us <= CHEAP_US;
     int64_t wait_us = !waiter->dirty ? IDLE_LOOK_US : at_once ? 0 : waiter->quiet_us;
     int64_t look_at = waiter->quiet_since + wait_us * 1000;
+    bool late = waiter->dirty && now >= late_at(waiter);
+    if (waiter->dirty && look_at > late_at(waiter))
+        look_at = late_at(waiter);
     int64_t end = timeout_us >= 0 && now + timeout_us * 1000 < look_at ? now + timeout_us * 1000 : look_at;
     if (now >= look_at) {
         receive(waiter, 0);
-        if (!waiter->hint)
-            look_begin(waiter, true);
+        if (!waiter->hint || late)
+            look_begin(waiter, !waiter->hint);
     } else if (!timeout_us) {
         receive(waiter, 0);
     } else {
@@ -494,9 +514,18 @@ void linux_waiter_destroy(struct os_waiter *waiter)
     free(waiter);
 }
 
+/* Events come without a pause: is it time to look? */
+static bool is_look_due(const struct os_waiter *waiter)
+{
+    if (waiter->look != LOOK_NOT || !waiter->dirty || waiter->events < EVENTS_A_LOOK)
+        return false;
+    return waiter->events >= EVENTS_A_LOOK + waiter->look_cost_us ||
+           (waiter->events % EVENTS_A_LOOK == 0 && now_ns() >= late_at(waiter));
+}
+
 int linux_waiter_next(struct os_waiter *waiter, struct os_event *event)
 {
-    if (waiter->look == LOOK_NOT && waiter->dirty && waiter->events >= EVENTS_A_LOOK + waiter->look_cost_us)
+    if (is_look_due(waiter))
         look_begin(waiter, false);
     int born = waiter->born;
     waiter->born = 0;
