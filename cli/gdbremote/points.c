@@ -11,6 +11,10 @@
  *   Z3  reads alone: no processor here has them; the client takes Z4
  *   T   a tracepoint's place, while a trace runs (tracepoints.c): what is collected there comes before all else
  *
+ * gdb takes its breakpoints out at each stop and puts the same ones in at the next resume. While nothing runs one in memory that goes
+ * is only marked (is_leaving), and stays to the library if it comes again; the others go before anybody runs. So a `next` whose
+ * breakpoints are the last one's has nothing to do for them.
+ *
  * Z0, Z1 and T at the same place are several points with one breakpoint in memory, where Z1 has no debug register: one of them has it, its
  * owner, and speaks for the others. What is read on the monitor at a hit is changed there, so a running thread finds the former
  * conditions or the new ones, and the breakpoint all the time. */
@@ -28,6 +32,7 @@ struct point {
     char type; /* '0' to '4', 'T' */
     rein_word address;
     size_t size;
+    bool is_leaving;         /* the client has taken it out */
     struct tracing *tracing; /* 'T' */
     char *text;              /* of its conditions and commands, in the packet */
     rein_breakpoint *breakpoint;
@@ -328,6 +333,52 @@ static int remove_point(struct server *server, struct inferior *inferior, struct
     return 0;
 }
 
+/* ---- Those that leave ---- */
+
+/* The next one; at the address, unless NULL. */
+static struct point *next_leaving(const struct inferior *inferior, const rein_word *address)
+{
+    struct point *point = inferior->points;
+    while (point && !(point->is_leaving && (!address || point->address == *address)))
+        point = point->next;
+    return point;
+}
+
+static void remove_leaving_at(struct server *server, struct inferior *inferior, const rein_word *address)
+{
+    bool vanished;
+    for (struct point *point; (point = next_leaving(inferior, address));) {
+        point->is_leaving = false;
+        if (remove_point(server, inferior, point, &vanished) != 0)
+            drop(server, inferior, point); /* forgotten all the same: an exit does it */
+    }
+}
+
+static int remove_all_leaving(void *arg)
+{
+    struct server *server = arg;
+    for (struct inferior *inferior = server->inferiors; inferior; inferior = inferior->next)
+        remove_leaving_at(server, inferior, NULL);
+    return 0;
+}
+
+void points_remove_leaving(struct server *server)
+{
+    bool any = false;
+    for (const struct inferior *inferior = server->inferiors; inferior; inferior = inferior->next)
+        any |= next_leaving(inferior, NULL) != NULL;
+    if (any)
+        rein_monitor_call(server->monitor, remove_all_leaving, server);
+}
+
+static bool can_leave_later(const struct server *server, const struct inferior *inferior, const struct point *point)
+{
+    return !server->non_stop && !server->running && point->type == '0' && point->breakpoint &&
+           !twin_of(inferior, point) && !is_gone(inferior, point);
+}
+
+/* ---- All of a kind ---- */
+
 /* All that are tracepoints' places, or all others. What cannot be taken out is forgotten all the same: an exit does it. */
 static void remove_kind(struct server *server, struct inferior *inferior, bool traced)
 {
@@ -356,6 +407,7 @@ int points_trace(struct server *server, struct inferior *inferior, rein_word add
 {
     if (find(inferior, 'T', address, 1))
         return 0;
+    remove_leaving_at(server, inferior, &address);
     struct point *point = calloc(1, sizeof *point);
     if (!point)
         return REIN_NO_MEMORY;
@@ -396,7 +448,8 @@ void points_copy(struct server *server, const struct inferior *from, struct infe
         rein_process_remove_breakpoint(to->process, rein_breakpoint_pc(breakpoints[i]), FLAGS);
     rein_breakpoint_list_free(breakpoints, count);
     for (const struct point *point = from->points; point; point = point->next) {
-        struct point *copy = point->type <= '1' && !point->watchpoint ? copy_point(point) : NULL;
+        bool is_copied = point->type <= '1' && !point->watchpoint && !point->is_leaving;
+        struct point *copy = is_copied ? copy_point(point) : NULL;
         if (copy)
             insert(server, to, copy);
     }
@@ -503,8 +556,19 @@ static void insert_in(struct server *server, struct inferior *inferior, const ch
     point->address = address;
     point->size = (size_t)size;
     struct point *there = find(inferior, type, address, (size_t)size);
+    bool is_same = there && strcmp(there->text ? there->text : "", point->text ? point->text : "") == 0;
+    if (is_same && there->is_leaving) {
+        there->is_leaving = false;
+        free_point(point);
+        server_ok(reply);
+        return;
+    }
+    if (next_leaving(inferior, &point->address)) {
+        remove_leaving_at(server, inferior, &point->address);
+        there = find(inferior, type, address, (size_t)size);
+    }
     bool is_set = there && there->type <= '1' && (there->breakpoint || there->watchpoint || twin_of(inferior, there));
-    if (is_set && strcmp(there->text ? there->text : "", point->text ? point->text : "") != 0) {
+    if (is_set && !is_same) {
         exchange(server, inferior, there, point); /* other conditions */
         free_point(point);
         server_ok(reply);
@@ -543,6 +607,11 @@ static void remove_from(struct server *server, struct inferior *inferior, const 
     }
     struct point *point = find(inferior, type, address, (size_t)size);
     bool vanished = false;
+    if (point && can_leave_later(server, inferior, point)) {
+        point->is_leaving = true;
+        server_ok(reply);
+        return;
+    }
     if (point && remove_point(server, inferior, point, &vanished) != 0)
         server_fail(server, reply);
     else if (vanished) /* which the client's user should hear of */

@@ -443,6 +443,7 @@ void resume_run(struct server *server, const struct action *actions, size_t coun
         server_error(server, reply, "the program runs already: in all-stop mode wait for its stop first");
         return;
     }
+    points_remove_leaving(server);
     if (hits_find(server, actions, count)) {
         keep_signals(server, actions, count);
         server->reply_later = server->running = !stops_tell_pending(server, reply); /* killed just now */

@@ -270,6 +270,8 @@ size_t binary_fit(const void *data, size_t length, size_t room);
 void points_forget(struct inferior *inferior); /* after an exec, or at the end */
 void points_copy(struct server *server, const struct inferior *from, struct inferior *to); /* of a fork's child */
 void points_remove_client(struct server *server, struct inferior *inferior); /* the client's, out of memory, too */
+/* Those that the client has taken out since everything stopped; before anybody runs. */
+void points_remove_leaving(struct server *server);
 /* Where tracepoints are: 0 if it is there already. Untrace takes all of them out. */
 int points_trace(struct server *server, struct inferior *inferior, rein_word address, struct tracing *tracing);
 void points_untrace(struct server *server, struct inferior *inferior);

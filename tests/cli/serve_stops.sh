@@ -284,6 +284,42 @@ with Remote.stdio('./stops', 'loop') as gdb:
             gdb.ok(f'z{kind},{work:x},1')
             gdb.resume('vCont;s')
 
+    # One that goes while all stands is out as soon as anybody runs; if it comes again before, the library has not heard of that.
+    def runs():
+        gdb.send('vCont;c')
+        gdb.interrupt()
+        return gdb.stop()[:3] == b'T02'
+    def stops(reason):
+        stop = gdb.resume()
+        return reason in fields(stop) and pc(stop) == work
+    gdb.ok(f'Z0,{work:x},1')
+    assert stops('swbreak')
+    for _ in range(3):
+        gdb.ok(f'z0,{work:x},1')
+        gdb.ok(f'z0,{work:x},1')
+        gdb.ok(f'Z0,{work:x},1')
+    gdb.send('qRcmd,' + b'stats'.hex())
+    output = b''
+    while (part := gdb.receive()[1]) != b'OK':
+        output += unhexed(part[part[:1] == b'O':])
+    assert b'0x%x: 1 hits' % work in output, output
+    gdb.ok(f'z0,{work:x},1')
+    gdb.ok(f'Z0,{work:x},1;{FALSE}')
+    assert runs() and runs()
+    gdb.ok(f'z0,{work:x},1')
+    gdb.ok(f'Z0,{work:x},1')
+    assert stops('swbreak')
+    gdb.ok(f'z0,{work:x},1')
+    gdb.resume('vCont;s')
+    for way in ('01', '10'):
+        gdb.ok(f'Z{way[0]},{work:x},1')
+        gdb.ok(f'z{way[0]},{work:x},1')
+        gdb.ok(f'Z{way[1]},{work:x},1')
+        assert stops('hwbreak' if way[1] == '1' else 'swbreak')
+        gdb.ok(f'z{way[1]},{work:x},1')
+        gdb.resume('vCont;s')
+        assert runs()
+
     # A step onto one whose condition is false, or that has commands only, and a step from there, are as if it were not there.
     thread = fields(stop)['thread'].decode()
     gdb.resume(f'vCont;r{work:x},{end_of("work"):x}')
