@@ -720,29 +720,39 @@ static bool is_listed(const rein_thread *thread)
     return !rein_state_is_zombie(thread->state) && !rein_state_is_terminal(thread->state);
 }
 
+/* So many are listed without waking the monitor (rest.c), in memory that the caller has. */
+enum { FEW_THREADS = 64 };
+
+struct thread_list {
+    rein_thread **threads;
+    size_t count, room;
+};
+
 static void run_threads(struct request *request)
 {
-    rein_process *process = request->process;
-    size_t count = 0;
+    rein_process *process = request->process, *owner = process_of_memory(process);
+    struct thread_list *list = request->out;
     int result = process_check(process, &request->error);
-    rein_thread **threads = result ? NULL : calloc(process->thread_count + 1, sizeof(rein_thread *));
-    if (!result && !threads)
-        result =
-            error_set(&request->error, REIN_NO_MEMORY, "no memory for a list of %zu threads", process->thread_count);
-    if (threads) {
-        LIST_FOR_EACH(item, &process_of_memory(process)->threads)
-        {
-            rein_thread *thread = LIST_ENTRY(item, rein_thread, link);
-            if (process_shows(process, thread) && is_listed(thread))
-                threads[count++] = rein_thread_ref(thread);
-        }
-        if (!count) {
-            free(threads);
-            threads = NULL;
+    size_t most = process->thread_count > owner->thread_count ? process->thread_count : owner->thread_count;
+    if (!result && most > list->room) {
+        if (request->at_rest)
+            return;
+        rein_thread **grown = calloc(most, sizeof(rein_thread *));
+        if (grown) {
+            list->threads = grown;
+            list->room = most;
+        } else {
+            result = error_set(&request->error, REIN_NO_MEMORY, "no memory for a list of %zu threads", most);
         }
     }
-    *(rein_thread ***)request->out = threads;
-    request->size = count;
+    if (!result) {
+        LIST_FOR_EACH(item, &owner->threads)
+        {
+            rein_thread *thread = LIST_ENTRY(item, rein_thread, link);
+            if (process_shows(process, thread) && is_listed(thread) && list->count < list->room)
+                list->threads[list->count++] = rein_thread_ref(thread);
+        }
+    }
     request_finish(request, result);
 }
 
@@ -751,9 +761,27 @@ int rein_process_threads(rein_process *process, rein_thread ***threads, size_t *
     if (!process || !threads || !count)
         return error_fail(REIN_INVALID_ARGUMENT, "rein_process_threads: process, threads or count is NULL");
     *threads = NULL;
-    struct request request = {.run = run_threads, .process = process, .out = threads};
+    *count = 0;
+    rein_thread *few[FEW_THREADS];
+    struct thread_list list = {.threads = few, .room = FEW_THREADS};
+    struct request request = {.run = run_threads, .reads = true, .process = process, .out = &list};
     int result = monitor_submit(process->monitor, &request, -1);
-    *count = request.size;
+    if (!result && list.count && list.threads == few) {
+        list.threads = malloc(list.count * sizeof(rein_thread *));
+        if (list.threads) {
+            memcpy(list.threads, few, list.count * sizeof(rein_thread *));
+        } else {
+            for (size_t i = 0; i < list.count; i++)
+                rein_thread_unref(few[i]);
+            return error_fail(REIN_NO_MEMORY, "no memory for a list of %zu threads", list.count);
+        }
+    } else if (list.threads != few && !list.count) {
+        free(list.threads);
+    }
+    if (!result && list.count) {
+        *threads = list.threads;
+        *count = list.count;
+    }
     return result;
 }
 

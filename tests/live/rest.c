@@ -57,7 +57,8 @@ static void M1_questions_while_the_monitor_is_frozen(void **state)
         skip();
     struct fixture *fixture = start_ready("spin", "1", NULL);
     rein_process *process = attach(fixture);
-    rein_thread *thread = first_thread(process), *found = NULL;
+    rein_thread *thread = first_thread(process), *found = NULL, **all;
+    size_t count;
     rein_word hot = address_of(fixture, "hot"), cold = address_of(fixture, "cold");
     unsigned char before[CODE], code[CODE], raw[CODE];
     assert_int_equal(raw_read(fixture->pid, cold, before, sizeof before), sizeof before);
@@ -73,6 +74,10 @@ static void M1_questions_while_the_monitor_is_frozen(void **state)
     assert_ptr_equal(found, thread);
     rein_thread_unref(found);
     assert_error(rein_process_thread(process, 1, &found), REIN_NO_THREAD);
+    assert_ok(rein_process_threads(process, &all, &count));
+    assert_int_equal(count, 2);
+    assert_true(all[0] == thread || all[1] == thread);
+    rein_thread_list_free(all, count);
     struct rein_cause cause;
     struct rein_exit how;
     enum rein_policy policy;
