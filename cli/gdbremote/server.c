@@ -492,6 +492,7 @@ int server_run(struct server *server)
     clean_up(server, true, false);
     server->unattended = false;
     watch_unattended(server);
+    server_free_view(server);
     free(server->waits);
     return status;
 }

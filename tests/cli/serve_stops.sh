@@ -223,8 +223,19 @@ with Remote.stdio('./stops', 'many') as gdb:
 
     # A hundred signals at once, to threads that something else has stopped: none is lost, none is told.
     others = [each.decode() for each in threads_of(gdb) if each.decode() != thread]
+    def registers(each):
+        gdb.ok(b'Hg' + each)
+        return gdb.packet('g')
+    # One after the other, up or down, which are read ahead; until something runs.
+    ids = sorted(threads_of(gdb), key=lambda each: int(each.split(b'.')[1], 16))
+    up = [registers(each) for each in ids]
+    assert len(set(up)) > 90 and up[0] == registers(thread.encode())
+    assert [registers(each) for each in reversed(ids)] == up[::-1]
+    assert [registers(each) for each in ids[::7]] == up[::7]
+    assert [registers(each) for each in ids[4:1:-1]] == up[4:1:-1]
     gdb.ok(f'z0,{ready:x},1')
     gdb.resume(f'vCont;s:{thread}')
+    assert registers(ids[0]) != up[0] and registers(ids[1]) == up[1]
     gdb.ok(f'Z0,{ready:x},1')
     stop = gdb.resume('vCont;' + ';'.join(f'C1e:{each}' for each in others) + ';c')
     assert 'swbreak' in fields(stop) and pc(stop) == ready, stop
