@@ -302,11 +302,18 @@ static void take_acknowledgement(struct packets *packets, char c)
         forget_asked(packets);
 }
 
+static int64_t now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
 bool packets_given_up(struct packets *packets)
 {
-    enum { PATIENCE = 3 };
+    enum { PATIENCE = 3, SOON_MS = 500 }; /* nobody stops waiting sooner */
     unsigned count = 0;
-    if (!packets->no_ack)
+    if (!packets->no_ack || now_ms() - packets->taken_at < SOON_MS)
         return false;
     packets_read(packets);
     for (size_t i = packets->in_taken; i < packets->in_used && packets->in[i] != '$'; i++)
@@ -350,6 +357,7 @@ enum packet_kind packets_next(struct packets *packets, char **data, size_t *leng
         *end = '\0';
         *data = begin + 1;
         *length = (size_t)(end - *data);
+        packets->taken_at = now_ms();
         if (packets->log)
             packets->log(packets->log_arg, false, *data, *length);
         return PACKET_DATA;

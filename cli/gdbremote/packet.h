@@ -39,6 +39,7 @@ struct packets {
     size_t last_length;
     char *asked; /* the client's last packet, as long as its answer is not acknowledged; NULL: none is kept */
     size_t asked_length;
+    int64_t taken_at;      /* ms, the last packet */
     size_t unacknowledged; /* packets of ours */
     bool broken;           /* the client is gone, or talks nonsense */
     void (*log)(void *arg, bool sent, const char *data, size_t length);

@@ -251,8 +251,9 @@ static void say_lost(struct server *server, uint64_t lost)
 /* For a packet, an event, a signal to the server, or room for what breakpoints have printed. */
 static void wait_for_something(struct server *server)
 {
-    enum { OWN = 5, NO_MEMORY_MS = 100, LOOK_MS = 20 };
+    enum { INPUT, END, PRINTED, ROOM, TRACE, OWN, NO_MEMORY_MS = 100, LOOK_MS = 20 };
     size_t count = OWN;
+    server->input_ready = server->events_ready = true;
     for (struct inferior *inferior = server->inferiors; inferior; inferior = inferior->next)
         count++;
     if (count > server->wait_room) {
@@ -272,16 +273,26 @@ static void wait_for_something(struct server *server)
     *wait++ = (struct pollfd){.fd = trace_wake_fd(server), .events = POLLIN};
     for (struct inferior *inferior = server->inferiors; inferior; inferior = inferior->next)
         *wait++ = (struct pollfd){.fd = inferior->event_fd, .events = POLLIN}; /* -1 is passed over */
-    poll(server->waits, count, server->non_stop && server->asks ? LOOK_MS : -1);
-    say_lost(server, printing_flush());
+    wait = server->waits;
+    if (poll(wait, count, server->non_stop && server->asks ? LOOK_MS : -1) < 0)
+        return;
+    server->input_ready = wait[INPUT].revents;
+    if (wait[PRINTED].revents || wait[ROOM].revents)
+        say_lost(server, printing_flush());
+    server->events_ready = false;
+    for (size_t i = OWN; i < count; i++)
+        server->events_ready |= wait[i].revents != 0;
 }
 
 static void serve_client(struct server *server)
 {
+    server->input_ready = server->events_ready = true;
     while (!server->hang_up && !server->quit && !signals_ended_by()) {
         char *data;
         size_t length;
-        packets_read(&server->packets);
+        if (server->input_ready)
+            packets_read(&server->packets);
+        server->input_ready = false;
         enum packet_kind kind = packets_next(&server->packets, &data, &length);
         switch (kind) {
         case PACKET_DATA:
@@ -293,7 +304,9 @@ static void serve_client(struct server *server)
         case PACKET_CLOSED:
             return;
         case PACKET_NONE:
-            stops_collect(server);
+            if (server->running || server->non_stop || server->events_ready)
+                stops_collect(server);
+            server->events_ready = false;
             trace_settle(server);
             if (!server->packets.broken && !packets_waiting(&server->packets))
                 wait_for_something(server);

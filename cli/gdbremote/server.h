@@ -96,6 +96,7 @@ struct server {
      * vStopped takes it away. */
     struct stop *stops;
     bool notified;
+    bool input_ready, events_ready; /* as the last wait has seen it: there may be something to be read, or heard */
     bool asks;        /* a thread that was asked to stop cannot yet, which has no event: the loop looks now and then */
     struct stop last; /* all-stop: what was told last, for `?` */
     bool has_last;
