@@ -402,8 +402,9 @@ def wait_for(what):
 def pid_of(stop):
     return int(fields(stop)['thread'][1:].split(b'.')[0], 16)
 
-def interrupt_after(gdb):
+def interrupt_after(gdb, pause=0):
     gdb.send('vCont;c')
+    time.sleep(pause)
     gdb.interrupt()
     return gdb.stop()
 
@@ -476,12 +477,12 @@ with begin('busy') as gdb:
     for steps in (1, 4):
         define(gdb, 1, hit, steps=steps)
         gdb.ok('QTStart')
-        for _ in range(100):
+        for i in range(100):
             gdb.ok(f'Z0,{hit:x},1')
             stop = gdb.resume()
             assert fields(stop).get('swbreak') == b'' and register(gdb, RIP) == hit, stop
             gdb.ok(f'z0,{hit:x},1')
-            stop = interrupt_after(gdb)
+            stop = interrupt_after(gdb, i % 3 * 0.002)
             assert stop[:3] == b'T02', stop
         hits = int(gdb.packet(f'qTP:1:{hit:x}')[1:].split(b':')[0], 16)
         frames = int(status(gdb)['tcreated'], 16)
