@@ -104,36 +104,48 @@ bool symbols_is_64_bit(const struct symbols *symbols)
     return symbols->is_64_bit;
 }
 
-const char *symbols_soname(struct symbols *symbols)
+/* The first entry of the dynamic section that is wanted. names: the section of its strings. */
+static bool find_dynamic(struct symbols *symbols, bool (*is_wanted)(const GElf_Dyn *entry), GElf_Dyn *entry,
+                         size_t *names)
 {
     Elf_Scn *section = NULL;
     GElf_Shdr header;
-    GElf_Dyn entry;
     while ((section = elf_nextscn(symbols->elf, section)) != NULL) {
         if (gelf_getshdr(section, &header) == NULL || header.sh_type != SHT_DYNAMIC)
             continue;
+        *names = header.sh_link;
         Elf_Data *data = elf_getdata(section, NULL);
-        for (int i = 0; data != NULL && gelf_getdyn(data, i, &entry) != NULL && entry.d_tag != DT_NULL; i++)
-            if (entry.d_tag == DT_SONAME)
-                return elf_strptr(symbols->elf, header.sh_link, (size_t)entry.d_un.d_val);
-    }
-    return NULL;
-}
-
-static bool is_symbolic(struct symbols *symbols)
-{
-    Elf_Scn *section = NULL;
-    GElf_Shdr header;
-    GElf_Dyn entry;
-    while ((section = elf_nextscn(symbols->elf, section)) != NULL) {
-        if (gelf_getshdr(section, &header) == NULL || header.sh_type != SHT_DYNAMIC)
-            continue;
-        Elf_Data *data = elf_getdata(section, NULL);
-        for (int i = 0; data != NULL && gelf_getdyn(data, i, &entry) != NULL && entry.d_tag != DT_NULL; i++)
-            if (entry.d_tag == DT_SYMBOLIC || (entry.d_tag == DT_FLAGS && (entry.d_un.d_val & DF_SYMBOLIC) != 0))
+        for (int i = 0; data != NULL && gelf_getdyn(data, i, entry) != NULL && entry->d_tag != DT_NULL; i++)
+            if (is_wanted(entry))
                 return true;
     }
     return false;
+}
+
+static bool is_soname(const GElf_Dyn *entry)
+{
+    return entry->d_tag == DT_SONAME;
+}
+
+static bool is_symbolic(const GElf_Dyn *entry)
+{
+    return entry->d_tag == DT_SYMBOLIC || (entry->d_tag == DT_FLAGS && (entry->d_un.d_val & DF_SYMBOLIC) != 0);
+}
+
+const char *symbols_soname(struct symbols *symbols)
+{
+    GElf_Dyn entry;
+    size_t names;
+    if (!find_dynamic(symbols, is_soname, &entry, &names))
+        return NULL;
+    return elf_strptr(symbols->elf, names, (size_t)entry.d_un.d_val);
+}
+
+static bool binds_itself(struct symbols *symbols)
+{
+    GElf_Dyn entry;
+    size_t names;
+    return find_dynamic(symbols, is_symbolic, &entry, &names);
 }
 
 bool symbols_find_exported(struct symbols *symbols, const char *name, uint64_t *address, bool *is_final)
@@ -151,7 +163,7 @@ bool symbols_find_exported(struct symbols *symbols, const char *name, uint64_t *
                 own == NULL || strcmp(own, name) != 0)
                 continue;
             *address = symbol.st_value;
-            *is_final = GELF_ST_VISIBILITY(symbol.st_other) != STV_DEFAULT || is_symbolic(symbols);
+            *is_final = GELF_ST_VISIBILITY(symbol.st_other) != STV_DEFAULT || binds_itself(symbols);
             return true;
         }
     }

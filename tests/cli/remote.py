@@ -18,6 +18,7 @@ import sys
 import time
 
 LIMIT = 60
+ENDS_SOON = 5 # seconds for a server, when the test has failed already
 SERVER = os.environ.get('REIN_GDBSERVER') or os.path.join(os.environ.get('REIN_BUILD', 'build'), 'rein-gdbserver')
 FEATURES = ('multiprocess+;swbreak+;hwbreak+;qRelocInsn+;fork-events+;vfork-events+;exec-events+;vContSupported+;'
             'QThreadEvents+;no-resumed+;memory-tagging+;xmlRegisters=i386')
@@ -139,13 +140,13 @@ class Remote:
         return self
 
     def __exit__(self, error, *_):
-        if not error:
+        if error: # it must not be hidden by a server that does not end now
+            self.limit = ENDS_SOON
+        try:
             self.close()
-            return
-        self.hang_up()  # a server that would not end now must not hide what has failed
-        if self.process:
-            self.process.kill()
-            self.process.wait()
+        except RemoteError:
+            if not error:
+                raise
 
     def hang_up(self):
         if self._close:
@@ -164,7 +165,8 @@ class Remote:
             try:
                 self.process.wait(self.limit)
             except subprocess.TimeoutExpired:
-                self.show_stacks()
+                if self.limit == LIMIT:
+                    self.show_stacks()
                 self.process.send_signal(signal.SIGKILL)
                 self.process.wait()
                 raise RemoteError('the server did not end when its client was gone') from None
