@@ -313,9 +313,10 @@ bool packets_given_up(struct packets *packets)
 {
     enum { PATIENCE = 3, SOON_MS = 500 }; /* nobody stops waiting sooner */
     unsigned count = 0;
-    if (!packets->no_ack || now_ms() - packets->taken_at < SOON_MS)
+    if (!packets->no_ack)
         return false;
-    packets_read(packets);
+    if (now_ms() - packets->taken_at >= SOON_MS)
+        packets_read(packets);
     for (size_t i = packets->in_taken; i < packets->in_used && packets->in[i] != '$'; i++)
         count += packets->in[i] == '-';
     return count >= PATIENCE;
