@@ -1,141 +1,33 @@
-/* Packets about registers: g, G, p and P. A snapshot is kept of the thread that was looked at last, for a client mostly asks
- * for several registers of one thread in a row, and some of those that come next. A write goes through to the thread, and into the snapshot.
+/* Packets about registers: g, G, p and P. One snapshot is kept, of the thread that was looked at last, for a client mostly asks
+ * for several registers of one thread in a row. A write goes through to the thread, and into the snapshot.
  *
  * What the client knows as a register may be a part of rein's (ymm0h: half of ymm0): a write of a part leaves the rest as it is. */
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "server.h"
 
-/* ---- The snapshots ---- */
-
-/* Who asks for the registers of one thread after the other, as for all their stacks, in all-stop mode, has those of the next ones read
- * with one request to the monitor. They are as they were until something is resumed, or written by others than the client. */
-enum { AHEAD = 16 };
-
-struct ahead {
-    struct {
-        rein_thread *thread;
-        rein_registers *registers;
-    } next[AHEAD];
-    size_t count;
-    int asked[2]; /* whose were asked for last, and before */
-};
-
-static void forget_current(struct server *server)
-{
-    rein_registers_free(server->registers);
-    rein_thread_unref(server->viewed);
-    server->registers = NULL;
-    server->viewed = NULL;
-}
-
-void server_forget_view(struct server *server)
-{
-    forget_current(server);
-    struct ahead *ahead = server->ahead;
-    for (size_t i = 0; ahead && i < ahead->count; i++) {
-        rein_registers_free(ahead->next[i].registers);
-        rein_thread_unref(ahead->next[i].thread);
-    }
-    if (ahead)
-        ahead->count = 0;
-}
-
-void server_free_view(struct server *server)
-{
-    server_forget_view(server);
-    free(server->ahead);
-    server->ahead = NULL;
-}
-
-static bool take_ahead(struct server *server, const rein_thread *thread)
-{
-    struct ahead *ahead = server->ahead;
-    for (size_t i = 0; ahead && i < ahead->count; i++) {
-        if (ahead->next[i].thread != thread)
-            continue;
-        server->viewed = ahead->next[i].thread;
-        server->registers = ahead->next[i].registers;
-        ahead->next[i] = ahead->next[--ahead->count];
-        return true;
-    }
-    return false;
-}
-
-struct ahead_request {
-    struct ahead *ahead;
-    rein_thread **threads; /* in a list, */
-    size_t left;           /* so many */
-    ptrdiff_t step;        /* in this direction */
-};
-
-static int read_ahead(void *arg)
-{
-    struct ahead_request *request = arg;
-    struct ahead *ahead = request->ahead;
-    unsigned char bytes[REGISTER_MAX];
-    size_t length;
-    for (ptrdiff_t at = 0; request->left && ahead->count < AHEAD; request->left--, at += request->step) {
-        rein_thread *thread = request->threads[at];
-        rein_registers *registers;
-        if (rein_thread_registers(thread, &registers) != 0)
-            continue;
-        for (int i = rein_registers_count(registers); i < rein_registers_total(registers); i++)
-            rein_registers_read(registers, i, bytes, sizeof bytes,
-                                &length); /* the first of a set has the kernel asked */
-        ahead->next[ahead->count].thread = rein_thread_ref(thread);
-        ahead->next[ahead->count++].registers = registers;
-    }
-    return 0;
-}
-
-/* Threads are asked for in an order, up or down: this one's, and those behind it. */
-static void look_ahead(struct server *server, rein_thread *thread)
-{
-    int tid = rein_thread_id(thread);
-    if (!server->ahead)
-        server->ahead = calloc(1, sizeof *server->ahead);
-    struct ahead *ahead = server->ahead;
-    if (!ahead)
-        return;
-    int former = ahead->asked[0];
-    bool up = ahead->asked[1] && ahead->asked[1] < former && former < tid;
-    bool down = ahead->asked[1] > former && former > tid;
-    ahead->asked[1] = former;
-    ahead->asked[0] = tid;
-    rein_thread **threads;
-    size_t count, at = 0;
-    if (server->non_stop || !(up || down) || rein_process_threads(rein_thread_process(thread), &threads, &count) != 0)
-        return;
-    while (at < count && threads[at] != thread)
-        at++;
-    bool is_ordered = count && (rein_thread_id(threads[0]) < rein_thread_id(threads[count - 1])) == up;
-    struct ahead_request request = {
-        .ahead = ahead, .threads = threads + at, .left = is_ordered ? count - at : at + 1, .step = is_ordered ? 1 : -1};
-    if (at < count)
-        rein_monitor_call(server->monitor, read_ahead, &request);
-    rein_thread_list_free(threads, count);
-}
+/* ---- The snapshot ---- */
 
 rein_registers *server_registers(struct server *server, rein_thread *thread)
 {
     if (server->registers && server->viewed == thread)
         return server->registers;
-    forget_current(server);
-    if (take_ahead(server, thread))
-        return server->registers;
     server_forget_view(server);
-    look_ahead(server, thread);
-    if (take_ahead(server, thread))
-        return server->registers;
     if (rein_thread_registers(thread, &server->registers) != 0)
         server->registers = NULL;
     else
         server->viewed = rein_thread_ref(thread);
     return server->registers;
+}
+
+void server_forget_view(struct server *server)
+{
+    rein_registers_free(server->registers);
+    rein_thread_unref(server->viewed);
+    server->registers = NULL;
+    server->viewed = NULL;
 }
 
 /* ---- One register ---- */

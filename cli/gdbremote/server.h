@@ -104,7 +104,6 @@ struct server {
     /* Of the thread that was looked at last, until something runs; registers.c. */
     rein_thread *viewed;
     rein_registers *registers;
-    struct ahead *ahead; /* of those that are likely to be looked at next */
     /* The thread whose stack pointer the client has written, with P: it calls a function, and when that has returned gdb writes all
      * registers whose values it does not know to be right. So the stop reply brings them all, once. 0: none. */
     int called_tid;
@@ -243,7 +242,6 @@ const struct target *inferior_target(struct server *server, struct inferior *inf
  * message. */
 rein_registers *server_registers(struct server *server, rein_thread *thread);
 void server_forget_view(struct server *server);
-void server_free_view(struct server *server);
 /* Rein's index of it in that snapshot, which is of another architecture if the thread has switched to 32-bit code, or from it:
  * rax is eax there. Negative: it has none. */
 int register_index(rein_registers *registers, const struct register_place *place);

@@ -226,7 +226,7 @@ with Remote.stdio('./stops', 'many') as gdb:
     def registers(each):
         gdb.ok(b'Hg' + each)
         return gdb.packet('g')
-    # One after the other, up or down, which are read ahead; until something runs.
+    # One after the other, up or down, and again when something has run.
     ids = sorted(threads_of(gdb), key=lambda each: int(each.split(b'.')[1], 16))
     up = [registers(each) for each in ids]
     assert len(set(up)) > 90 and up[0] == registers(thread.encode())
