@@ -505,7 +505,6 @@ int server_run(struct server *server)
     clean_up(server, true, false);
     server->unattended = false;
     watch_unattended(server);
-    server_forget_view(server);
     free(server->waits);
     return status;
 }
