@@ -206,8 +206,8 @@ static void handle_signal(rein_thread *thread, const struct os_event *event)
                               (thread->process->os->fault_signals >> (event->signal.number - 1) & 1) != 0);
     if (thread->stepping == STEPPING_PASS)
         breakpoint_pass_stopped(thread, executed);
-    else if (thread->stepping == STEPPING_USER && executed)
-        thread->skip = false;
+    else if ((thread->stepping == STEPPING_USER || thread->stepping == STEPPING_NOT) && executed)
+        thread->skip = false; /* NOT: the pass was over when the fault was brought out (bring_out_trap) */
     thread->stepping = STEPPING_NOT;
     show_hits(thread, TRANSITION_SIGNAL, &hits);
 }
