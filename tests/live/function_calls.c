@@ -751,6 +751,7 @@ static void M7_I5_SIGCONT_in_the_function(void **state)
     add_breakpoint(process, address_of(fixture, "called_float"));
     for (int round = 0; round < 8; round++) {
         set_policy(process, REIN_STOP_ALL);
+        assert_ok(rein_process_stop(process, LIMIT_MS)); /* to continue it forgets what has stopped it meanwhile */
         assert_int_equal(syscall(SYS_tgkill, fixture->pid, rein_thread_id(thread), SIGTSTP), 0);
         assert_ok(rein_process_continue(process));
         run_to_signal(process, SIGTSTP, true);
