@@ -98,6 +98,7 @@ PYTHONPATH=$here PYTHONDONTWRITEBYTECODE=1 timeout 100 python3 - <<'PYTHON'
 import os
 import signal
 import xml.etree.ElementTree as ElementTree
+import threading
 from remote import *
 
 
@@ -157,6 +158,8 @@ def attached_in_front_of_signals(gdb, pid, times):
     return count
 
 with Remote.listening(options=('--once', '--multi')) as gdb:
+    # It says so each time that it attaches, which must not fill the pipe.
+    threading.Thread(target=gdb.process.stderr.read, daemon=True).start()
     gdb.start()
     gdb.ok('!')
     for what in 'again', 'again, by a thread':
