@@ -97,8 +97,8 @@ tracee -no-pie -fno-pie -pthread -o program program.c
 PYTHONPATH=$here PYTHONDONTWRITEBYTECODE=1 timeout 100 python3 - <<'PYTHON'
 import os
 import signal
-import xml.etree.ElementTree as ElementTree
 import threading
+import xml.etree.ElementTree as ElementTree
 from remote import *
 
 
