@@ -333,6 +333,14 @@ static int remove_point(struct server *server, struct inferior *inferior, struct
     return 0;
 }
 
+/* What cannot be taken out is forgotten all the same: an exit does it. */
+static void remove_or_forget(struct server *server, struct inferior *inferior, struct point *point)
+{
+    bool vanished;
+    if (remove_point(server, inferior, point, &vanished) != 0)
+        drop(server, inferior, point);
+}
+
 /* ---- Those that leave ---- */
 
 /* The next one; at the address, unless NULL. */
@@ -346,11 +354,9 @@ static struct point *next_leaving(const struct inferior *inferior, const rein_wo
 
 static void remove_leaving_at(struct server *server, struct inferior *inferior, const rein_word *address)
 {
-    bool vanished;
     for (struct point *point; (point = next_leaving(inferior, address));) {
         point->is_leaving = false;
-        if (remove_point(server, inferior, point, &vanished) != 0)
-            drop(server, inferior, point); /* forgotten all the same: an exit does it */
+        remove_or_forget(server, inferior, point);
     }
 }
 
@@ -379,17 +385,17 @@ static bool can_leave_later(const struct server *server, const struct inferior *
 
 /* ---- All of a kind ---- */
 
-/* All that are tracepoints' places, or all others. What cannot be taken out is forgotten all the same: an exit does it. */
+/* All that are tracepoints' places, or all others. */
 static void remove_kind(struct server *server, struct inferior *inferior, bool traced)
 {
-    bool any = true, vanished;
+    bool any = true;
     while (any) {
         struct point *point = inferior->points;
         while (point && (point->type == 'T') != traced)
             point = point->next;
         any = point != NULL;
-        if (point && remove_point(server, inferior, point, &vanished) != 0)
-            drop(server, inferior, point);
+        if (point)
+            remove_or_forget(server, inferior, point);
     }
 }
 
