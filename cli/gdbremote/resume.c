@@ -2,8 +2,8 @@
  *
  * A resume comes with actions for threads (actions.c), and may be answered without running anybody (hits.c).
  *
- * WHO STEPS BEGINS FIRST, and only then the others are continued, on the monitor, if the step is not done yet: otherwise its end,
- * which stops all, could come before their start. The loop hears of its end by an event, be it one step or a range.
+ * STEPS BEGIN, AND THE OTHERS RUN ON, by one call of the monitor: otherwise a step's end, which stops all, could come before their
+ * start. The loop hears of its end by an event, be it one step or a range.
  *
  * A SIGNAL with which a thread is to go on is exchanged for the one that has stopped it; who was stopped by something else is
  * sent it by tgkill, and the callback lets it through once (filter.c). It ends a step, though, before that has done anything: the
@@ -139,7 +139,6 @@ static void begin_step(struct server *server, struct inferior *inferior, rein_th
                        const struct action *action)
 {
     struct resume *resume = resume_of(server);
-    give_signal(server, thread, action->signal);
     if (resume)
         marks_add(&resume->marks, STEPPING, thread, 0, NULL);
     struct rein_step_options steps = REIN_STEP_OPTIONS_INIT;
@@ -253,74 +252,16 @@ bool resume_has_news(struct server *server)
     return false;
 }
 
-/* Continues those whom nothing else is said of. On the monitor, so that nothing happens in between. */
+/* One resume. */
 struct others {
     struct server *server;
     const struct action *actions;
     size_t count;
-    rein_thread *stepper; /* if it has stopped already, everything has, or is about to; NULL: nobody steps */
-    bool failed, later;
+    bool any;    /* something is said of somebody who is there */
+    bool steps;  /* somebody steps */
+    bool failed; /* a breakpoint could not be put in */
+    bool later;  /* there is something to be heard first */
 };
-
-static bool is_to_step_again(const struct server *server, const rein_thread *stepper)
-{
-    return server->resume && marks_has(&server->resume->marks, AGAIN, rein_thread_id(stepper));
-}
-
-static bool is_over(const struct server *server, rein_thread *stepper)
-{
-    enum rein_state state;
-    return rein_thread_state(stepper, &state) == 0 && rein_state_is_stopped(state) &&
-           !is_to_step_again(server, stepper);
-}
-
-/* Something to be told has ended the walk of one that was to go on: everything has stopped, or is about to. */
-static bool is_walk_over(const struct others *others)
-{
-    bool over = false;
-    for (struct walk walk = walk_all(others->server); walk_next(&walk);) {
-        int tid = rein_thread_id(walk.thread);
-        const struct action *action = action_for(others->actions, others->count, walk.inferior, tid);
-        over |= action && action->kind == 'c' && rein_state_is_stopped(walk.state) &&
-                !stops_has(others->server, walk.inferior->id, tid) && trace_was_halted(others->server, walk.thread);
-    }
-    return over;
-}
-
-static int continue_others(void *arg)
-{
-    struct others *others = arg;
-    struct server *server = others->server;
-    if (!server->non_stop && others->stepper && is_over(server, others->stepper))
-        return 0;
-    /* Whose step a signal of ours has ended stands, and is not to be run on with the others. */
-    bool again = others->stepper && is_to_step_again(server, others->stepper);
-    others->later = server->non_stop && resume_has_news(server);
-    if (others->later)
-        return 0;
-    bool walkers = trace_has_walkers(server);
-    if (!server->non_stop && walkers && is_walk_over(others))
-        return 0;
-    for (struct inferior *inferior = inferior_known(server->inferiors); inferior;
-         inferior = inferior_known(inferior->next)) {
-        const struct action *all = action_for(others->actions, others->count, inferior, -2);
-        bool simple = !again && !walkers &&
-                      (others->count == 1 || (others->count == 2 && others->actions[0].tid > 0 && !server->non_stop));
-        if (all && all->kind == 'c' && simple && !stops_has(server, inferior->id, 0)) {
-            others->failed |= let_run(inferior, NULL) == REIN_BAD_ADDRESS; /* who steps runs already */
-            continue;
-        }
-        for (struct walk walk = walk_one(inferior); walk_next(&walk);) {
-            int tid = rein_thread_id(walk.thread);
-            const struct action *action = action_for(others->actions, others->count, inferior, tid);
-            if (action && action->kind == 'c' &&
-                (rein_state_is_stopped(walk.state) || walk.state == REIN_STATE_STOPPING) && /* a vfork parent */
-                !stops_has(server, inferior->id, tid) && !trace_is_between(server, walk.thread))
-                others->failed |= let_run(inferior, walk.thread) == REIN_BAD_ADDRESS;
-        }
-    }
-    return 0;
-}
 
 /* Who runs now is not to stop any more, and gets the signal that it stands at. */
 static bool is_settled(const struct mark *mark, void *arg)
@@ -339,33 +280,6 @@ static void drop_marks(struct others *others)
     }
 }
 
-/* Then there are no others to be continued beside the one that steps. */
-static bool has_one_thread(const struct server *server)
-{
-    rein_thread **threads;
-    size_t count;
-    if (!server->inferiors || server->inferiors->next ||
-        rein_process_threads(server->inferiors->process, &threads, &count) != 0)
-        return false;
-    rein_thread_list_free(threads, count);
-    return count == 1;
-}
-
-/* Those that have steps to make for tracepoints make these first. They may be over before the others are continued: then these
- * threads stand, and are heard of afterwards. */
-static void begin_walks(struct server *server, const struct action *actions, size_t count)
-{
-    if (!trace_has_walkers(server))
-        return;
-    for (struct walk walk = walk_all(server); walk_next(&walk);) {
-        int tid = rein_thread_id(walk.thread);
-        const struct action *action = action_for(actions, count, walk.inferior, tid);
-        if (action && action->kind == 'c' && rein_state_is_stopped(walk.state) &&
-            !stops_has(server, walk.inferior->id, tid))
-            trace_walk_on(server, walk.thread);
-    }
-}
-
 static bool covers_all(const struct server *server, const struct action *actions, size_t count)
 {
     for (const struct inferior *inferior = server->inferiors; inferior; inferior = inferior->next)
@@ -374,66 +288,106 @@ static bool covers_all(const struct server *server, const struct action *actions
     return true;
 }
 
-/* Its step begins, or it gets the signal with which it is to go on. */
-static void begin(struct others *others, struct inferior *inferior, rein_thread *thread, const struct action *action)
-{
-    if (action->kind != 's' && action->kind != 'r') {
-        give_signal(others->server, thread, action->signal);
-        return;
-    }
-    begin_step(others->server, inferior, thread, action);
-    if (!others->stepper)
-        others->stepper = rein_thread_ref(thread);
-}
+typedef void (*meant_call)(struct others *others, struct inferior *inferior, rein_thread *thread,
+                           const struct action *action);
 
-/* Those of whom something in particular is said. True: there are some. */
-static bool begin_named(struct others *others)
+/* For the thread, if it is there, and this is what is said of it. */
+static void call_if_meant(struct others *others, int pid, int tid, const struct action *action, meant_call call)
 {
     struct server *server = others->server;
-    bool any = false;
-    for (size_t i = 0; i < others->count; i++) {
-        const struct action *action = &others->actions[i];
-        if (action->tid <= 0)
-            continue;
-        rein_thread *thread = NULL;
-        struct inferior *inferior = server_resolve(server, action->pid, action->tid, &thread);
-        bool held = inferior && server->non_stop && stops_has(server, inferior->id, action->tid);
-        if (inferior && !held && action_for(others->actions, others->count, inferior, action->tid) == action) {
-            any = true;
-            if (action->kind != 't')
-                begin(others, inferior, thread, action);
-        }
-        rein_thread_unref(thread);
+    rein_thread *thread = NULL;
+    struct inferior *inferior = server_resolve(server, pid, tid, &thread);
+    bool held = inferior && server->non_stop && stops_has(server, inferior->id, tid);
+    if (inferior && !held && action_for(others->actions, others->count, inferior, tid) == action) {
+        others->any = true;
+        if (action->kind != 't')
+            call(others, inferior, thread, action);
     }
-    return any;
+    rein_thread_unref(thread);
 }
 
-/* The one that was told of, of which the client says nothing in particular: it goes on without its signal. True: something is said
- * of a process as a whole. */
-static bool begin_told(struct others *others)
+/* Those of whom something in particular is said; and the one that was told of last, if nothing is, but of its process: it steps as
+ * only one can, or goes on without its signal. */
+static void for_each_meant(struct others *others, meant_call call)
 {
     struct server *server = others->server;
-    bool any = false;
+    for (size_t i = 0; i < others->count; i++)
+        if (others->actions[i].tid > 0)
+            call_if_meant(others, others->actions[i].pid, others->actions[i].tid, &others->actions[i], call);
     for (struct inferior *inferior = server->inferiors; inferior; inferior = inferior->next) {
         const struct action *all = action_for(others->actions, others->count, inferior, -2);
-        rein_thread *thread = NULL;
-        any |= all != NULL;
-        if (all && server->has_last && server->last.pid == inferior->id &&
-            server_resolve(server, server->last.pid, server->last.tid, &thread) &&
-            action_for(others->actions, others->count, inferior, server->last.tid) == all)
-            begin(others, inferior, thread, all);
-        rein_thread_unref(thread);
+        others->any |= all != NULL;
+        if (all && server->has_last && server->last.pid == inferior->id)
+            call_if_meant(others, server->last.pid, server->last.tid, all, call);
     }
-    return any;
 }
 
-static void run_others(struct others *others)
+static void give_its_signal(struct others *others, struct inferior *inferior, rein_thread *thread,
+                            const struct action *action)
 {
-    do {
-        if (others->later)
-            stops_drain(others->server);
-        rein_monitor_call(others->server->monitor, continue_others, others);
-    } while (others->later);
+    (void)inferior;
+    give_signal(others->server, thread, action->signal);
+}
+
+static void step_it(struct others *others, struct inferior *inferior, rein_thread *thread, const struct action *action)
+{
+    if (action->kind != 's' && action->kind != 'r')
+        return;
+    begin_step(others->server, inferior, thread, action);
+    others->steps = true;
+}
+
+/* Those that have steps to make for tracepoints make these first. */
+static void begin_walks(struct others *others)
+{
+    struct server *server = others->server;
+    for (struct walk walk = walk_all(server); walk_next(&walk);) {
+        int tid = rein_thread_id(walk.thread);
+        const struct action *action = action_for(others->actions, others->count, walk.inferior, tid);
+        if (action && action->kind == 'c' && rein_state_is_stopped(walk.state) &&
+            !stops_has(server, walk.inferior->id, tid) && !trace_is_between(server, walk.thread))
+            trace_walk_on(server, walk.thread);
+    }
+}
+
+/* Those of whom nothing else is said. */
+static void continue_others(struct others *others, bool walkers)
+{
+    struct server *server = others->server;
+    for (struct inferior *inferior = inferior_known(server->inferiors); inferior;
+         inferior = inferior_known(inferior->next)) {
+        const struct action *all = action_for(others->actions, others->count, inferior, -2);
+        bool simple =
+            !walkers && (others->count == 1 || (others->count == 2 && others->actions[0].tid > 0 && !server->non_stop));
+        if (all && all->kind == 'c' && simple && !stops_has(server, inferior->id, 0)) {
+            others->failed |= let_run(inferior, NULL) == REIN_BAD_ADDRESS; /* who steps runs already */
+            continue;
+        }
+        for (struct walk walk = walk_one(inferior); walk_next(&walk);) {
+            int tid = rein_thread_id(walk.thread);
+            const struct action *action = action_for(others->actions, others->count, inferior, tid);
+            if (action && action->kind == 'c' &&
+                (rein_state_is_stopped(walk.state) || walk.state == REIN_STATE_STOPPING) && /* a vfork parent */
+                !stops_has(server, inferior->id, tid) && !trace_is_between(server, walk.thread))
+                others->failed |= let_run(inferior, walk.thread) == REIN_BAD_ADDRESS;
+        }
+    }
+}
+
+/* On the monitor, so that nothing happens in between: the end of a step, which stops all, comes when all run. */
+static int run_all(void *arg)
+{
+    struct others *others = arg;
+    struct server *server = others->server;
+    others->later = server->non_stop && resume_has_news(server);
+    if (others->later)
+        return 0;
+    bool walkers = trace_has_walkers(server);
+    for_each_meant(others, step_it);
+    if (walkers)
+        begin_walks(others);
+    continue_others(others, walkers);
+    return 0;
 }
 
 void resume_run(struct server *server, const struct action *actions, size_t count, struct reply *reply)
@@ -449,23 +403,19 @@ void resume_run(struct server *server, const struct action *actions, size_t coun
         server->reply_later = server->running = !stops_tell_pending(server, reply); /* killed just now */
         return;
     }
-    /* Nobody but a single step's thread runs, and none is born in one step, but by a fork or clone that stops it. */
-    bool is_alone = !server->non_stop && has_one_thread(server);
-    for (size_t i = 0; i < count; i++)
-        is_alone &= actions[i].kind != 'r';
     server_forget_view(server);
     memory_forget(server);
     resume_end(server);
-    struct others others = {server, actions, count, NULL, false, false};
-    bool any = begin_named(&others);
-    any |= begin_told(&others);
+    struct others others = {.server = server, .actions = actions, .count = count};
+    for_each_meant(&others, give_its_signal);
     drop_marks(&others);
-    begin_walks(server, actions, count);
     server->written_siginfo.tid = 0;
-    if (!others.stepper || !is_alone)
-        run_others(&others);
-    rein_thread_unref(others.stepper);
-    if (others.failed && !others.stepper && !server->non_stop) {
+    do {
+        if (others.later)
+            stops_drain(server);
+        rein_monitor_call(server->monitor, run_all, &others);
+    } while (others.later);
+    if (others.failed && !others.steps && !server->non_stop) {
         stops_halt(server); /* other processes may run already */
         server_error(server, reply, "a breakpoint cannot be written to the program's memory");
         return;
@@ -478,7 +428,7 @@ void resume_run(struct server *server, const struct action *actions, size_t coun
         server_ok(reply);
         return;
     }
-    if (!any && server->features.no_resumed) {
+    if (!others.any && server->features.no_resumed) {
         reply_text(reply, "N");
         return;
     }

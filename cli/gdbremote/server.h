@@ -387,8 +387,6 @@ bool trace_has_walkers(const struct server *server); /* are there any? */
 bool trace_walk_on(struct server *server, rein_thread *thread);
 /* It stands, before such steps or behind them, and its event has not been taken: to the client it runs. */
 bool trace_is_between(struct server *server, rein_thread *thread);
-/* It has stopped in such steps, or where they begin, by what is no concern of theirs. */
-bool trace_was_halted(struct server *server, rein_thread *thread);
 /* The traced process has ended, is let go, or is another one (text says which), and so does the trace; its points are out. */
 void trace_end_process(struct server *server, struct inferior *inferior, const char *text);
 /* A process that is a thread to the client. */

@@ -178,20 +178,6 @@ bool trace_has_walkers(const struct server *server)
     return server->tracing && server->tracing->has_walkers;
 }
 
-static void look_halted(struct trace_request *request)
-{
-    struct walk_request *walk = request->more;
-    const struct trace_walker *walker = find(request->tracing, rein_thread_id(walk->thread));
-    walk->walks = walker && (walker->stage == WALKER_WALKS || walker->stage == WALKER_STANDS);
-}
-
-bool trace_was_halted(struct server *server, rein_thread *thread)
-{
-    struct walk_request walk = {.thread = thread};
-    struct trace_request request = {.more = &walk};
-    return trace_has_walkers(server) && trace_call(server->tracing, look_halted, &request) && walk.walks;
-}
-
 static void look_between(struct trace_request *request)
 {
     struct walk_request *walk = request->more;

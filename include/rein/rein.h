@@ -200,7 +200,9 @@ REIN_API int rein_monitor_close(rein_monitor *monitor);
 REIN_API int rein_monitor_set_log(rein_monitor *monitor, enum rein_log_level level, rein_log_callback log, void *arg);
 
 /* Runs function(arg) on the monitor: what it does with rein is one atomic step with respect to every event. Returns
- * what the function returns (which should be 0 or a rein_error). */
+ * what the function returns (which should be 0 or a rein_error). Calls that wait return REIN_ON_MONITOR there. Steps may begin in
+ * it (rein_thread_step with a limit of 0, which returns REIN_TIMEOUT; REIN_STEP_BEGIN), so that one thread steps and others run
+ * from the same moment; not so in a call that is made in a callback. */
 REIN_API int rein_monitor_call(rein_monitor *monitor, int (*function)(void *arg), void *arg);
 
 /* The id (of the process, or of the thread) under which the kernel knows the monitor as a tracer (TracerPid in
@@ -632,7 +634,7 @@ struct rein_step_options {
     }
 /* *done, if not NULL, is how many steps were made. REIN_TIMEOUT (0 is taken for 1) and REIN_CANCELLED end it with the
  * instruction that is under way: the thread is stopped, unless it is in the kernel and cannot be (rein_thread_stop), or another
- * caller continues it at that moment. Else as rein_thread_step. REIN_ON_MONITOR in a callback.
+ * caller continues it at that moment. Else as rein_thread_step. REIN_ON_MONITOR on the monitor, but as rein_monitor_call says.
  * With REIN_STEP_BEGIN it returns 0 when they have begun, and *done is 0: the thread is SingleStepping until an event, or
  * rein_thread_wait, tells what has ended them, and rein_thread_stop ends them sooner; there is no time limit, and
  * until, with its arg, may be called till then. The options may be gone. */

@@ -447,8 +447,7 @@ int attach_take_sharers(rein_process *process, struct error *error)
     return 0;
 }
 
-/* Are all its threads ours? There are as many; but a leader that is dying may be another thread by now. */
-static bool holds_all(const rein_process *process)
+bool attach_holds_all(const rein_process *process)
 {
     const rein_thread *leader = table_find(&process->monitor->threads, (uint64_t)process->id);
     size_t count = 0;
@@ -469,7 +468,7 @@ static bool scan(struct attach *attach)
                   process->id, process->os->arch->name);
         return false;
     }
-    int result = holds_all(process) ? 0 : process->os->for_each_thread(process->id, seize_one, attach);
+    int result = attach_holds_all(process) ? 0 : process->os->for_each_thread(process->id, seize_one, attach);
     LOG(&process->monitor->log, REIN_LOG_TRACE, "Process %d: %d new threads (%d); %zu of %zu have not stopped yet",
         process->id, attach->found, result, process->fresh, process->thread_count);
     if (result == -EAGAIN) { /* some may be missing */
@@ -501,7 +500,7 @@ void attach_adopt(rein_process *process)
 {
     static const struct rein_attach_options stopped = REIN_ATTACH_OPTIONS_INIT;
     struct attach attach = {.process = process, .options = &stopped, .adopts = true};
-    int result = holds_all(process) ? 0 : process->os->for_each_thread(process->id, seize_one, &attach);
+    int result = attach_holds_all(process) ? 0 : process->os->for_each_thread(process->id, seize_one, &attach);
     /* Who is new may have made others that the look has missed. */
     process->unscanned = attach.found || attach.busy || result == -EAGAIN;
 }

@@ -1092,7 +1092,11 @@ struct call {
 static void run_call(struct request *request)
 {
     const struct call *call = request->options;
+    bool outermost = !request->on_monitor;
+    request->monitor->in_call |= outermost;
     int result = call->function(call->arg);
+    if (outermost)
+        request->monitor->in_call = false;
     /* The function's failure, if it was rein's, has left its message on this thread. */
     if (result)
         error_set(&request->error, result, "%s", rein_error_message());

@@ -38,12 +38,14 @@ struct request {
     rein_monitor *monitor;
     rein_process *process;
     rein_thread *thread;
-    bool begin_only_on_monitor; /* made in a callback it has done its work by beginning; else that is an error */
+    bool begin_only_on_monitor; /* made on the monitor it has done its work by beginning; else that is an error */
     bool no_wait;               /* time limit 0 */
-    bool on_monitor;            /* made in a callback: it cannot wait */
+    bool on_monitor;            /* made in a callback or call (rein_monitor_call): it cannot wait */
     bool reads;   /* run only reads what the engine knows: it may be called while the monitor rests, see rest.c */
+    bool takes;   /* likewise, but it may change a little, too: it is then called with nobody beside it */
     bool at_rest; /* it is called so now; if it needs more than that, it returns without having finished */
     bool cancellable;
+    void *garbage; /* of one that takes: memory that its caller frees when the monitor may go on */
 
     /* Arguments and results, as the call needs them. */
     uint64_t address;
@@ -123,6 +125,7 @@ struct rein_monitor {
     struct table processes_by_id;
     struct list events;   /* of all processes, struct queued_event, in the order in which they happened */
     struct list waiting;  /* requests that wait for these */
+    bool in_call;         /* of rein_monitor_call, and not in a callback */
     bool watched;         /* such a request has been made: events wait for the next */
     struct list expected; /* threads whose next stop is near: asked for by id */
     struct list changed;  /* processes whose waiting requests are to be looked at */

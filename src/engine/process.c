@@ -336,7 +336,10 @@ static void take_event(struct request *request, struct queued_event *queued)
     *(struct rein_event *)request->out = queued->event;
     list_remove(&queued->link);
     list_remove(&queued->order);
-    free(queued);
+    if (request->at_rest)
+        request->garbage = queued;
+    else
+        free(queued);
     update_event_fd(process);
     request_finish(request, 0);
 }
@@ -356,13 +359,23 @@ static bool event_ready(struct request *request)
     return false;
 }
 
+/* At rest: that there is no event, or that the wait was cancelled, is for the monitor to say. */
+static void run_event(struct request *request)
+{
+    rein_process *process = request->process;
+    if (!request->at_rest)
+        request_wait(request);
+    else if (!atomic_load(&process->cancelled) && !list_empty(&process->events))
+        event_ready(request);
+}
+
 int rein_process_next_event(rein_process *process, int timeout_ms, struct rein_event *event)
 {
     if (!process || !event)
         return error_fail(REIN_INVALID_ARGUMENT, "rein_process_next_event: process or event is NULL");
     memset(event, 0, sizeof *event);
     struct request request = {
-        .run = request_wait, .ready = event_ready, .process = process, .out = event, .cancellable = true};
+        .run = run_event, .ready = event_ready, .takes = true, .process = process, .out = event, .cancellable = true};
     return monitor_submit(process->monitor, &request, timeout_ms);
 }
 
@@ -387,7 +400,13 @@ static bool any_event_ready(struct request *request)
 
 static void run_next_event(struct request *request)
 {
-    request->monitor->watched = true;
+    rein_monitor *monitor = request->monitor;
+    if (request->at_rest) {
+        if (monitor->watched && !list_empty(&monitor->events))
+            any_event_ready(request);
+        return;
+    }
+    monitor->watched = true;
     request_wait(request);
 }
 
@@ -396,7 +415,7 @@ int rein_monitor_next_event(rein_monitor *monitor, int timeout_ms, struct rein_e
     if (!monitor || !event)
         return error_fail(REIN_INVALID_ARGUMENT, "rein_monitor_next_event: monitor or event is NULL");
     memset(event, 0, sizeof *event);
-    struct request request = {.run = run_next_event, .ready = any_event_ready, .out = event};
+    struct request request = {.run = run_next_event, .ready = any_event_ready, .takes = true, .out = event};
     return monitor_submit(monitor, &request, timeout_ms);
 }
 
@@ -514,6 +533,9 @@ int rein_process_set_callback(rein_process *process, rein_event_callback functio
 
 /* ---- Stop, continue, wait ---- */
 
+/* So many are looked through without waking the monitor (rest.c), and listed in memory that the caller has. */
+enum { FEW_THREADS = 64 };
+
 void process_stop(rein_process *process)
 {
     if (process->condition != PROCESS_HELD)
@@ -555,8 +577,26 @@ static bool stop_ready(struct request *request)
     return true;
 }
 
+/* All stand already, as was wanted, and no thread can be missing. */
+static bool has_stopped(const rein_process *process)
+{
+    if (process->condition != PROCESS_HELD || !process->stop_wanted || !process_is_stopped(process) ||
+        process->has_unheard || process->unscanned || atomic_load(&process->cancelled) ||
+        process->thread_count > FEW_THREADS || process->as_guest || process->code_runners)
+        return false;
+    LIST_FOR_EACH(item, &process->threads)
+    if (!rein_state_is_stopped(LIST_ENTRY(item, rein_thread, link)->state))
+        return false;
+    return attach_holds_all(process);
+}
+
 static void run_stop(struct request *request)
 {
+    if (request->at_rest) {
+        if (has_stopped(request->process))
+            request_finish(request, 0);
+        return;
+    }
     int result = process_check(request->process, &request->error);
     if (result) {
         request_finish(request, result);
@@ -571,8 +611,12 @@ int rein_process_stop(rein_process *process, int timeout_ms)
 {
     if (!process)
         return error_fail(REIN_INVALID_ARGUMENT, "rein_process_stop: process is NULL");
-    struct request request = {
-        .run = run_stop, .ready = stop_ready, .process = process, .begin_only_on_monitor = true, .cancellable = true};
+    struct request request = {.run = run_stop,
+                              .ready = stop_ready,
+                              .takes = true,
+                              .process = process,
+                              .begin_only_on_monitor = true,
+                              .cancellable = true};
     return monitor_submit(process->monitor, &request, timeout_ms);
 }
 
@@ -719,9 +763,6 @@ static bool is_listed(const rein_thread *thread)
 {
     return !rein_state_is_zombie(thread->state) && !rein_state_is_terminal(thread->state);
 }
-
-/* So many are listed without waking the monitor (rest.c), in memory that the caller has. */
-enum { FEW_THREADS = 64 };
 
 struct thread_list {
     rein_thread **threads;

@@ -96,7 +96,7 @@ struct rein_process {
     size_t fresh;          /* threads that are, and can come to a stop */
     size_t born;           /* threads in KERNEL_BORN */
     size_t unhandled;      /* threads that are */
-    size_t free_of_calls;  /* threads that run without stopping at calls, and could */
+    size_t outdated;       /* threads that are, and run */
     unsigned code_runners; /* threads that may run program code */
     unsigned turns;        /* of these, such that take_turn */
     unsigned listeners;    /* threads in PTRACE_LISTEN, which cannot be let go as they are */
@@ -193,6 +193,8 @@ void thread_set_unhandled(rein_thread *thread, bool unhandled);
 void thread_set_cannot_stop(rein_thread *thread, bool in_vfork, bool stuck);
 /* Asks the kernel for a stop, if the thread runs. */
 void thread_interrupt(rein_thread *thread);
+/* It runs, and is to be resumed anew, for other system calls are traced now. */
+void thread_outdate(rein_thread *thread);
 /* Expects its next stop soon: it is asked for by id. */
 void thread_expect(rein_thread *thread);
 /* It is to run: at once, or when nothing keeps it. */
@@ -389,6 +391,8 @@ void births_note_recent(rein_process *process);
 void births_forget_recent(rein_monitor *monitor, bool all);
 
 /* attach.c */
+/* Are all its threads ours? There are as many; but a leader that is dying may be another thread by now. */
+bool attach_holds_all(const rein_process *process);
 /* Takes threads that were made with CLONE_UNTRACED, and stops them: nobody has told of these. The same for those that an
  * attach whose limit has passed has not found. There may be more while the process is `unscanned`. */
 void attach_adopt(rein_process *process);

@@ -6,6 +6,9 @@
  * answer. A caller sees what the monitor would have answered if his request had come first at its awakening. Who has an
  * answer or an event, and asks while the monitor still works, has to ask the monitor.
  *
+ * So it is with what is ready and only has to be taken: an event that waits in its queue, or the word that all has stopped
+ * already. Who takes it is in there alone.
+ *
  * It is a lock for many readers and one writer who has it nearly always. To the monitor it is two atomic operations a
  * sleep. To readers it is a try: where it fails the request goes the ordinary way. As the monitor waits for them, they make no
  * system call, take no lock and no memory, and write no log meanwhile.
@@ -21,6 +24,7 @@
  * A lent monitor needs none of this: who may ask is the monitor. */
 #include "engine/rest.h"
 
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "engine/monitor.h"
@@ -65,17 +69,31 @@ void rest_end_for_killed(rein_monitor *monitor)
     close_to_readers(monitor, NULL);
 }
 
-bool rest_enter(rein_monitor *monitor)
+/* own: what who enters adds to the word; excludes: who must not be in it. */
+static bool enter(rein_monitor *monitor, uint32_t own, uint32_t excludes)
 {
     struct rest *rest = &monitor->rest;
     uint32_t seen = atomic_load_explicit(&rest->word, memory_order_relaxed);
     if (monitor->kind == REIN_MONITOR_LENT || getpid() != monitor->host)
         return false;
     do {
-        if (seen & REST_CLOSED)
+        if (seen & excludes)
             return false;
-    } while (!atomic_compare_exchange_weak_explicit(&rest->word, &seen, seen + 1, memory_order_acquire,
+    } while (!atomic_compare_exchange_weak_explicit(&rest->word, &seen, seen + own, memory_order_acquire,
                                                     memory_order_relaxed));
+    return true;
+}
+
+static void leave(rein_monitor *monitor, uint32_t own)
+{
+    if (atomic_fetch_sub_explicit(&monitor->rest.word, own, memory_order_release) == (REST_CLOSED | own))
+        monitor->os->word_wake(&monitor->rest.word);
+}
+
+bool rest_enter(rein_monitor *monitor)
+{
+    if (!enter(monitor, 1, REST_CLOSED | REST_ALONE))
+        return false;
     if (atomic_load(&monitor->condition) == MONITOR_OPEN)
         return true;
     rest_leave(monitor);
@@ -84,17 +102,36 @@ bool rest_enter(rein_monitor *monitor)
 
 void rest_leave(rein_monitor *monitor)
 {
-    if (atomic_fetch_sub_explicit(&monitor->rest.word, 1, memory_order_release) == (REST_CLOSED | 1))
-        monitor->os->word_wake(&monitor->rest.word);
+    leave(monitor, 1);
+}
+
+bool rest_enter_alone(rein_monitor *monitor)
+{
+    if (!enter(monitor, REST_ALONE, UINT32_MAX))
+        return false;
+    if (atomic_load(&monitor->condition) == MONITOR_OPEN)
+        return true;
+    rest_leave_alone(monitor);
+    return false;
+}
+
+void rest_leave_alone(rein_monitor *monitor)
+{
+    leave(monitor, REST_ALONE);
 }
 
 bool rest_answer(struct request *request)
 {
-    if (!request->reads || !rest_enter(request->monitor))
+    rein_monitor *monitor = request->monitor;
+    if (!(request->reads && rest_enter(monitor)) && !(request->takes && rest_enter_alone(monitor)))
         return false;
     request->at_rest = true;
     request->run(request);
     request->at_rest = false;
-    rest_leave(request->monitor);
+    if (request->takes)
+        rest_leave_alone(monitor);
+    else
+        rest_leave(monitor);
+    free(request->garbage);
     return atomic_load_explicit(&request->done, memory_order_relaxed) == REQUEST_DONE;
 }

@@ -1,4 +1,4 @@
-/* The monitor's rest, in which callers read the engine's state themselves. */
+/* The monitor's rest, in which callers read the engine's state themselves, and take what is ready for them. */
 #ifndef REIN_ENGINE_REST_H
 #define REIN_ENGINE_REST_H
 
@@ -11,9 +11,10 @@
 struct request;
 
 #define REST_CLOSED (UINT32_C(1) << 31)
+#define REST_ALONE (UINT32_C(1) << 30) /* who is in it lets nobody else in */
 
 struct rest {
-    _Atomic uint32_t word; /* a futex: how many read just now, and REST_CLOSED */
+    _Atomic uint32_t word; /* a futex: how many are in it just now, REST_CLOSED and REST_ALONE */
     uint64_t count;        /* how often it has begun */
 };
 
@@ -30,8 +31,12 @@ void rest_end_for_killed(rein_monitor *monitor);
  * No system call in between, no lock, no memory taken or given back, nobody called. */
 bool rest_enter(rein_monitor *monitor);
 void rest_leave(rein_monitor *monitor);
+/* Likewise, but nobody else reads meanwhile: the state may be changed, where that is done with a few words, of which each leaves
+ * it whole, and nothing is to follow on the monitor. Short system calls that wait for nobody are allowed. */
+bool rest_enter_alone(rein_monitor *monitor);
+void rest_leave_alone(rein_monitor *monitor);
 
-/* Has a request that only reads run by its caller. false: the monitor works, or the request needs the kernel. */
+/* Has a request that reads or takes run by its caller. false: the monitor works, or the request needs it. */
 bool rest_answer(struct request *request);
 
 #endif

@@ -294,6 +294,7 @@ static int begin_and_return(const struct steps *asked)
     begun->steps.request.cancellable = false;
     list_init(&begun->steps.request.waiting);
     struct request request = {.run = run_begin,
+                              .begin_only_on_monitor = true,
                               .process = asked->request.process,
                               .thread = thread,
                               .flags = asked->request.flags,

@@ -90,16 +90,8 @@ static bool trace_ready(struct request *request)
 {
     rein_process *process = request->process;
     int result = process_check(process, &request->error);
-    bool all = !process->traced_calls || process->filtered || !process->free_of_calls;
-    if (!result && !all && !process->watchpoints.software)
+    if (!result && process->traced_calls && !process->filtered && process->outdated)
         return false;
-    LIST_FOR_EACH(item, &process->threads) /* some of them may be stepped */
-    {
-        if (result || all)
-            break;
-        if (must_be_resumed(LIST_ENTRY(item, rein_thread, link)))
-            return false;
-    }
     request_finish(request, result);
     return true;
 }
@@ -118,7 +110,7 @@ static void run_trace(struct request *request)
     {
         rein_thread *thread = LIST_ENTRY(item, rein_thread, link);
         if (process->traced_calls && must_be_resumed(thread))
-            thread_interrupt(thread); /* to the caller it runs on */
+            thread_outdate(thread); /* to the caller it runs on */
     }
     request_wait(request);
 }

@@ -37,7 +37,7 @@ static void account(rein_thread *thread, int sign)
     process->code_runners += (unsigned)(sign * runs);
     process->turns += (unsigned)(sign * (runs & thread->takes_turn));
     process->fresh += (size_t)(sign * (runs & thread->fresh));
-    process->free_of_calls += (size_t)(sign * (runs & !thread->guest & !thread->stops_at_calls));
+    process->outdated += (size_t)(sign * (runs & thread->outdated));
     owner->unsettled += (unsigned)(sign * is_unsettled(thread));
     owner->zombies += (size_t)(sign * (!thread_is_hidden(thread) && rein_state_is_zombie(thread->state)));
     process->listeners += (unsigned)(sign * (thread->kernel == KERNEL_LISTENS));
@@ -375,6 +375,14 @@ void thread_interrupt(rein_thread *thread)
     thread_interrupt_call(thread);
 }
 
+void thread_outdate(rein_thread *thread)
+{
+    account(thread, -1);
+    thread->outdated = true;
+    account(thread, +1);
+    thread_interrupt(thread);
+}
+
 int thread_interrupt_call(rein_thread *thread)
 {
     int result;
@@ -526,7 +534,8 @@ int thread_resume(rein_thread *thread, enum os_resume how, int signal)
     const rein_process *owner = thread_owner(thread);
     if (!owner->in_group_stop) /* those that have been told are over, and it cannot be late for one */
         thread->group_stops = owner->group_stops;
-    thread->stops_at_calls = how == OS_RESUME_TO_SYSCALL;        /* it is not counted as running yet */
+    thread->outdated = false; /* it is not counted as running yet */
+    thread->stops_at_calls = how == OS_RESUME_TO_SYSCALL;
     thread->in_call = thread->in_call && thread->stops_at_calls; /* else its exit is not seen */
     if (thread->stop == OS_EVENT_GROUP_STOP && how != OS_RESUME_LISTEN)
         thread->out_of_group_stop = true;
@@ -1110,9 +1119,11 @@ int thread_begin_step(struct request *request, struct steps *steps)
                                   thread->state == REIN_STATE_STOPPED_EXITING ? "it is exiting" : "stop it first");
     if (!result)
         result = thread_check_call(thread, &request->error, "cannot single step");
-    if (!result && request->on_monitor)
+    bool begins_only = request->no_wait || request->begin_only_on_monitor;
+    if (!result && request->on_monitor && !(begins_only && thread_owner(thread)->monitor->in_call))
         result = error_set(&request->error, REIN_ON_MONITOR,
-                           "a thread cannot be stepped in a callback, which would have to wait");
+                           "a thread cannot be stepped in a callback; a step can begin in a rein_monitor_call, "
+                           "with a time limit of 0, or with REIN_STEP_BEGIN");
     if (!result && thread_make_room(thread))
         result = error_set(&request->error, REIN_NO_MEMORY, "no memory for a step of thread %d", thread->id);
     if (!result && !(request->flags & REIN_STEP_DELIVER))

@@ -140,6 +140,7 @@ struct rein_thread {
     bool stuck : 1;     /* in uninterruptible sleep, an interrupt waiting for it */
     bool in_group_stop : 1;
     bool stops_at_calls : 1; /* it was resumed so */
+    bool outdated : 1;       /* resumed before other calls were to be traced, and not since then */
     bool takes_turn : 1; /* it is resumed for one instruction, and nobody else who is watched by software meanwhile */
     bool guest : 1;      /* a process of its own that shares the memory (vfork child), see birth.c */
 

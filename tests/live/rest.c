@@ -1,4 +1,4 @@
-/* M1 M8 M10: what callers read themselves while the monitor sleeps (src/engine/rest.c): that nobody is woken for it, that it
+/* M1 M8 M10: what callers read and take themselves while the monitor sleeps (src/engine/rest.c): that nobody is woken for it, that it
  * shows what the monitor would have told, and that no death of either side, however it falls, holds up the other. With a
  * hand inside. REIN_ROUNDS is how often a process is stopped and continued (50 when unset). Programs: spin. */
 #include <sched.h>
@@ -112,6 +112,48 @@ static void M1_questions_while_the_monitor_is_frozen(void **state)
 
     /* What is not readable is for the monitor to say. */
     assert_error_says(rein_process_read(process, 0, code, sizeof code, NULL), REIN_BAD_ADDRESS, "0x0");
+    assert_ok(rein_process_detach(process, 0));
+    tell(fixture);
+    assert_ends(fixture, 0);
+}
+
+/* An event that waits is taken, and all is known to stand. */
+static void M1_what_is_ready_while_the_monitor_is_frozen(void **state)
+{
+    (void)state;
+    if (monitor_kind() != REIN_MONITOR_PROCESS)
+        skip();
+    struct fixture *fixture = start_ready("spin", "1", NULL);
+    rein_process *process = attach(fixture);
+    struct rein_event event;
+    add_breakpoint(process, address_of(fixture, "hot"));
+    for (int i = 0; i < 2; i++) {
+        assert_ok(rein_process_continue(process));
+        assert_ok(rein_process_wait(process, LIMIT_MS));
+        freeze();
+        assert_ok(rein_process_stop(process, LIMIT_MS));
+        if (i)
+            assert_ok(rein_monitor_next_event(monitor, 0, &event));
+        else
+            assert_ok(rein_process_next_event(process, 0, &event));
+        assert_int_equal(event.cause.kind, REIN_CAUSE_BREAKPOINT);
+        assert_state(event.thread, REIN_STATE_STOPPED_BREAKPOINT);
+        rein_event_clear(&event);
+        thaw();
+        /* That there is none any more is for the monitor to say. */
+        assert_error(rein_process_next_event(process, 0, &event), REIN_TIMEOUT);
+        assert_error(rein_monitor_next_event(monitor, 0, &event), REIN_TIMEOUT);
+    }
+    /* A wait that was cancelled before it began. */
+    assert_ok(rein_process_continue(process));
+    assert_ok(rein_process_wait(process, LIMIT_MS));
+    assert_ok(rein_process_cancel_wait(process));
+    assert_error(rein_process_next_event(process, 0, &event), REIN_CANCELLED);
+    assert_ok(rein_process_next_event(process, 0, &event));
+    rein_event_clear(&event);
+    assert_ok(rein_process_cancel_wait(process));
+    assert_error(rein_process_stop(process, LIMIT_MS), REIN_CANCELLED);
+    assert_ok(rein_process_stop(process, LIMIT_MS));
     assert_ok(rein_process_detach(process, 0));
     tell(fixture);
     assert_ends(fixture, 0);
@@ -267,6 +309,88 @@ static void M1_the_monitor_waits_for_readers(void **state)
     assert_ends(fixture, 0);
 }
 
+static void M1_who_takes_is_alone(void **state)
+{
+    (void)state;
+    skip_if_lent();
+    struct fixture *fixture = start_ready("spin", "1", NULL);
+    rein_process *process = attach_running(fixture);
+    rein_thread *thread = first_thread(process);
+    enum rein_state seen;
+    pthread_t stopper;
+    void *result;
+    for (double limit = now() + LIMIT_S; !rest_enter(monitor);)
+        assert_true(now() < limit);
+    assert_false(rest_enter_alone(monitor));
+    assert_true(rest_enter(monitor)); /* of those who read there may be more */
+    rest_leave(monitor);
+    rest_leave(monitor);
+    for (double limit = now() + LIMIT_S; !rest_enter_alone(monitor);)
+        assert_true(now() < limit);
+    assert_false(rest_enter(monitor));
+    assert_false(rest_enter_alone(monitor));
+    assert_int_equal(pthread_create(&stopper, NULL, stop_it, process), 0);
+    await_rest(monitor, REST_CLOSED | REST_ALONE);
+    sleep_ms(BRIEF_MS);
+    assert_int_equal(pthread_tryjoin_np(stopper, NULL), EBUSY);
+    rest_leave_alone(monitor);
+    assert_int_equal(pthread_join(stopper, &result), 0);
+    assert_null(result);
+    assert_ok(rein_thread_state(thread, &seen));
+    assert_ok(rein_process_detach(process, 0));
+    tell(fixture);
+    assert_ends(fixture, 0);
+}
+
+/* Several take what comes, and each event comes once. */
+struct taker {
+    rein_process *process;
+    atomic_uint taken;
+    atomic_bool over;
+};
+
+static void *take_events(void *arg)
+{
+    struct taker *taker = arg;
+    struct rein_event event;
+    while (!atomic_load(&taker->over)) {
+        if (rein_process_next_event(taker->process, 0, &event) != 0)
+            continue;
+        atomic_fetch_add(&taker->taken, event.cause.kind == REIN_CAUSE_BREAKPOINT);
+        rein_event_clear(&event);
+    }
+    return NULL;
+}
+
+static void M1_several_take_events(void **state)
+{
+    (void)state;
+    skip_if_lent();
+    const char *rounds = getenv("REIN_ROUNDS");
+    unsigned times = rounds ? (unsigned)atoi(rounds) : 200;
+    struct fixture *fixture = start_ready("spin", "1", NULL);
+    struct taker taker = {.process = attach(fixture)};
+    pthread_t takers[3];
+    add_breakpoint(taker.process, address_of(fixture, "hot"));
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(pthread_create(&takers[i], NULL, take_events, &taker), 0);
+    for (unsigned i = 1; i <= times; i++) {
+        assert_ok(rein_process_continue(taker.process));
+        for (double limit = now() + LIMIT_S; atomic_load(&taker.taken) < i;) {
+            assert_true(now() < limit);
+            sched_yield();
+        }
+        assert_ok(rein_process_stop(taker.process, LIMIT_MS));
+    }
+    atomic_store(&taker.over, true);
+    for (int i = 0; i < 3; i++)
+        pthread_join(takers[i], NULL);
+    assert_int_equal(atomic_load(&taker.taken), times);
+    assert_ok(rein_process_detach(taker.process, 0));
+    tell(fixture);
+    assert_ends(fixture, 0);
+}
+
 static void M8_the_monitor_is_killed_while_one_reads(void **state)
 {
     (void)state;
@@ -297,9 +421,15 @@ static void M8_the_monitor_is_killed_while_one_reads(void **state)
     assert_ends(fixture, 0);
 }
 
+struct host {
+    struct fixture *fixture;
+    bool alone;
+};
+
 static void be_host_that_reads(void *arg)
 {
-    struct fixture *fixture = arg;
+    const struct host *host = arg;
+    const struct fixture *fixture = host->fixture;
     rein_monitor *mine = NULL;
     rein_process *process = NULL;
     struct rein_breakpoint_options options = REIN_BREAKPOINT_OPTIONS_INIT;
@@ -308,9 +438,11 @@ static void be_host_that_reads(void *arg)
     apart_ok(rein_attach(mine, fixture->pid, NULL, &process));
     apart_ok(rein_process_add_breakpoint(process, address_of(fixture, "hot"), &options, NULL));
     apart_ok(rein_process_continue(process));
-    for (double limit = now() + LIMIT_S; !rest_enter(mine);)
+    bool alone = host->alone;
+    for (double limit = now() + LIMIT_S; !(alone ? rest_enter_alone(mine) : rest_enter(mine));)
         apart_check(now() < limit);
-    for (double limit = now() + LIMIT_S; rest_word(mine) != (REST_CLOSED | 1);) /* a hit that is to be handled */
+    uint32_t closed = REST_CLOSED | (alone ? REST_ALONE : 1); /* a hit that is to be handled */
+    for (double limit = now() + LIMIT_S; rest_word(mine) != closed;)
         apart_check(now() < limit);
     kill(getpid(), SIGKILL);
 }
@@ -318,12 +450,14 @@ static void be_host_that_reads(void *arg)
 static void M10_the_host_is_killed_while_one_reads(void **state)
 {
     (void)state;
-    struct fixture *fixture = start_ready("spin", "1", NULL);
-    int status = apart_end(apart(be_host_that_reads, fixture), LIMIT_MS);
-    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
-    await_free(fixture->pid, LIMIT_MS);
-    tell(fixture);
-    assert_ends(fixture, 0);
+    for (int alone = 0; alone < 2; alone++) {
+        struct host host = {start_ready("spin", "1", NULL), alone};
+        int status = apart_end(apart(be_host_that_reads, &host), LIMIT_MS);
+        assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+        await_free(host.fixture->pid, LIMIT_MS);
+        tell(host.fixture);
+        assert_ends(host.fixture, 0);
+    }
 }
 
 /* ---- Who must not ---- */
@@ -388,9 +522,15 @@ static void M1_a_lent_monitor_rests_for_nobody(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        live_test(M1_questions_while_the_monitor_is_frozen), live_test(M1_what_is_seen_in_a_storm),
-        live_test(M1_the_monitor_waits_for_readers),         live_test(M8_the_monitor_is_killed_while_one_reads),
-        live_test(M10_the_host_is_killed_while_one_reads),   live_test(M1_a_forked_child_reads_nothing),
+        live_test(M1_questions_while_the_monitor_is_frozen),
+        live_test(M1_what_is_ready_while_the_monitor_is_frozen),
+        live_test(M1_what_is_seen_in_a_storm),
+        live_test(M1_who_takes_is_alone),
+        live_test(M1_several_take_events),
+        live_test(M1_the_monitor_waits_for_readers),
+        live_test(M8_the_monitor_is_killed_while_one_reads),
+        live_test(M10_the_host_is_killed_while_one_reads),
+        live_test(M1_a_forked_child_reads_nothing),
         live_test(M1_a_lent_monitor_rests_for_nobody),
     };
     return live_main(tests);

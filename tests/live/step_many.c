@@ -1,5 +1,9 @@
 /* T1 T2 T3 P4 P6: many steps for one request, and all ways in which they end. Programs: step_targets, rep_movs, faults,
  * signals_seen, sleepers, spin, signals_storm, step_exit. */
+
+#include <linux/audit.h>
+
+#include "machine.h"
 #include "support.h"
 
 #define STEPS 13
@@ -397,6 +401,105 @@ static void T1_P4_only_begun(void **state)
     }
 }
 
+/* Which calls are traced may change while one steps, for ever. (It was waited for until no thread was in a step.) */
+static void T1_P4_calls_are_traced_while_it_steps(void **state)
+{
+    (void)state;
+    struct fixture *fixture = start_ready("spin", "1", NULL);
+    rein_process *process = attach(fixture);
+    rein_thread **threads, *stepper = NULL;
+    size_t count;
+    assert_ok(rein_process_threads(process, &threads, &count));
+    for (size_t i = 0; i < count; i++)
+        stepper = rein_thread_id(threads[i]) != fixture->pid ? threads[i] : stepper;
+    struct rein_step_options options = REIN_STEP_OPTIONS_INIT;
+    options.flags = REIN_STEP_BEGIN;
+    struct rein_syscall_id one = {AUDIT_MACHINE, 1};
+    assert_ok(rein_thread_step_many(stepper, &options, 0, NULL));
+    for (int i = 0; i < 20; i++) {
+        assert_ok(rein_process_trace_syscalls(process, REIN_SYSCALL_ENTRIES, &one, 1));
+        assert_ok(rein_process_trace_syscalls(process, 0, NULL, 0));
+        assert_state(stepper, REIN_STATE_SINGLE_STEPPING);
+    }
+    assert_ok(rein_process_stop(process, LIMIT_MS));
+    rein_thread_list_free(threads, count);
+    assert_ok(rein_process_detach(process, 0));
+    tell(fixture);
+    assert_ends(fixture, 0);
+}
+
+/* One steps, and the others run, from the same moment: by a call of the monitor, where steps can begin but not be waited for. */
+struct begun_in_call {
+    rein_process *process;
+    rein_thread *stepper, *other;
+    bool single;
+    int waiting, result, continued, nested;
+    enum rein_state before, after, others;
+};
+
+static int step_in_callback(void *arg)
+{
+    struct begun_in_call *begun = arg;
+    begun->nested = rein_thread_step(begun->stepper, 0, 0);
+    return 0;
+}
+
+static bool after_one(rein_thread *thread, void *arg)
+{
+    (void)thread;
+    rein_monitor_call(monitor, step_in_callback, arg);
+    return true;
+}
+
+static int begin_in_call(void *arg)
+{
+    struct begun_in_call *begun = arg;
+    struct rein_step_options options = REIN_STEP_OPTIONS_INIT;
+    options.flags = REIN_STEP_BEGIN;
+    options.until = after_one;
+    options.arg = begun;
+    begun->waiting = rein_thread_step(begun->stepper, 0, -1);
+    rein_thread_state(begun->stepper, &begun->before);
+    begun->result = begun->single ? rein_thread_step(begun->stepper, 0, 0)
+                                  : rein_thread_step_many(begun->stepper, &options, 0, NULL);
+    rein_thread_state(begun->stepper, &begun->after);
+    begun->continued = rein_process_continue(begun->process);
+    rein_thread_state(begun->other, &begun->others);
+    return 0;
+}
+
+static void T1_P4_begun_in_a_call(void **state)
+{
+    (void)state;
+    struct fixture *fixture = start_ready("spin", "1", NULL);
+    struct begun_in_call begun = {.process = attach(fixture)};
+    rein_thread **threads;
+    size_t count;
+    assert_ok(rein_process_threads(begun.process, &threads, &count));
+    assert_int_equal(count, 2);
+    for (size_t i = 0; i < count; i++)
+        *(rein_thread_id(threads[i]) != fixture->pid ? &begun.stepper : &begun.other) = threads[i];
+    for (int i = 0; i < 20; i++) {
+        begun.single = i % 2;
+        assert_ok(rein_monitor_call(monitor, begin_in_call, &begun));
+        assert_int_equal(begun.waiting, REIN_ON_MONITOR);
+        assert_true(rein_state_is_stopped(begun.before));
+        assert_int_equal(begun.result, begun.single ? REIN_TIMEOUT : 0);
+        assert_int_equal(begun.after, REIN_STATE_SINGLE_STEPPING);
+        assert_ok(begun.continued);
+        assert_int_equal(begun.others, REIN_STATE_RUNNING);
+        assert_ptr_equal(expect_event(begun.process, REIN_CAUSE_STEP)->thread, begun.stepper);
+        assert_state(begun.other, REIN_STATE_RUNNING); /* the policy of steps */
+        assert_ok(rein_process_stop(begun.process, LIMIT_MS));
+        if (!begun.single)
+            assert_int_equal(begun.nested, REIN_ON_MONITOR);
+    }
+    rein_thread_list_free(threads, count);
+    assert_ok(rein_process_detach(begun.process, 0));
+    tell(fixture);
+    assert_ends(fixture, 0);
+}
+
 /* Past breakpoints in memory, while all others run: a thread's function, again and again. */
 static void T1_P2_past_breakpoints_among_others(void **state)
 {
@@ -659,6 +762,8 @@ int main(void)
         live_test(T1_P4_time_limit),
         live_test(T1_P4_P7_threads_at_once),
         live_test(T1_P4_only_begun),
+        live_test(T1_P4_begun_in_a_call),
+        live_test(T1_P4_calls_are_traced_while_it_steps),
         live_test(T1_P2_past_breakpoints_among_others),
         live_test(T1_T2_in_a_storm_of_signals),
         live_test(T1_C3_into_the_end),
