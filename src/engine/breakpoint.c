@@ -381,7 +381,8 @@ enum overlay { OVERLAY_HIDE, OVERLAY_SHOW, OVERLAY_NOTE };
 static void overlay_one(const struct arch *arch, rein_breakpoint *breakpoint, uint64_t address, unsigned char *buffer,
                         size_t size, enum overlay what)
 {
-    for (size_t i = 0; breakpoint->in && i < arch->trap_size; i++) {
+    size_t trap_size = arch->trap_size < sizeof breakpoint->original ? arch->trap_size : sizeof breakpoint->original;
+    for (size_t i = 0; breakpoint->in && i < trap_size; i++) {
         uint64_t at = breakpoint->pc + i - address;
         if (at >= size)
             continue;
