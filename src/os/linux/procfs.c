@@ -335,7 +335,7 @@ static int for_each_child_of_thread(int id, void *arg)
 static bool is_quicker_by_parents(int pid)
 {
     struct stat processes;
-    size_t threads;
+    size_t threads = 0;
 
     return linux_count_threads(pid, &threads) == 0 && stat("/proc", &processes) == 0 && processes.st_nlink > 2 &&
            processes.st_nlink < threads;
