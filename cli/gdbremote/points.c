@@ -360,21 +360,10 @@ static void remove_leaving_at(struct server *server, struct inferior *inferior, 
     }
 }
 
-static int remove_all_leaving(void *arg)
-{
-    struct server *server = arg;
-    for (struct inferior *inferior = server->inferiors; inferior; inferior = inferior->next)
-        remove_leaving_at(server, inferior, NULL);
-    return 0;
-}
-
 void points_remove_leaving(struct server *server)
 {
-    bool any = false;
-    for (const struct inferior *inferior = server->inferiors; inferior; inferior = inferior->next)
-        any |= next_leaving(inferior, NULL) != NULL;
-    if (any)
-        rein_monitor_call(server->monitor, remove_all_leaving, server);
+    for (struct inferior *inferior = server->inferiors; inferior; inferior = inferior->next)
+        remove_leaving_at(server, inferior, NULL);
 }
 
 static bool can_leave_later(const struct server *server, const struct inferior *inferior, const struct point *point)
@@ -472,6 +461,7 @@ bool points_stop(const struct inferior *inferior, rein_thread *thread, rein_word
 {
     for (const struct point *point = inferior->points; point; point = point->next)
         if ((point->type == '0' || point->type == '1') && point->address == address && !point->command_count &&
+            !point->is_leaving &&
             is_true(thread, point, point->breakpoint ? rein_breakpoint_hits(point->breakpoint) : 0))
             return true;
     return false;

@@ -382,6 +382,7 @@ static int run_all(void *arg)
     others->later = server->non_stop && resume_has_news(server);
     if (others->later)
         return 0;
+    points_remove_leaving(server);
     bool walkers = trace_has_walkers(server);
     for_each_meant(others, step_it);
     if (walkers)
@@ -397,7 +398,6 @@ void resume_run(struct server *server, const struct action *actions, size_t coun
         server_error(server, reply, "the program runs already: in all-stop mode wait for its stop first");
         return;
     }
-    points_remove_leaving(server);
     if (hits_find(server, actions, count)) {
         keep_signals(server, actions, count);
         server->reply_later = server->running = !stops_tell_pending(server, reply); /* killed just now */
