@@ -79,10 +79,19 @@ static bool is_done(struct request *request)
     return atomic_load_explicit(&request->done, memory_order_acquire) == REQUEST_DONE;
 }
 
+/* On the monitor: what is ready is told to those who wait at descriptors, before anything is answered. */
+static void tell(rein_monitor *monitor)
+{
+    while (!list_empty(&monitor->telling))
+        process_tell_waiting(LIST_ENTRY(monitor->telling.next, rein_process, telling));
+}
+
 void request_finish(struct request *request, int result)
 {
     const struct os_backend *os = request->monitor->os;
     bool awaited = !request->on_monitor && !request->at_rest; /* somebody sleeps until it is done */
+    if (awaited && monitor_is_current(request->monitor))
+        tell(request->monitor);
     list_remove(&request->waiting);
     request->result = result;
     atomic_store_explicit(&request->done, REQUEST_DONE, memory_order_release);
@@ -188,6 +197,8 @@ static bool run_inbox(rein_monitor *monitor)
     }
     if (!oldest)
         return false;
+    if (monitor_is_current(monitor))
+        tell(monitor);
     while (oldest) {
         struct request *request = oldest;
         oldest = request->next; /* it is the caller's again once it is finished */
@@ -567,6 +578,7 @@ static void take_retries(rein_monitor *monitor)
 /* One turn; limit_us: how long it may sleep when there is nothing to do (-1: until there is). */
 static void monitor_turn(rein_monitor *monitor, int64_t limit_us)
 {
+    bool is_due = !list_empty(&monitor->telling);
     take_cancels(monitor);
     take_retries(monitor);
     bool busy = run_inbox(monitor);
@@ -589,8 +601,11 @@ static void monitor_turn(rein_monitor *monitor, int64_t limit_us)
     if (events) {
         monitor->expected_pause = PAUSE_FIRST_US;
     }
-    if (busy || events || limit_us == 0)
+    if (busy || events || limit_us == 0) {
+        if (is_due) /* it may not come to rest for long */
+            tell(monitor);
         return;
+    }
 
     int64_t sleep_us = limit_us;
     if (atomic_load(&monitor->condition) != MONITOR_OPEN && sleep_us < 0)
@@ -607,6 +622,7 @@ static void monitor_turn(rein_monitor *monitor, int64_t limit_us)
     if (monitor->retry_at && (sleep_us < 0 || sleep_us > RETRY_PAUSE_US))
         sleep_us = RETRY_PAUSE_US;
     rest_begin(monitor);
+    tell(monitor);
     monitor->os->waiter_sleep(monitor->waiter, sleep_us);
     rest_end(monitor);
 }
@@ -819,7 +835,7 @@ static void clear_after_killed(rein_monitor *monitor)
         /* Not left to process_free: the monitor may have died with a reference to it, or to a thread, in its hands. */
         process->os->memory_close(&process->memory);
         process->os->memory_init(&process->memory);
-        if (process->event_fd >= 0 && !process->event_fd_set) {
+        if (process->event_fd >= 0) {
             uint64_t one = 1;
             (void)!write(process->event_fd, &one, sizeof one);
         }
@@ -949,6 +965,7 @@ int monitor_create_with(const struct os_backend *os, const struct rein_monitor_o
     list_init(&monitor->events);
     list_init(&monitor->waiting);
     list_init(&monitor->expected);
+    list_init(&monitor->telling);
     list_init(&monitor->changed);
     list_init(&monitor->births);
     list_init(&monitor->recent);

@@ -128,6 +128,7 @@ struct rein_monitor {
     bool in_call;         /* of rein_monitor_call, and not in a callback */
     bool watched;         /* such a request has been made: events wait for the next */
     struct list expected; /* threads whose next stop is near: asked for by id */
+    struct list telling;  /* processes of which those who wait at a descriptor are to hear */
     struct list changed;  /* processes whose waiting requests are to be looked at */
     struct list births;   /* the oldest first */
     struct table births_by_id;

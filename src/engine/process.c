@@ -7,6 +7,7 @@
 #include "engine/process.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,6 +31,7 @@ rein_process *process_create(rein_monitor *monitor, int id)
     list_init(&process->changed);
     list_init(&process->recent);
     list_init(&process->retrying);
+    list_init(&process->telling);
     list_init(&process->births);
     list_init(&process->waiting);
     list_init(&process->threads);
@@ -144,6 +146,7 @@ void process_leave_monitor(rein_process *process)
 {
     list_remove(&process->link);
     list_remove(&process->retrying);
+    list_remove(&process->telling);
     if (process_find(process->monitor, process->id) == process)
         table_remove(&process->monitor->processes_by_id, (uint64_t)process->id);
     process_note_over(process);
@@ -279,17 +282,52 @@ static bool events_wait(const rein_process *process)
     return !list_empty(&process->events) && (!process->stop_wanted || process_is_stopped(process));
 }
 
+/* The descriptor is written when the monitor rests (tell in monitor.c), so that who is woken by it finds it so, and need not ask; but
+ * before any answer is given. */
+static bool tell_waiting(rein_process *process, int from)
+{
+    int now = TELLING_NOW;
+    uint64_t one = 1;
+    if (!atomic_compare_exchange_strong(&process->told, &from, TELLING_NOW))
+        return false;
+    (void)!write(process->event_fd, &one, sizeof one);
+    atomic_compare_exchange_strong(&process->told, &now, TELLING_DONE); /* unless it has been taken already */
+    return true;
+}
+
+void process_tell_waiting(rein_process *process)
+{
+    list_remove(&process->telling);
+    tell_waiting(process, TELLING_DUE);
+}
+
+bool process_is_told(rein_process *process)
+{
+    int told = atomic_load(&process->told);
+    struct pollfd wait = {.fd = process->event_fd, .events = POLLIN};
+    return told == TELLING_NOTHING || told == TELLING_DONE || (told == TELLING_NOW && poll(&wait, 1, 0) > 0);
+}
+
 static void update_event_fd(rein_process *process)
 {
+    rein_monitor *monitor = process->monitor;
+    bool by_monitor = monitor_is_current(monitor);
     if (process->event_fd < 0)
         return;
-    bool wanted = events_wait(process);
-    uint64_t value = 1;
-    if (wanted && !process->event_fd_set)
-        (void)!write(process->event_fd, &value, sizeof value);
-    else if (!wanted && process->event_fd_set)
-        (void)!read(process->event_fd, &value, sizeof value);
-    process->event_fd_set = wanted;
+    if (by_monitor)
+        list_remove(&process->telling);
+    if (!events_wait(process)) {
+        int told = atomic_exchange(&process->told, TELLING_NOTHING);
+        uint64_t value;
+        if (told == TELLING_DONE || told == TELLING_NOW)
+            (void)!read(process->event_fd, &value, sizeof value);
+    } else if (!by_monitor || process->condition != PROCESS_HELD || monitor->kind == REIN_MONITOR_LENT) {
+        if (!tell_waiting(process, TELLING_DUE))
+            tell_waiting(process, TELLING_NOTHING);
+    } else if (atomic_load(&process->told) <= TELLING_DUE) {
+        atomic_store(&process->told, TELLING_DUE);
+        list_append(&monitor->telling, &process->telling);
+    }
 }
 
 void process_tell(rein_process *process, rein_thread *thread, const struct rein_cause *cause, bool stops_all, bool late)
@@ -388,6 +426,8 @@ static bool any_event_ready(struct request *request)
         struct queued_event *queued = LIST_ENTRY(item, struct queued_event, order);
         if (!events_wait(queued->process))
             continue;
+        if (request->at_rest && !process_is_told(queued->process))
+            return false;
         take_event(request, queued);
         return true;
     }
@@ -453,7 +493,7 @@ static void run_event_fd(struct request *request)
                                                      "no descriptor for the events of process %d", process->id));
             return;
         }
-        update_event_fd(process);
+        process_tell_waiting(process);
     }
     *(int *)request->out = process->event_fd;
     request_finish(request, 0);

@@ -27,7 +27,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "engine/monitor.h"
+#include "engine/process.h"
 
 enum {
     SPINS = 200, /* about as long as a reader takes, who most likely runs */
@@ -126,7 +126,8 @@ bool rest_answer(struct request *request)
     if (!(request->reads && rest_enter(monitor)) && !(request->takes && rest_enter_alone(monitor)))
         return false;
     request->at_rest = true;
-    request->run(request);
+    if (!request->process || process_is_told(request->process))
+        request->run(request);
     request->at_rest = false;
     if (request->takes)
         rest_leave_alone(monitor);
