@@ -212,7 +212,7 @@ static const struct handler *find_handler(const char *data, size_t *name_length)
     *name_length = 0;
     for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++)
         for (const struct handler *each = tables[i]; each->name; each++) {
-            size_t length = match(each->name, data);
+            size_t length = each->name[0] == data[0] ? match(each->name, data) : 0;
             /* Packets of one letter take anything, but not what begins with that letter and has a name of its own. */
             if (length > *name_length && (length > 1 || !strchr("qQvj_", data[0]))) {
                 found = each;

@@ -88,6 +88,8 @@ rein_breakpoint *breakpoint_find(rein_process *process, uint64_t pc)
 
 /* ---- Memory ---- */
 
+enum { BATCH_MAX = 64 }; /* places that are read by one call */
+
 /* 0; -EFAULT: it is not accessible; -ESRCH: there is nobody left whose it is; else it could not be tried. */
 static int access_memory(rein_process *process, uint64_t address, void *buffer, const void *data, size_t size)
 {
@@ -120,15 +122,30 @@ static int explain_access(rein_process *process, uint64_t pc, int result, const 
                             what, process->id);
 }
 
-static int put_in(rein_process *process, rein_breakpoint *breakpoint, struct error *error)
+/* What is at a breakpoint's place. */
+struct place {
+    rein_breakpoint *breakpoint;
+    unsigned char code[ARCH_TRAP_MAX];
+    int result; /* of having read it, as access_memory's */
+};
+
+static struct place look(rein_process *process, rein_breakpoint *breakpoint)
+{
+    struct place place = {.breakpoint = breakpoint};
+    place.result = access_memory(process, breakpoint->pc, place.code, NULL, process->arch->trap_size);
+    return place;
+}
+
+static int put_over(rein_process *process, const struct place *place, struct error *error)
 {
     const struct arch *arch = process->arch;
-    if (breakpoint->in)
-        return 0;
+    rein_breakpoint *breakpoint = place->breakpoint;
     process->breakpoints.changes++;
-    int result = access_memory(process, breakpoint->pc, breakpoint->original, NULL, arch->trap_size);
-    if (!result)
+    int result = place->result;
+    if (!result) {
+        memcpy(breakpoint->original, place->code, sizeof breakpoint->original);
         result = access_memory(process, breakpoint->pc, NULL, arch->trap, arch->trap_size);
+    }
     if (result)
         return explain_access(process, breakpoint->pc, result, "put into", error);
     breakpoint->in = breakpoint->ever_in = true;
@@ -139,23 +156,93 @@ static int put_in(rein_process *process, rein_breakpoint *breakpoint, struct err
 
 /* Memory that no longer holds the trap was changed by the program, or is another mapping: it is left alone. A result other
  * than 0: it is still in, for its memory cannot be reached now. */
-static int take_out(rein_process *process, rein_breakpoint *breakpoint)
+static int take_from(rein_process *process, const struct place *place)
 {
-    if (!breakpoint->in)
-        return 0;
-    int result = holds_trap(process, breakpoint->pc);
-    bool done = result == 1;
-    if (done)
-        result = access_memory(process, breakpoint->pc, NULL, breakpoint->original, process->arch->trap_size);
-    if (result && (done || result != -EFAULT)) {
+    const struct arch *arch = process->arch;
+    rein_breakpoint *breakpoint = place->breakpoint;
+    int result = place->result;
+    bool holds = !result && memcmp(place->code, arch->trap, arch->trap_size) == 0;
+    if (holds)
+        result = access_memory(process, breakpoint->pc, NULL, breakpoint->original, arch->trap_size);
+    if (result && (holds || result != -EFAULT)) {
         LOG(&process->monitor->log, REIN_LOG_WARNING, "Process %d: breakpoint at 0x%llx cannot be taken out",
             process->id, (unsigned long long)breakpoint->pc);
         return result;
     }
     LOG(&process->monitor->log, REIN_LOG_TRACE, "Process %d: breakpoint at 0x%llx is out%s", process->id,
-        (unsigned long long)breakpoint->pc, done && !result ? "" : ", its memory is gone or was changed");
+        (unsigned long long)breakpoint->pc, holds && !result ? "" : ", its memory is gone or was changed");
     breakpoint->in = false;
     return 0;
+}
+
+static int put_in(rein_process *process, rein_breakpoint *breakpoint, struct error *error)
+{
+    if (breakpoint->in)
+        return 0;
+    struct place place = look(process, breakpoint);
+    return put_over(process, &place, error);
+}
+
+static int take_out(rein_process *process, rein_breakpoint *breakpoint)
+{
+    if (!breakpoint->in)
+        return 0;
+    struct place place = look(process, breakpoint);
+    return take_from(process, &place);
+}
+
+/* Some of them, whose places are read by one call. */
+struct batch {
+    rein_process *process;
+    size_t count;
+    struct place places[BATCH_MAX];
+};
+
+static void look_at_all(struct batch *batch)
+{
+    rein_process *process = batch->process;
+    rein_thread *way = process_living_thread(process);
+    struct rein_range ranges[BATCH_MAX];
+    for (size_t i = 0; i < batch->count; i++)
+        ranges[i] = (struct rein_range){.address = batch->places[i].breakpoint->pc,
+                                        .buffer = batch->places[i].code,
+                                        .size = process->arch->trap_size,
+                                        .result = -ESRCH};
+    if (way)
+        process->os->read_ranges(&process->memory, way->id, ranges, batch->count);
+    for (size_t i = 0; i < batch->count; i++)
+        batch->places[i].result = ranges[i].result ? ranges[i].result : ranges[i].done < ranges[i].size ? -EFAULT : 0;
+}
+
+/* The first that cannot be put in ends it. */
+static int put_in_batch(struct batch *batch, struct error *error)
+{
+    int result = 0;
+    look_at_all(batch);
+    for (size_t i = 0; i < batch->count && !result; i++)
+        result = put_over(batch->process, &batch->places[i], error);
+    batch->count = 0;
+    return result;
+}
+
+static int take_out_batch(struct batch *batch)
+{
+    int result = 0;
+    look_at_all(batch);
+    for (size_t i = 0; i < batch->count; i++) {
+        int failed = take_from(batch->process, &batch->places[i]);
+        if (failed)
+            result = failed;
+    }
+    batch->count = 0;
+    return result;
+}
+
+/* True: it is full. */
+static bool add_to(struct batch *batch, rein_breakpoint *breakpoint)
+{
+    batch->places[batch->count++] = (struct place){.breakpoint = breakpoint};
+    return batch->count == BATCH_MAX;
 }
 
 int breakpoints_put_in(rein_process *process, struct error *error)
@@ -163,11 +250,15 @@ int breakpoints_put_in(rein_process *process, struct error *error)
     if (process->breakpoints.all_in || process->pass == PASS_STEPPING)
         return 0; /* the one that is out just now must stay out until its threads are past it */
     int result = 0;
+    struct batch batch = {.process = process};
     TABLE_FOR_EACH(slot, &process->breakpoints.table)
     {
-        if (!result)
-            result = put_in(process, slot->value, error);
+        rein_breakpoint *breakpoint = slot->value;
+        if (!result && !breakpoint->in && add_to(&batch, breakpoint))
+            result = put_in_batch(&batch, error);
     }
+    if (!result)
+        result = put_in_batch(&batch, error);
     if (!result)
         process->breakpoints.all_in = true;
     else if (process->fully_stopped)
@@ -177,13 +268,16 @@ int breakpoints_put_in(rein_process *process, struct error *error)
 
 int breakpoints_take_out(rein_process *process)
 {
-    int result = 0;
+    int result = 0, failed = 0;
+    struct batch batch = {.process = process};
     TABLE_FOR_EACH(slot, &process->breakpoints.table)
     {
-        int failed = take_out(process, slot->value);
-        if (failed)
+        rein_breakpoint *breakpoint = slot->value;
+        if (breakpoint->in && add_to(&batch, breakpoint) && (failed = take_out_batch(&batch)) != 0)
             result = failed;
     }
+    if ((failed = take_out_batch(&batch)) != 0)
+        result = failed;
     process->breakpoints.all_in = process->breakpoints.table.count == 0;
     return result;
 }

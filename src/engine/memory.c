@@ -1,6 +1,7 @@
 /* Reading and writing a process's memory, with the breakpoints hidden both ways (T4, T5, M5). On the monitor, so that no
  * breakpoint goes in or out in the middle. */
 #include <string.h>
+#include <unistd.h>
 
 #include "engine/process.h"
 #include "engine/share.h"
@@ -136,7 +137,7 @@ static bool read_at_rest(struct request *request)
     rein_process *process = request->process;
     rein_monitor *monitor = process->monitor;
     rein_thread *way;
-    if (!request->size || request->size > LITTLE || !rest_enter(monitor))
+    if (!request->size || request->size > LITTLE || getpid() != monitor->host || !rest_enter(monitor))
         return false;
     uint64_t rest = monitor->rest.count;
     bool plain =

@@ -16,7 +16,7 @@
  * Deaths. A monitor that is killed at its work leaves it closed, and the request goes the ordinary way to its error. One that
  * is killed at rest leaves all as it must be; who tells of its death (monitor_ended) closes it first. A host that is killed
  * can leave readers behind in the count, whom nobody waits for when it is dead. A forked child of the host has a copy in
- * which it could read for ever: it is refused.
+ * which it could read for ever: callers refuse it.
  *
  * A reader that is stopped in there, by job control or a debugger of the host's, holds up the monitor until it runs on,
  * and with it who has hit a breakpoint. To go on without it would change what it reads under its eyes.
@@ -25,7 +25,6 @@
 #include "engine/rest.h"
 
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "engine/process.h"
 
@@ -74,7 +73,7 @@ static bool enter(rein_monitor *monitor, uint32_t own, uint32_t excludes)
 {
     struct rest *rest = &monitor->rest;
     uint32_t seen = atomic_load_explicit(&rest->word, memory_order_relaxed);
-    if (monitor->kind == REIN_MONITOR_LENT || getpid() != monitor->host)
+    if (monitor->kind == REIN_MONITOR_LENT)
         return false;
     do {
         if (seen & excludes)

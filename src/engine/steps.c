@@ -6,8 +6,8 @@
  * An instruction that changes registers only is executed here, on the thread's (the architecture's prepare and emulate, as at
  * breakpoints): no stop, and no call of the kernel's.
  *
- * Of each instruction the code is wanted, to know what its step takes (a system call, popf, ...). A page of a file that cannot
- * be written is read once, and is what it was until somebody makes a system call: the thread itself, or another that has run
+ * Of each instruction the code is wanted, to know what its step takes (a system call, popf, ...). After the first few a page of
+ * a file that cannot be written is read once, and is what it was until somebody makes a system call: the thread itself, or another that has run
  * since, in this process or in one that shares the memory. */
 #include <stdlib.h>
 #include <string.h>
@@ -81,14 +81,16 @@ void steps_forget_code(rein_thread *thread)
         steps->page_seen = steps->code_known = false;
 }
 
+enum { FEW = 4 }; /* steps, in which the looking costs more than it spares */
+
 size_t steps_read_code(rein_thread *thread, uint64_t pc, unsigned char *code, size_t size)
 {
     rein_process *process = thread->process;
     const struct os_backend *os = process->os;
     struct steps *steps = thread_extra(thread)->steps;
     uint64_t page = pc - pc % sizeof steps->code, skip = pc - page;
-    /* Nobody else is running, who might change it at any time. */
-    bool whole = steps && skip + size <= sizeof steps->code && !process->code_runners;
+    /* Nobody else is running, who might change it at any time; and it is not over after a few. */
+    bool whole = steps && steps->done >= FEW && skip + size <= sizeof steps->code && !process->code_runners;
     if (whole && !is_as_it_was(thread, steps))
         steps_forget_code(thread);
     if (whole && steps->code_known && steps->page == page) {
