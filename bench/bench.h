@@ -19,6 +19,8 @@ double now_us(void);
 unsigned threads_max(void);
 /* Each work one time, small, to see that it works: --once. */
 bool bench_once(void);
+/* --row=TEXT: whether the name of a row has it. */
+bool row_chosen(const char *what);
 /* Ends the bench with a word when something fails that should not. */
 #define check(condition) ((condition) ? (void)0 : check_failed(#condition, __FILE__, __LINE__))
 _Noreturn void check_failed(const char *what, const char *file, int line);

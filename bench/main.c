@@ -1,4 +1,4 @@
-/* bench [--quick|--once] [--json] [--one-cpu|--all-cpus] [PART...]: what rein and its peers cost, as ratios to the least that a
+/* bench [--quick|--once] [--json] [--one-cpu|--all-cpus] [--row=TEXT] [PART...]: what rein and its peers cost, as ratios to the least that a
  * tracer can do. See doc/performance.md. */
 #include "bench.h"
 
@@ -27,6 +27,7 @@ enum { ROUNDS_MAX = 100, LIMIT_S = 60 };
 static bool quick, once, json; /* once: each work one time, small, to see that it works */
 static cpu_set_t all_cpus;
 static const char *placement;
+static const char *row = "";
 
 _Noreturn void check_failed(const char *what, const char *file, int line)
 {
@@ -44,6 +45,11 @@ unsigned threads_max(void)
 bool bench_once(void)
 {
     return once;
+}
+
+bool row_chosen(const char *what)
+{
+    return strstr(what, row);
 }
 
 double now_us(void)
@@ -272,7 +278,8 @@ static const struct {
 
 static int usage(void)
 {
-    fprintf(stderr, "usage: bench [--quick|--once] [--json] [--one-cpu|--all-cpus] [PART...]; the parts:");
+    fprintf(stderr, "usage: bench [--quick|--once] [--json] [--one-cpu|--all-cpus] [--row=TEXT, of servers] [PART...]; "
+                    "the parts:");
     for (size_t part = 0; part < sizeof parts / sizeof *parts; part++)
         fprintf(stderr, " %s", parts[part].name);
     fprintf(stderr, "\n");
@@ -350,6 +357,8 @@ int main(int argc, char **argv)
             all = false;
         else if (strcmp(argv[first], "--all-cpus") == 0)
             one = false;
+        else if (strncmp(argv[first], "--row=", 6) == 0)
+            row = argv[first] + 6;
         else
             return usage();
     }
