@@ -359,7 +359,8 @@ static const struct contest contests[] = {
     {"next, a line with a call", 0, 0, go_to_calling, next, 200, 0, 5, LLDB},
     {"backtrace of 1,000 threads", 999, 0, go_to_straight, backtrace, 1, 0, 5, LLDB},
     {"attach, detach 1,000 threads", 999, 0, NULL, attach_by_client, 1, 0, 3, LLDB | BY_COMMAND},
-    {"read 16 MiB", 0, 0, NULL, dump, 16 << 20, 0, 5, LLDB | LARGE},
+    {"attach, detach 5,000 threads", 4999, 0, NULL, attach_by_client, 1, 0, 3, LLDB | BY_COMMAND},
+    {"read 256 MiB", 0, 0, NULL, dump, TARGET_LARGE, 0, 3, LLDB | LARGE},
     {"read 1 MiB", 0, 0, NULL, dump, TARGET_BLOCK, 0, 7, LLDB},
 };
 

@@ -120,8 +120,9 @@ class Lldb:
                 if error.Fail():
                     raise RuntimeError(error.GetCString())
 
-        # lldb keeps what it has read until something has run.
-        self.execute('thread step-inst')
+        # Otherwise lldb keeps what it has read until something has run; and this program sleeps in a system call, where lldb waits for the
+        # end of a step for ever, as nothing ever wakes the program.
+        self.execute('settings set target.process.disable-memory-cache true')
         return do
 
 
