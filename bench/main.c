@@ -85,9 +85,9 @@ void skip(const char *what, const char *who, const char *why)
     print_line(what, who, why);
 }
 
-bool compare(const char *what, const char *who, int rounds, measure floor, measure other, void *arg)
+int compare(const char *what, const char *who, int rounds, measure floor, measure other, void *arg)
 {
-    double floors[ROUNDS_MAX], others[ROUNDS_MAX], ratios[ROUNDS_MAX];
+    double floors[ROUNDS_MAX], others[ROUNDS_MAX];
     rounds = once ? 1 : !quick ? rounds : rounds < 9 ? 3 : rounds / 3;
     check(rounds <= ROUNDS_MAX);
     bool ended = once || (floor(arg) >= 0 && other(arg) >= 0); /* to warm up */
@@ -98,13 +98,21 @@ bool compare(const char *what, const char *who, int rounds, measure floor, measu
         floors[i] = floor(arg);
         if (i % 2 == 0)
             others[i] = other(arg);
-        ratios[i] = others[i] / floors[i];
         ended = floors[i] >= 0 && others[i] >= 0;
     }
     if (!ended) {
         print_line(what, who, "has not ended in time");
-        return false;
+        return 0;
     }
+    print_comparison(what, who, rounds, floors, others);
+    return rounds;
+}
+
+void print_comparison(const char *what, const char *who, int rounds, double *floors, double *others)
+{
+    double ratios[ROUNDS_MAX];
+    for (int i = 0; i < rounds; i++)
+        ratios[i] = others[i] / floors[i];
     double ratio = median(ratios, rounds); /* sorts */
     double floor_us = median(floors, rounds), us = median(others, rounds);
     if (json)
@@ -115,7 +123,6 @@ bool compare(const char *what, const char *who, int rounds, measure floor, measu
         printf("%-56s %11.2f  %-12s %11.2f %8.2f  (%.2f..%.2f)\n", what, floor_us, who, us, ratio, ratios[0],
                ratios[rounds - 1]);
     fflush(stdout);
-    return true;
 }
 
 const char *beside(const char *name)

@@ -2,7 +2,7 @@
  * time; and in the same way rein's and lldb's own, behind lldb. What the client does is timed inside of its session (servers.py,
  * servers_lldb.py); how long hits take, by the program that is hit. The floor is gdbserver, or lldb-server: a ratio below 1 says
  * that rein is ahead, and it has the client's own share of the time on both sides. So a second line has the processor time that the
- * servers took for the same works, which a busy machine changes little. */
+ * servers, and rein's monitor, took for the same works, which a busy machine changes little. */
 #include "bench.h"
 
 #include <errno.h>
@@ -25,7 +25,7 @@ extern char **environ;
 
 #define LLDB_PYTHON "/usr/bin/python3" /* the one that lldb's module is for */
 
-enum { LIMIT_MS = 120000, ROUNDS = 16, CHILDREN = 16, FULL = 10000 /* threads_max() of neither --quick nor --once */ };
+enum { LIMIT_MS = 120000, WORKS = 16, CHILDREN = 16, FULL = 10000 /* threads_max() of neither --quick nor --once */ };
 
 struct session {
     struct target *target;
@@ -220,10 +220,10 @@ static void end_session(struct session *session)
 
 static struct session sessions[2]; /* the floor's, rein's */
 
-/* The servers' processor time for each work, in their order, for a second comparison. */
+/* The servers' processor time for each work, for a second comparison. */
 static struct {
-    double us[ROUNDS];
-    int made, shown;
+    double us[WORKS];
+    int count;
 } shares[2];
 
 static double processor_us(pid_t pid)
@@ -235,17 +235,22 @@ static double processor_us(pid_t pid)
     return (double)time.tv_sec * 1e6 + (double)time.tv_nsec / 1e3;
 }
 
-static double by(int which)
+/* The server's, with its children's: rein's monitor, which does the tracing, is a process of its own (REIN_MONITOR_PROCESS). */
+static double server_us(const struct session *session)
 {
-    double begin = processor_us(sessions[which].server), us = contest->work(&sessions[which]);
-    if (shares[which].made < ROUNDS)
-        shares[which].us[shares[which].made++] = processor_us(sessions[which].server) - begin;
+    pid_t children[CHILDREN];
+    double us = processor_us(session->server);
+    for (size_t left = list_children(session->server, children); left > 0; left--)
+        us += processor_us(children[left - 1]);
     return us;
 }
 
-static double share(int which)
+static double by(int which)
 {
-    return shares[which].shown < shares[which].made ? shares[which].us[shares[which].shown++] : -1;
+    double begin = server_us(&sessions[which]), us = contest->work(&sessions[which]);
+    check(shares[which].count < WORKS);
+    shares[which].us[shares[which].count++] = server_us(&sessions[which]) - begin;
+    return us;
 }
 
 static double by_floor(void *arg)
@@ -258,18 +263,6 @@ static double by_rein(void *arg)
 {
     (void)arg;
     return by(1);
-}
-
-static double share_of_floor(void *arg)
-{
-    (void)arg;
-    return share(0);
-}
-
-static double share_of_rein(void *arg)
-{
-    (void)arg;
-    return share(1);
 }
 
 /* ---- What is done ---- */
@@ -383,8 +376,10 @@ static void run_contest(const struct contest *which)
     double us[2];
     for (int i = 0; i < 2; i++)
         us[i] = sessions[i].why[0] ? -1 : which->work(&sessions[i]);
-    if (us[0] >= 0 && us[1] >= 0 && compare(what, "rein", which->rounds, by_floor, by_rein, NULL) && !client_starts_server())
-        compare("  the servers' own processor time", "rein", which->rounds, share_of_floor, share_of_rein, NULL);
+    int rounds = us[0] >= 0 && us[1] >= 0 ? compare(what, "rein", which->rounds, by_floor, by_rein, NULL) : 0;
+    if (rounds && !client_starts_server()) /* what came before the rounds was to warm up */
+        print_comparison("  the servers' own processor time", "rein", rounds, shares[0].us + shares[0].count - rounds,
+                         shares[1].us + shares[1].count - rounds);
     for (int i = 0; i < 2; i++) {
         char text[64];
         snprintf(text, sizeof text, "the other cannot do it; alone: %.0f us", us[i]);
