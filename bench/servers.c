@@ -321,7 +321,7 @@ static double backtrace(struct session *session)
 
 static double attach(struct session *session)
 {
-    return does(session, "attach, %d", session->target->pid);
+    return does(session, "attach, %d, %u", session->target->pid, contest->idle);
 }
 
 static double attach_by_client(struct session *session)
