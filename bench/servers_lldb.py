@@ -120,8 +120,8 @@ class Lldb:
                 if error.Fail():
                     raise RuntimeError(error.GetCString())
 
-        # Otherwise lldb keeps what it has read until something has run; and this program sleeps in a system call, where lldb waits for the
-        # end of a step for ever, as nothing ever wakes the program.
+        # Otherwise lldb keeps what it has read until something has run. To step does not help: the program sleeps in a system call, where
+        # a step never ends, behind no server.
         self.execute('settings set target.process.disable-memory-cache true')
         return do
 
