@@ -19,6 +19,8 @@ double now_us(void);
 unsigned threads_max(void);
 /* Each work one time, small, to see that it works: --once. */
 bool bench_once(void);
+/* --row=TEXT: whether the name of a row has it. */
+bool row_chosen(const char *what);
 /* Ends the bench with a word when something fails that should not. */
 #define check(condition) ((condition) ? (void)0 : check_failed(#condition, __FILE__, __LINE__))
 _Noreturn void check_failed(const char *what, const char *file, int line);
@@ -27,8 +29,10 @@ _Noreturn void check_failed(const char *what, const char *file, int line);
 typedef double (*measure)(void *arg);
 /* Takes turns with the two, for `rounds` rounds (a third of that with --quick), and prints a line: what was done, the
  * floor's median, whose way the other one is, its median, and the ratio: median and extremes of the ratios in one
- * round. false: it has not ended in time, and the line says so; a program that is traced may be stuck for ever. */
-bool compare(const char *what, const char *who, int rounds, measure floor, measure other, void *arg);
+ * round. Returns how many rounds; 0: it has not ended in time, and the line says so; a program that is traced may be stuck for ever. */
+int compare(const char *what, const char *who, int rounds, measure floor, measure other, void *arg);
+/* Prints such a line of what was measured otherwise. Sorts the times. */
+void print_comparison(const char *what, const char *who, int rounds, double *floors, double *others);
 /* A line in place of one, for what cannot be measured here. */
 void skip(const char *what, const char *who, const char *why);
 /* The path of a program that was built beside the bench; a static string. */

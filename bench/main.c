@@ -1,4 +1,4 @@
-/* bench [--quick|--once] [--json] [--one-cpu|--all-cpus] [PART...]: what rein and its peers cost, as ratios to the least that a
+/* bench [--quick|--once] [--json] [--one-cpu|--all-cpus] [--row=TEXT] [PART...]: what rein and its peers cost, as ratios to the least that a
  * tracer can do. See doc/performance.md. */
 #include "bench.h"
 
@@ -27,6 +27,7 @@ enum { ROUNDS_MAX = 100, LIMIT_S = 60 };
 static bool quick, once, json; /* once: each work one time, small, to see that it works */
 static cpu_set_t all_cpus;
 static const char *placement;
+static const char *row = "";
 
 _Noreturn void check_failed(const char *what, const char *file, int line)
 {
@@ -44,6 +45,11 @@ unsigned threads_max(void)
 bool bench_once(void)
 {
     return once;
+}
+
+bool row_chosen(const char *what)
+{
+    return strstr(what, row);
 }
 
 double now_us(void)
@@ -79,9 +85,9 @@ void skip(const char *what, const char *who, const char *why)
     print_line(what, who, why);
 }
 
-bool compare(const char *what, const char *who, int rounds, measure floor, measure other, void *arg)
+int compare(const char *what, const char *who, int rounds, measure floor, measure other, void *arg)
 {
-    double floors[ROUNDS_MAX], others[ROUNDS_MAX], ratios[ROUNDS_MAX];
+    double floors[ROUNDS_MAX], others[ROUNDS_MAX];
     rounds = once ? 1 : !quick ? rounds : rounds < 9 ? 3 : rounds / 3;
     check(rounds <= ROUNDS_MAX);
     bool ended = once || (floor(arg) >= 0 && other(arg) >= 0); /* to warm up */
@@ -92,13 +98,21 @@ bool compare(const char *what, const char *who, int rounds, measure floor, measu
         floors[i] = floor(arg);
         if (i % 2 == 0)
             others[i] = other(arg);
-        ratios[i] = others[i] / floors[i];
         ended = floors[i] >= 0 && others[i] >= 0;
     }
     if (!ended) {
         print_line(what, who, "has not ended in time");
-        return false;
+        return 0;
     }
+    print_comparison(what, who, rounds, floors, others);
+    return rounds;
+}
+
+void print_comparison(const char *what, const char *who, int rounds, double *floors, double *others)
+{
+    double ratios[ROUNDS_MAX];
+    for (int i = 0; i < rounds; i++)
+        ratios[i] = others[i] / floors[i];
     double ratio = median(ratios, rounds); /* sorts */
     double floor_us = median(floors, rounds), us = median(others, rounds);
     if (json)
@@ -109,7 +123,6 @@ bool compare(const char *what, const char *who, int rounds, measure floor, measu
         printf("%-56s %11.2f  %-12s %11.2f %8.2f  (%.2f..%.2f)\n", what, floor_us, who, us, ratio, ratios[0],
                ratios[rounds - 1]);
     fflush(stdout);
-    return true;
 }
 
 const char *beside(const char *name)
@@ -272,7 +285,8 @@ static const struct {
 
 static int usage(void)
 {
-    fprintf(stderr, "usage: bench [--quick|--once] [--json] [--one-cpu|--all-cpus] [PART...]; the parts:");
+    fprintf(stderr, "usage: bench [--quick|--once] [--json] [--one-cpu|--all-cpus] [--row=TEXT, of servers] [PART...]; "
+                    "the parts:");
     for (size_t part = 0; part < sizeof parts / sizeof *parts; part++)
         fprintf(stderr, " %s", parts[part].name);
     fprintf(stderr, "\n");
@@ -350,6 +364,8 @@ int main(int argc, char **argv)
             all = false;
         else if (strcmp(argv[first], "--all-cpus") == 0)
             one = false;
+        else if (strncmp(argv[first], "--row=", 6) == 0)
+            row = argv[first] + 6;
         else
             return usage();
     }

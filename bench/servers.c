@@ -2,11 +2,12 @@
  * time; and in the same way rein's and lldb's own, behind lldb. What the client does is timed inside of its session (servers.py,
  * servers_lldb.py); how long hits take, by the program that is hit. The floor is gdbserver, or lldb-server: a ratio below 1 says
  * that rein is ahead, and it has the client's own share of the time on both sides. So a second line has the processor time that the
- * servers took for the same works, which a busy machine changes little. */
+ * servers, and rein's monitor, took for the same works, which a busy machine changes little. */
 #include "bench.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <glob.h>
 #include <limits.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -24,12 +25,12 @@ extern char **environ;
 
 #define LLDB_PYTHON "/usr/bin/python3" /* the one that lldb's module is for */
 
-enum { LIMIT_MS = 120000, ROUNDS = 16, FULL = 10000 /* threads_max() of neither --quick nor --once */ };
+enum { LIMIT_MS = 120000, WORKS = 16, CHILDREN = 16, FULL = 10000 /* threads_max() of neither --quick nor --once */ };
 
 struct session {
     struct target *target;
     const char *name; /* the server's program */
-    pid_t server, client; /* the server: 0: each work has one of its own */
+    pid_t server, client; /* the server: 0: the client starts one for each work */
     int client_end;
     char got[0x1000]; /* of the client's output: what is behind the last answer */
     size_t used;
@@ -139,6 +140,26 @@ static double __attribute__((format(printf, 2, 3))) does(struct session *session
 
 /* ---- Two sessions ---- */
 
+/* The children of all of a process's threads: how many. */
+static size_t list_children(pid_t pid, pid_t children[CHILDREN])
+{
+    char pattern[64];
+    glob_t found;
+    size_t listed = 0;
+    snprintf(pattern, sizeof pattern, "/proc/%d/task/*/children", pid);
+    if (glob(pattern, 0, NULL, &found) != 0)
+        return 0;
+    for (size_t i = 0; i < found.gl_pathc; i++) {
+        FILE *file = fopen(found.gl_pathv[i], "re");
+        while (file && listed < CHILDREN && fscanf(file, "%d", &children[listed]) == 1)
+            listed++;
+        if (file)
+            fclose(file);
+    }
+    globfree(&found);
+    return listed;
+}
+
 /* The contest's form of the server: attached to the program, or waiting for a client that attaches. */
 static pid_t start_server(const struct session *session, int port)
 {
@@ -149,22 +170,12 @@ static pid_t start_server(const struct session *session, int port)
     char *const attached[] = {name, (char *)"--once", (char *)"--attach", address, pid, NULL};
     char *const waiting[] = {name, (char *)"--once", (char *)"--multi", address, NULL};
     char *const lldbs_attached[] = {name, (char *)"gdbserver", (char *)"--attach", pid, address, NULL};
-    char *const lldbs_waiting[] = {name, (char *)"gdbserver", address, NULL};
     bool waits = contest->flags & BY_COMMAND, is_lldbs = strcmp(name, "lldb-server") == 0;
-    return start_program(is_lldbs ? (waits ? lldbs_waiting : lldbs_attached) : (waits ? waiting : attached));
+    return start_program(is_lldbs ? lldbs_attached : waits ? waiting : attached);
 }
 
-static void end_server(struct session *session)
-{
-    if (session->server > 0) {
-        kill(session->server, SIGKILL);
-        wait_for_end(session->server);
-    }
-    session->server = 0;
-}
-
-/* lldb has its debug server attach, and detach, once: then each work begins with a new server. */
-static bool server_for_each(void)
+/* lldb that attaches starts a server, with a new connection, each time: one is good for one process. */
+static bool client_starts_server(void)
 {
     return (contest->flags & LLDB) && (contest->flags & BY_COMMAND);
 }
@@ -178,13 +189,13 @@ static struct session start_session(const char *server)
     if (contest->flags & LARGE)
         target_do(session.target, WORK_LARGE, 1);
     snprintf(program, sizeof program, "%s", beside("target"));
-    if (!server_for_each())
+    if (!client_starts_server())
         session.server = start_server(&session, port);
     start_client(&session);
     int length = lldb ? 0 : snprintf(line, sizeof line, "source %s\n", BENCH_SOURCE "/servers.py");
     check(send(session.client_end, line, (size_t)length, MSG_NOSIGNAL) == length);
     does(&session, "open, %d, '%s'", port, program);
-    if (!server_for_each())
+    if (!client_starts_server())
         does(&session, "connect, %s, %s", by_command ? "True" : "False", non_stop ? "True" : "False");
     if (contest->prepare)
         contest->prepare(&session);
@@ -193,19 +204,26 @@ static struct session start_session(const char *server)
 
 static void end_session(struct session *session)
 {
+    pid_t children[CHILDREN];
+    /* A server that the client has started: lldb-server, of lldb 14, does not notice that its client is gone, and spins. */
+    for (size_t left = list_children(session->client, children); left > 0; left--)
+        kill(children[left - 1], SIGKILL);
     kill(session->client, SIGKILL);
     wait_for_end(session->client);
-    end_server(session);
+    if (session->server > 0) {
+        kill(session->server, SIGKILL);
+        wait_for_end(session->server);
+    }
     target_end(session->target);
     close(session->client_end);
 }
 
 static struct session sessions[2]; /* the floor's, rein's */
 
-/* The servers' processor time for each work, in their order, for a second comparison. */
+/* The servers' processor time for each work, for a second comparison. */
 static struct {
-    double us[ROUNDS];
-    int made, shown;
+    double us[WORKS];
+    int count;
 } shares[2];
 
 static double processor_us(pid_t pid)
@@ -217,17 +235,22 @@ static double processor_us(pid_t pid)
     return (double)time.tv_sec * 1e6 + (double)time.tv_nsec / 1e3;
 }
 
-static double by(int which)
+/* The server's, with its children's: rein's monitor, which does the tracing, is a process of its own (REIN_MONITOR_PROCESS). */
+static double server_us(const struct session *session)
 {
-    double begin = processor_us(sessions[which].server), us = contest->work(&sessions[which]);
-    if (shares[which].made < ROUNDS)
-        shares[which].us[shares[which].made++] = processor_us(sessions[which].server) - begin;
+    pid_t children[CHILDREN];
+    double us = processor_us(session->server);
+    for (size_t left = list_children(session->server, children); left > 0; left--)
+        us += processor_us(children[left - 1]);
     return us;
 }
 
-static double share(int which)
+static double by(int which)
 {
-    return shares[which].shown < shares[which].made ? shares[which].us[shares[which].shown++] : -1;
+    double begin = server_us(&sessions[which]), us = contest->work(&sessions[which]);
+    check(shares[which].count < WORKS);
+    shares[which].us[shares[which].count++] = server_us(&sessions[which]) - begin;
+    return us;
 }
 
 static double by_floor(void *arg)
@@ -240,18 +263,6 @@ static double by_rein(void *arg)
 {
     (void)arg;
     return by(1);
-}
-
-static double share_of_floor(void *arg)
-{
-    (void)arg;
-    return share(0);
-}
-
-static double share_of_rein(void *arg)
-{
-    (void)arg;
-    return share(1);
 }
 
 /* ---- What is done ---- */
@@ -310,16 +321,12 @@ static double backtrace(struct session *session)
 
 static double attach(struct session *session)
 {
-    return does(session, "attach, %d", session->target->pid);
+    return does(session, "attach, %d, %u", session->target->pid, contest->idle);
 }
 
-static double attach_anew(struct session *session)
+static double attach_by_client(struct session *session)
 {
-    int port = free_port();
-    session->server = start_server(session, port);
-    double us = does(session, "attach, %d, %d, %u", port, session->target->pid, contest->idle);
-    end_server(session);
-    return us;
+    return does(session, "attach, '%s', %d, %u", session->name, session->target->pid, contest->idle);
 }
 
 static double dump(struct session *session)
@@ -344,8 +351,9 @@ static const struct contest contests[] = {
     {"step, 2,000 instructions", 0, 0, go_to_straight, step, 10, 1, 7, LLDB},
     {"next, a line with a call", 0, 0, go_to_calling, next, 200, 0, 5, LLDB},
     {"backtrace of 1,000 threads", 999, 0, go_to_straight, backtrace, 1, 0, 5, LLDB},
-    {"attach, detach 1,000 threads", 999, 0, NULL, attach_anew, 1, 0, 3, LLDB | BY_COMMAND},
-    {"read 16 MiB", 0, 0, NULL, dump, 16 << 20, 0, 5, LLDB | LARGE},
+    {"attach, detach 1,000 threads", 999, 0, NULL, attach_by_client, 1, 0, 3, LLDB | BY_COMMAND},
+    {"attach, detach 5,000 threads", 4999, 0, NULL, attach_by_client, 1, 0, 3, LLDB | BY_COMMAND},
+    {"read 256 MiB", 0, 0, NULL, dump, TARGET_LARGE, 0, 3, LLDB | LARGE},
     {"read 1 MiB", 0, 0, NULL, dump, TARGET_BLOCK, 0, 7, LLDB},
 };
 
@@ -354,10 +362,10 @@ static void run_contest(const struct contest *which)
     char what[80], rein[PATH_MAX];
     contest = which;
     count = bench_once() ? which->few : which->count;
-    if (!count)
-        return;
     const char *peer = which->flags & LLDB ? "lldb-server" : "gdbserver";
     snprintf(what, sizeof what, "%s / %s", which->what, peer);
+    if (!count || !row_chosen(what))
+        return;
     snprintf(rein, sizeof rein, "%s", beside("../rein-gdbserver"));
     if (which->idle > threads_max() || ((which->flags & LARGE) && threads_max() < FULL))
         return;
@@ -368,8 +376,10 @@ static void run_contest(const struct contest *which)
     double us[2];
     for (int i = 0; i < 2; i++)
         us[i] = sessions[i].why[0] ? -1 : which->work(&sessions[i]);
-    if (us[0] >= 0 && us[1] >= 0 && compare(what, "rein", which->rounds, by_floor, by_rein, NULL) && !server_for_each())
-        compare("  the servers' own processor time", "rein", which->rounds, share_of_floor, share_of_rein, NULL);
+    int rounds = us[0] >= 0 && us[1] >= 0 ? compare(what, "rein", which->rounds, by_floor, by_rein, NULL) : 0;
+    if (rounds && !client_starts_server()) /* what came before the rounds was to warm up */
+        print_comparison("  the servers' own processor time", "rein", rounds, shares[0].us + shares[0].count - rounds,
+                         shares[1].us + shares[1].count - rounds);
     for (int i = 0; i < 2; i++) {
         char text[64];
         snprintf(text, sizeof text, "the other cannot do it; alone: %.0f us", us[i]);

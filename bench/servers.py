@@ -40,6 +40,8 @@ class Gdb:
             "set debuginfod enabled off",
             "set auto-load no",
             "set sysroot",
+            # gdbserver takes longer than 2 seconds to attach to 5,000 threads: gdb goes on without the answer, and takes it for the next one.
+            "set remotetimeout 100",
             "set breakpoint condition-evaluation target",
             "file " + program,
         ):
@@ -51,9 +53,11 @@ class Gdb:
             self.execute("set non-stop on")
         self.execute("target %s localhost:%d" % ("extended-remote" if extended else "remote", self.port))
 
-    def attach(self, pid):
+    def attach(self, pid, threads):
         def do():
             self.execute("attach %d" % pid)
+            if len(gdb.selected_inferior().threads()) < threads:
+                raise RuntimeError("not all threads are there")
             self.execute("detach")
 
         return do

@@ -6,7 +6,8 @@ import tempfile
 import time
 
 sys.dont_write_bytecode = True
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '../tests/cli/lldb'))
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, '../tests/cli/lldb'))
 from find_lldb import find_lldb
 
 PIECE = 1 << 20 # bytes in a request for memory
@@ -56,9 +57,8 @@ class Lldb:
     def process(self):
         return self.debugger.GetSelectedTarget().GetProcess()
 
-    def connect(self, extended, _=False):
+    def connect(self, *_):
         """Again and again, until the server listens."""
-        self.debugger.SetAsync(extended) # there may be no stop to wait for
         begin = time.monotonic()
         while True:
             try:
@@ -68,12 +68,11 @@ class Lldb:
                 if time.monotonic() - begin > LIMIT:
                     raise
                 time.sleep(0.02)
-        self.debugger.SetAsync(False)
 
-    def attach(self, port, pid, threads):
-        """The server is new."""
-        self.port = port
-        self.connect(True)
+    def attach(self, server, pid, threads):
+        """lldb starts the server."""
+        os.environ['BENCH_SERVER'] = server
+        os.environ['LLDB_DEBUGSERVER_PATH'] = os.path.join(HERE, 'debugserver')
 
         def do():
             self.execute(f'process attach --pid {pid}')
@@ -121,8 +120,9 @@ class Lldb:
                 if error.Fail():
                     raise RuntimeError(error.GetCString())
 
-        # lldb keeps what it has read until something has run.
-        self.execute('thread step-inst')
+        # Otherwise lldb keeps what it has read until something has run. To step does not help: the program sleeps in a system call, where
+        # a step never ends, behind no server.
+        self.execute('settings set target.process.disable-memory-cache true')
         return do
 
 
