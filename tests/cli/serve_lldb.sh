@@ -206,6 +206,7 @@ with Remote.stdio(options=('--multi',)) as lldb:
     lldb.ok('QThreadSuffixSupported')
     for packet in ('qProcessInfo', 'qLaunchSuccess', 'qC'):
         assert lldb.packet(packet)[:1] == b'E', packet
+    assert lldb.packet('qfThreadInfo') == b'OK' # an end of a list ("l") is a process 1 to lldb: it would never be connected
     lldb.ok('QEnableErrorStrings')
     code, message = lldb.packet('vAttach;7fffffff').split(b';')
     assert re.fullmatch(b'E[0-9a-f]{2}', code) and b'2147483647' in unhexed(message), (code, message)
