@@ -22,6 +22,9 @@ timeout 160 "$python" "$here/lldb/steps.py" "$here/lldb/steps.txt" "${1:-lldb}" 
 sleep 300 &
 sleeper=$!
 trap 'kill $sleeper' EXIT
+shows() {
+    until_true 30 grep -q "$1" connected
+}
 "$REIN_BINARY" serve --multi --once --listen localhost:0 >listening 2>&1 &
 until_true 10 grep -q 'Listening on port' listening
 port=$(sed -n 's/.*Listening on port //p' listening)
@@ -29,8 +32,10 @@ port=$(sed -n 's/.*Listening on port //p' listening)
     echo "process connect --plugin gdb-remote connect://localhost:$port"
     until_true 30 grep -q 'Remote debugging' listening
     echo "process attach --pid $sleeper"
-    printf '%s\n' 'thread list' 'process detach' quit
-} | timeout 60 lldb >connected 2>&1 || true
-for line in "tid = $sleeper" "Process $sleeper detached"; do
-    grep -q "$line" connected || { cat connected && fail "lldb has not said \"$line\""; }
-done
+    shows "Process $sleeper stopped"
+    echo 'thread list'
+    shows "tid = $sleeper"
+    echo 'process detach'
+    shows "Process $sleeper detached"
+    echo quit
+} | timeout 60 lldb >connected 2>&1 || { cat connected && fail "lldb has not attached by the server that it was connected to"; }
