@@ -1191,7 +1191,7 @@ void linux_explain_stuck(int pid, int id, char *text, size_t size)
 {
     enum os_thread_status status = OS_THREAD_GONE;
     char where[64] = "";
-    int child;
+    int child, tracer;
 
     /* The kernel function that it sleeps in; "0" when it does not sleep, or without the right to know. */
     if (read_file(thread_path(pid, id, "wchan"), where, sizeof where) <= 0 || strcmp(where, "0") == 0)
@@ -1214,7 +1214,10 @@ void linux_explain_stuck(int pid, int id, char *text, size_t size)
         snprintf(text, size, "runs and has not answered yet");
         break;
     case OS_THREAD_STOPPED:
-        snprintf(text, size, "is stopped, by job control or by another tracer");
+        if (linux_tracer_of(id, &tracer) == 0 && tracer == linux_self_thread())
+            snprintf(text, size, "was in the kernel until this moment");
+        else
+            snprintf(text, size, "is stopped, by job control or by another tracer");
         break;
     case OS_THREAD_ZOMBIE:
         snprintf(text, size, "has exited and is a zombie");
