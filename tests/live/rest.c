@@ -1,6 +1,7 @@
 /* M1 M8 M10: what callers read and take themselves while the monitor sleeps (src/engine/rest.c): that nobody is woken for it, that it
  * shows what the monitor would have told, and that no death of either side, however it falls, holds up the other. With a
  * hand inside. REIN_ROUNDS is how often a process is stopped and continued (50 when unset). Programs: spin. */
+#include <poll.h>
 #include <sched.h>
 
 #include "apart.h"
@@ -155,6 +156,55 @@ static void M1_what_is_ready_while_the_monitor_is_frozen(void **state)
     assert_error(rein_process_stop(process, LIMIT_MS), REIN_CANCELLED);
     assert_ok(rein_process_stop(process, LIMIT_MS));
     assert_ok(rein_process_detach(process, 0));
+    tell(fixture);
+    assert_ends(fixture, 0);
+}
+
+/* Whoever has an answer finds the descriptor as it says: readable when there is an event, and not when the last is taken. */
+static bool is_readable(int fd)
+{
+    struct pollfd wait = {.fd = fd, .events = POLLIN};
+    return poll(&wait, 1, 0) == 1;
+}
+
+static void M1_the_descriptor_is_as_the_answer(void **state)
+{
+    (void)state;
+    const char *rounds = getenv("REIN_ROUNDS");
+    struct fixture *fixture = start_ready("spin", "1", NULL);
+    rein_process *process = attach(fixture);
+    int fd = -1;
+    assert_ok(rein_process_event_fd(process, &fd));
+    assert_false(is_readable(fd));
+    add_breakpoint(process, address_of(fixture, "hot"));
+    rein_thread *hitter = run_to(process, REIN_CAUSE_BREAKPOINT);
+    expect_event(process, REIN_CAUSE_BREAKPOINT);
+    assert_false(is_readable(fd));
+    for (int i = 0; i < (rounds ? atoi(rounds) : 300); i++) {
+        struct rein_event event;
+        enum rein_state seen = REIN_STATE_RUNNING;
+        assert_ok(rein_process_continue(process));
+        for (double limit = now() + LIMIT_S; i % 4 == 0 && !rein_state_is_stopped(seen);) {
+            assert_ok(rein_thread_state(hitter, &seen)); /* its own questions find out */
+            assert_true(now() < limit);
+            if (monitor_kind() == REIN_MONITOR_LENT)
+                rein_process_wait(process, 1);
+        }
+        if (i % 4 == 1)
+            assert_ok(rein_process_wait(process, LIMIT_MS));
+        if (i % 4 == 2)
+            assert_ok(rein_thread_wait(hitter, LIMIT_MS));
+        if (i % 4 == 3 && monitor_kind() != REIN_MONITOR_LENT)
+            assert_int_equal(poll(&(struct pollfd){.fd = fd, .events = POLLIN}, 1, LIMIT_MS), 1);
+        else if (i % 4 != 1)
+            assert_ok(rein_process_wait(process, LIMIT_MS)); /* the other may still be on its way */
+        assert_true(is_readable(fd));
+        assert_ok(rein_process_next_event(process, 0, &event));
+        rein_event_clear(&event);
+        assert_false(is_readable(fd));
+    }
+    assert_ok(rein_process_detach(process, 0));
+    assert_true(is_readable(fd)); /* there is nothing to come any more */
     tell(fixture);
     assert_ends(fixture, 0);
 }
@@ -524,6 +574,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         live_test(M1_questions_while_the_monitor_is_frozen),
         live_test(M1_what_is_ready_while_the_monitor_is_frozen),
+        live_test(M1_the_descriptor_is_as_the_answer),
         live_test(M1_what_is_seen_in_a_storm),
         live_test(M1_who_takes_is_alone),
         live_test(M1_several_take_events),
