@@ -203,6 +203,17 @@ static void M1_the_descriptor_is_as_the_answer(void **state)
         rein_event_clear(&event);
         assert_false(is_readable(fd));
     }
+    /* The monitor rests, but has not written yet: then it is asked. */
+    enum rein_state seen;
+    int told = atomic_exchange(&process->told, TELLING_NOW);
+    if (monitor_kind() == REIN_MONITOR_PROCESS)
+        await_rest(monitor, 0);
+    uint64_t before = monitor->rest.count;
+    assert_ok(rein_thread_state(hitter, &seen));
+    if (monitor_kind() == REIN_MONITOR_PROCESS)
+        await_rest(monitor, 0);
+    assert_true(monitor->rest.count > before || monitor_kind() != REIN_MONITOR_PROCESS);
+    atomic_store(&process->told, told);
     assert_ok(rein_process_detach(process, 0));
     assert_true(is_readable(fd)); /* there is nothing to come any more */
     tell(fixture);
