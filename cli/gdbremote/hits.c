@@ -156,6 +156,7 @@ bool hits_find(struct server *server, const struct action *actions, size_t count
     do {
         if (hits.later)
             stops_drain(server);
+        hits.later = false; /* should the monitor be dead by now */
         if (server->non_stop)
             rein_monitor_call(server->monitor, find_hits, &hits);
         else if (!choose_stops(&hits)) /* nothing runs: these are questions, which do not wake the monitor */

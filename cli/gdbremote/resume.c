@@ -413,6 +413,7 @@ void resume_run(struct server *server, const struct action *actions, size_t coun
     do {
         if (others.later)
             stops_drain(server);
+        others.later = false; /* should the monitor be dead by now */
         rein_monitor_call(server->monitor, run_all, &others);
     } while (others.later);
     if (others.failed && !others.steps && !server->non_stop) {

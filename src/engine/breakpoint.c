@@ -201,7 +201,7 @@ struct batch {
 static void look_at_all(struct batch *batch)
 {
     rein_process *process = batch->process;
-    rein_thread *way = process_living_thread(process);
+    rein_thread *way = batch->count ? process_living_thread(process) : NULL;
     struct rein_range ranges[BATCH_MAX];
     for (size_t i = 0; i < batch->count; i++)
         ranges[i] = (struct rein_range){.address = batch->places[i].breakpoint->pc,

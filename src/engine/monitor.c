@@ -6,8 +6,8 @@
  *
  * How a request gets here: the caller pushes it on a stack of its own making (an atomic pointer: a host thread that is
  * killed in the middle can hold up nobody) and wakes the monitor, then sleeps on a futex in the request. The monitor
- * takes the whole stack at once and turns it round. What only reads the caller does himself while the monitor sleeps,
- * see rest.c. When the monitor is over, callers run the requests themselves, one at a time: what can still be asked
+ * takes the whole stack at once and turns it round. What only reads, or takes what is ready, the caller does himself while
+ * the monitor sleeps, see rest.c. When the monitor is over, callers run the requests themselves, one at a time: what can still be asked
  * (how did it end? which events are left?) is in memory.
  *
  * How events are found: by the kernel's hints, one by one (os->waiter_next), and where a stop is known to be near - a
@@ -80,10 +80,10 @@ static bool is_done(struct request *request)
 }
 
 /* On the monitor: what is ready is told to those who wait at descriptors, before anything is answered. */
-static void tell(rein_monitor *monitor)
+static void announce(rein_monitor *monitor)
 {
-    while (!list_empty(&monitor->telling))
-        process_tell_waiting(LIST_ENTRY(monitor->telling.next, rein_process, telling));
+    while (!list_empty(&monitor->announcing))
+        process_announce(LIST_ENTRY(monitor->announcing.next, rein_process, announcing));
 }
 
 void request_finish(struct request *request, int result)
@@ -91,7 +91,7 @@ void request_finish(struct request *request, int result)
     const struct os_backend *os = request->monitor->os;
     bool awaited = !request->on_monitor && !request->at_rest; /* somebody sleeps until it is done */
     if (awaited && monitor_is_current(request->monitor))
-        tell(request->monitor);
+        announce(request->monitor);
     list_remove(&request->waiting);
     request->result = result;
     atomic_store_explicit(&request->done, REQUEST_DONE, memory_order_release);
@@ -198,7 +198,7 @@ static bool run_inbox(rein_monitor *monitor)
     if (!oldest)
         return false;
     if (monitor_is_current(monitor))
-        tell(monitor);
+        announce(monitor);
     while (oldest) {
         struct request *request = oldest;
         oldest = request->next; /* it is the caller's again once it is finished */
@@ -380,6 +380,7 @@ int monitor_submit(rein_monitor *monitor, struct request *request, int timeout_m
 
 static void take_event(rein_monitor *monitor, const struct os_event *event)
 {
+    announce(monitor);
     event_handle(monitor, event);
     settle(monitor);
 }
@@ -578,7 +579,6 @@ static void take_retries(rein_monitor *monitor)
 /* One turn; limit_us: how long it may sleep when there is nothing to do (-1: until there is). */
 static void monitor_turn(rein_monitor *monitor, int64_t limit_us)
 {
-    bool is_due = !list_empty(&monitor->telling);
     take_cancels(monitor);
     take_retries(monitor);
     bool busy = run_inbox(monitor);
@@ -596,16 +596,15 @@ static void monitor_turn(rein_monitor *monitor, int64_t limit_us)
     check_stuck(monitor);
     if (!list_empty(&monitor->recent))
         births_forget_recent(monitor, false);
-    if (!list_empty(&monitor->births))
+    if (!list_empty(&monitor->births)) {
         births_free_strays(monitor, false);
+        settle(monitor);
+    }
     if (events) {
         monitor->expected_pause = PAUSE_FIRST_US;
     }
-    if (busy || events || limit_us == 0) {
-        if (is_due) /* it may not come to rest for long */
-            tell(monitor);
+    if (busy || events || limit_us == 0)
         return;
-    }
 
     int64_t sleep_us = limit_us;
     if (atomic_load(&monitor->condition) != MONITOR_OPEN && sleep_us < 0)
@@ -622,7 +621,7 @@ static void monitor_turn(rein_monitor *monitor, int64_t limit_us)
     if (monitor->retry_at && (sleep_us < 0 || sleep_us > RETRY_PAUSE_US))
         sleep_us = RETRY_PAUSE_US;
     rest_begin(monitor);
-    tell(monitor);
+    announce(monitor);
     monitor->os->waiter_sleep(monitor->waiter, sleep_us);
     rest_end(monitor);
 }
@@ -965,7 +964,7 @@ int monitor_create_with(const struct os_backend *os, const struct rein_monitor_o
     list_init(&monitor->events);
     list_init(&monitor->waiting);
     list_init(&monitor->expected);
-    list_init(&monitor->telling);
+    list_init(&monitor->announcing);
     list_init(&monitor->changed);
     list_init(&monitor->births);
     list_init(&monitor->recent);
@@ -1110,6 +1109,8 @@ static void run_call(struct request *request)
 {
     const struct call *call = request->options;
     bool outermost = !request->on_monitor;
+    if (monitor_is_current(request->monitor))
+        announce(request->monitor); /* it may look at descriptors */
     request->monitor->in_call |= outermost;
     int result = call->function(call->arg);
     if (outermost)

@@ -123,14 +123,14 @@ struct rein_monitor {
     struct table threads; /* by id: every thread that the kernel traces for us */
     struct list processes;
     struct table processes_by_id;
-    struct list events;   /* of all processes, struct queued_event, in the order in which they happened */
-    struct list waiting;  /* requests that wait for these */
-    bool in_call;         /* of rein_monitor_call, and not in a callback */
-    bool watched;         /* such a request has been made: events wait for the next */
-    struct list expected; /* threads whose next stop is near: asked for by id */
-    struct list telling;  /* processes of which those who wait at a descriptor are to hear */
-    struct list changed;  /* processes whose waiting requests are to be looked at */
-    struct list births;   /* the oldest first */
+    struct list events;     /* of all processes, struct queued_event, in the order in which they happened */
+    struct list waiting;    /* requests that wait for these */
+    bool in_call;           /* of rein_monitor_call, and not in a callback */
+    bool watched;           /* such a request has been made: events wait for the next */
+    struct list expected;   /* threads whose next stop is near: asked for by id */
+    struct list announcing; /* processes of which those who wait at a descriptor are to hear */
+    struct list changed;    /* processes whose waiting requests are to be looked at */
+    struct list births;     /* the oldest first */
     struct table births_by_id;
     struct list
         recent; /* processes that ended a moment ago, the oldest first: a child of theirs may still come to light */

@@ -31,7 +31,7 @@ rein_process *process_create(rein_monitor *monitor, int id)
     list_init(&process->changed);
     list_init(&process->recent);
     list_init(&process->retrying);
-    list_init(&process->telling);
+    list_init(&process->announcing);
     list_init(&process->births);
     list_init(&process->waiting);
     list_init(&process->threads);
@@ -146,7 +146,7 @@ void process_leave_monitor(rein_process *process)
 {
     list_remove(&process->link);
     list_remove(&process->retrying);
-    list_remove(&process->telling);
+    list_remove(&process->announcing);
     if (process_find(process->monitor, process->id) == process)
         table_remove(&process->monitor->processes_by_id, (uint64_t)process->id);
     process_note_over(process);
@@ -282,30 +282,30 @@ static bool events_wait(const rein_process *process)
     return !list_empty(&process->events) && (!process->stop_wanted || process_is_stopped(process));
 }
 
-/* The descriptor is written when the monitor rests (tell in monitor.c), so that who is woken by it finds it so, and need not ask; but
- * before any answer is given. */
-static bool tell_waiting(rein_process *process, int from)
+/* The descriptor is written when the monitor rests (announce in monitor.c), so that who is woken by it finds it so, and need not
+ * ask; but before any answer is given, and before the next event is handled. */
+static bool announce_from(rein_process *process, int from)
 {
-    int now = TELLING_NOW;
+    int now = ANNOUNCED_NOW;
     uint64_t one = 1;
-    if (!atomic_compare_exchange_strong(&process->told, &from, TELLING_NOW))
+    if (!atomic_compare_exchange_strong(&process->announced, &from, ANNOUNCED_NOW))
         return false;
     (void)!write(process->event_fd, &one, sizeof one);
-    atomic_compare_exchange_strong(&process->told, &now, TELLING_DONE); /* unless it has been taken already */
+    atomic_compare_exchange_strong(&process->announced, &now, ANNOUNCED); /* unless it has been taken already */
     return true;
 }
 
-void process_tell_waiting(rein_process *process)
+void process_announce(rein_process *process)
 {
-    list_remove(&process->telling);
-    tell_waiting(process, TELLING_DUE);
+    list_remove(&process->announcing);
+    announce_from(process, ANNOUNCED_DUE);
 }
 
-bool process_is_told(rein_process *process)
+bool process_is_announced(rein_process *process)
 {
-    int told = atomic_load(&process->told);
+    int seen = atomic_load(&process->announced);
     struct pollfd wait = {.fd = process->event_fd, .events = POLLIN};
-    return told == TELLING_NOTHING || told == TELLING_DONE || (told == TELLING_NOW && poll(&wait, 1, 0) > 0);
+    return seen == ANNOUNCED_NOTHING || seen == ANNOUNCED || (seen == ANNOUNCED_NOW && poll(&wait, 1, 0) > 0);
 }
 
 static void update_event_fd(rein_process *process)
@@ -315,18 +315,18 @@ static void update_event_fd(rein_process *process)
     if (process->event_fd < 0)
         return;
     if (by_monitor)
-        list_remove(&process->telling);
+        list_remove(&process->announcing);
     if (!events_wait(process)) {
-        int told = atomic_exchange(&process->told, TELLING_NOTHING);
+        int before = atomic_exchange(&process->announced, ANNOUNCED_NOTHING);
         uint64_t value;
-        if (told == TELLING_DONE || told == TELLING_NOW)
+        if (before == ANNOUNCED || before == ANNOUNCED_NOW)
             (void)!read(process->event_fd, &value, sizeof value);
     } else if (!by_monitor || process->condition != PROCESS_HELD || monitor->kind == REIN_MONITOR_LENT) {
-        if (!tell_waiting(process, TELLING_DUE))
-            tell_waiting(process, TELLING_NOTHING);
-    } else if (atomic_load(&process->told) <= TELLING_DUE) {
-        atomic_store(&process->told, TELLING_DUE);
-        list_append(&monitor->telling, &process->telling);
+        if (!announce_from(process, ANNOUNCED_DUE))
+            announce_from(process, ANNOUNCED_NOTHING);
+    } else if (atomic_load(&process->announced) <= ANNOUNCED_DUE) {
+        atomic_store(&process->announced, ANNOUNCED_DUE);
+        list_append(&monitor->announcing, &process->announcing);
     }
 }
 
@@ -426,7 +426,7 @@ static bool any_event_ready(struct request *request)
         struct queued_event *queued = LIST_ENTRY(item, struct queued_event, order);
         if (!events_wait(queued->process))
             continue;
-        if (request->at_rest && !process_is_told(queued->process))
+        if (request->at_rest && !process_is_announced(queued->process))
             return false;
         take_event(request, queued);
         return true;
@@ -493,7 +493,8 @@ static void run_event_fd(struct request *request)
                                                      "no descriptor for the events of process %d", process->id));
             return;
         }
-        process_tell_waiting(process);
+        update_event_fd(process);
+        process_announce(process);
     }
     *(int *)request->out = process->event_fd;
     request_finish(request, 0);

@@ -42,11 +42,11 @@ struct queued_event {
 };
 
 /* What its event_fd shows. */
-enum telling {
-    TELLING_NOTHING,
-    TELLING_DUE, /* something, as soon as the monitor rests */
-    TELLING_NOW, /* on the way */
-    TELLING_DONE,
+enum announcement {
+    ANNOUNCED_NOTHING,
+    ANNOUNCED_DUE, /* not yet: before anything is answered, or else happens, and at the latest when the monitor rests */
+    ANNOUNCED_NOW, /* on the way */
+    ANNOUNCED,
 };
 
 struct rein_process {
@@ -130,9 +130,9 @@ struct rein_process {
     struct list events; /* struct queued_event */
     bool has_unheard;   /* there may be such events */
     uint64_t sequence;
-    int event_fd;        /* -1: not asked for */
-    _Atomic int told;    /* enum telling: what who waits at it has been told */
-    struct list telling; /* in the monitor, while TELLING_DUE */
+    int event_fd;           /* -1: not asked for */
+    _Atomic int announced;  /* enum announcement: what who waits at it has been told */
+    struct list announcing; /* in the monitor, while ANNOUNCED_DUE */
 };
 
 /* process.c */
@@ -183,10 +183,10 @@ void process_forget_stop_events(rein_process *process);
 void process_forget_order(rein_monitor *monitor);
 /* A call that waited for a stop is answered: what has been told up to now can be seen. */
 void process_note_heard(rein_process *process);
-/* Those who wait at its descriptor hear of what is due. */
-void process_tell_waiting(rein_process *process);
+/* On the monitor: those who wait at its descriptor hear of what is due. */
+void process_announce(rein_process *process);
 /* At rest: they have. */
-bool process_is_told(rein_process *process);
+bool process_is_announced(rein_process *process);
 /* The last thread is gone, or all are let go. */
 void process_end(rein_process *process, enum process_condition condition);
 /* A thread whose memory and /proc entry can be used; NULL: none is left. */

@@ -10,8 +10,9 @@
  * already. Who takes it is in there alone.
  *
  * It is a lock for many readers and one writer who has it nearly always. To the monitor it is two atomic operations a
- * sleep. To readers it is a try: where it fails the request goes the ordinary way. As the monitor waits for them, they make no
- * system call, take no lock and no memory, and write no log meanwhile.
+ * sleep. To readers it is a try: where it fails the request goes the ordinary way. As the monitor waits for them, they
+ * take no lock and no memory, and write no log meanwhile; and they make no system call, but for a look at a descriptor,
+ * or, who takes, its read or write, and a stat.
  *
  * Deaths. A monitor that is killed at its work leaves it closed, and the request goes the ordinary way to its error. One that
  * is killed at rest leaves all as it must be; who tells of its death (monitor_ended) closes it first. A host that is killed
@@ -122,10 +123,14 @@ void rest_leave_alone(rein_monitor *monitor)
 bool rest_answer(struct request *request)
 {
     rein_monitor *monitor = request->monitor;
-    if (!(request->reads && rest_enter(monitor)) && !(request->takes && rest_enter_alone(monitor)))
+    int cancel; /* who is cancelled in there would hold the monitor up for ever */
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
+    if (request->takes ? !rest_enter_alone(monitor) : !request->reads || !rest_enter(monitor)) {
+        pthread_setcancelstate(cancel, NULL);
         return false;
+    }
     request->at_rest = true;
-    if (!request->process || process_is_told(request->process))
+    if (!request->process || process_is_announced(request->process))
         request->run(request);
     request->at_rest = false;
     if (request->takes)
@@ -133,5 +138,6 @@ bool rest_answer(struct request *request)
     else
         rest_leave(monitor);
     free(request->garbage);
+    pthread_setcancelstate(cancel, NULL);
     return atomic_load_explicit(&request->done, memory_order_relaxed) == REQUEST_DONE;
 }

@@ -27,8 +27,9 @@ void rest_end(rein_monitor *monitor);
 /* By who takes over from a monitor that was killed: it rests no more. */
 void rest_end_for_killed(rein_monitor *monitor);
 
-/* On any thread, but not of a forked child: true if the monitor is open and at rest, and stays so until rest_leave. Then the engine's state may be read.
- * No system call in between, no lock, no memory taken or given back, nobody called. */
+/* On any thread, but not of a forked child: true if the monitor is open and at rest, and stays so until rest_leave. Then the
+ * engine's state may be read. No lock in between, no memory taken or given back, no system call that could wait, nobody
+ * called, and no cancellation of the thread. */
 bool rest_enter(rein_monitor *monitor);
 void rest_leave(rein_monitor *monitor);
 /* Likewise, but nobody else reads meanwhile: the state may be changed, where that is done with a few words, of which each leaves

@@ -6,9 +6,9 @@
  * An instruction that changes registers only is executed here, on the thread's (the architecture's prepare and emulate, as at
  * breakpoints): no stop, and no call of the kernel's.
  *
- * Of each instruction the code is wanted, to know what its step takes (a system call, popf, ...). After the first few a page of
- * a file that cannot be written is read once, and is what it was until somebody makes a system call: the thread itself, or another that has run
- * since, in this process or in one that shares the memory. */
+ * Of each instruction the code is wanted, to know what its step takes (a system call, popf, ...). After the first few a page
+ * of a file that cannot be written is read once, and is what it was until somebody makes a system call: the thread itself,
+ * or another that has run since, in this process or in one that shares the memory. */
 #include <stdlib.h>
 #include <string.h>
 

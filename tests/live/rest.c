@@ -160,6 +160,14 @@ static void M1_what_is_ready_while_the_monitor_is_frozen(void **state)
     assert_ends(fixture, 0);
 }
 
+static atomic_bool cancelled;
+
+struct looking {
+    rein_process *process;
+    atomic_bool late;
+    atomic_uint calls;
+};
+
 /* Whoever has an answer finds the descriptor as it says: readable when there is an event, and not when the last is taken. */
 static bool is_readable(int fd)
 {
@@ -205,19 +213,127 @@ static void M1_the_descriptor_is_as_the_answer(void **state)
     }
     /* The monitor rests, but has not written yet: then it is asked. */
     enum rein_state seen;
-    int told = atomic_exchange(&process->told, TELLING_NOW);
-    if (monitor_kind() == REIN_MONITOR_PROCESS)
+    if (monitor_kind() == REIN_MONITOR_PROCESS) {
+        int announced = atomic_exchange(&process->announced, ANNOUNCED_NOW);
         await_rest(monitor, 0);
-    uint64_t before = monitor->rest.count;
-    assert_ok(rein_thread_state(hitter, &seen));
-    if (monitor_kind() == REIN_MONITOR_PROCESS)
+        uint64_t before = monitor->rest.count;
+        assert_ok(rein_thread_state(hitter, &seen));
         await_rest(monitor, 0);
-    assert_true(monitor->rest.count > before || monitor_kind() != REIN_MONITOR_PROCESS);
-    atomic_store(&process->told, told);
+        assert_true(monitor->rest.count > before);
+        atomic_store(&process->announced, announced);
+    }
     assert_ok(rein_process_detach(process, 0));
     assert_true(is_readable(fd)); /* there is nothing to come any more */
     tell(fixture);
     assert_ends(fixture, 0);
+}
+
+/* One that is asked for when there is an event already, or nothing to come any more. */
+static void M1_a_late_descriptor(void **state)
+{
+    (void)state;
+    for (int gone = 0; gone < 2; gone++) {
+        struct fixture *fixture = start_ready("spin", "1", NULL);
+        rein_process *process = attach(fixture);
+        int fd = -1;
+        add_breakpoint(process, address_of(fixture, "hot"));
+        assert_ok(rein_process_continue(process));
+        assert_ok(rein_process_wait(process, LIMIT_MS));
+        if (gone)
+            assert_ok(rein_process_detach(process, 0));
+        assert_ok(rein_process_event_fd(process, &fd));
+        assert_true(is_readable(fd));
+        struct rein_event event;
+        while (rein_process_next_event(process, 0, &event) == 0)
+            rein_event_clear(&event);
+        assert_int_equal(is_readable(fd), gone);
+        if (!gone)
+            assert_ok(rein_process_detach(process, 0));
+        tell(fixture);
+        assert_ends(fixture, 0);
+    }
+}
+
+/* A thread of the host that is to end, and has made its cancellation wait until it takes an event, holds up nobody. */
+static void *take_when_cancelled(void *arg)
+{
+    struct rein_event event;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
+    while (!atomic_load(&cancelled))
+        sched_yield();
+    pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, NULL);
+    if (rein_process_next_event(arg, 0, &event) == 0)
+        rein_event_clear(&event);
+    return NULL;
+}
+
+static void M1_who_takes_is_cancelled(void **state)
+{
+    (void)state;
+    if (monitor_kind() != REIN_MONITOR_PROCESS)
+        skip();
+    struct fixture *fixture = start_ready("spin", "1", NULL);
+    rein_process *process = attach(fixture);
+    int fd;
+    assert_ok(rein_process_event_fd(process, &fd));
+    add_breakpoint(process, address_of(fixture, "hot"));
+    for (int i = 0; i < 20; i++) {
+        pthread_t taker;
+        atomic_store(&cancelled, false);
+        assert_ok(rein_process_continue(process));
+        assert_ok(rein_process_wait(process, LIMIT_MS));
+        await_rest(monitor, 0);
+        assert_int_equal(pthread_create(&taker, NULL, take_when_cancelled, process), 0);
+        assert_int_equal(pthread_cancel(taker), 0);
+        atomic_store(&cancelled, true);
+        assert_int_equal(pthread_join(taker, NULL), 0);
+        assert_ok(rein_process_stop(process, LIMIT_MS));
+    }
+    assert_ok(rein_process_detach(process, 0));
+    tell(fixture);
+    assert_ends(fixture, 0);
+}
+
+/* Who waits at one process's descriptor hears of it before a callback of another's next event is called, be there ever so many. */
+static enum rein_verdict look_and_go_on(rein_thread *thread, rein_breakpoint *breakpoint, void *arg)
+{
+    struct looking *looking = arg;
+    (void)thread, (void)breakpoint;
+    if (atomic_load(&looking->process->announced) == ANNOUNCED_DUE)
+        atomic_store(&looking->late, true);
+    atomic_fetch_add(&looking->calls, 1);
+    return REIN_VERDICT_GO_ON;
+}
+
+static void M1_the_descriptor_comes_before_the_next_event(void **state)
+{
+    (void)state;
+    struct fixture *stops = start_ready("spin", "1", NULL), *storm = start_ready("spin", "4", NULL);
+    rein_process *stopper = attach(stops), *stormer = attach(storm);
+    struct looking looking = {.process = stopper};
+    struct rein_breakpoint_options options = REIN_BREAKPOINT_OPTIONS_INIT;
+    int fd;
+    assert_ok(rein_process_event_fd(stopper, &fd));
+    add_breakpoint(stopper, address_of(stops, "hot"));
+    options.callback = look_and_go_on;
+    options.arg = &looking;
+    assert_ok(rein_process_add_breakpoint(stormer, address_of(storm, "hot"), &options, NULL));
+    assert_ok(rein_process_continue(stormer));
+    for (int i = 0; i < 200; i++) {
+        struct rein_event event;
+        assert_ok(rein_process_continue(stopper));
+        assert_ok(rein_process_next_event(stopper, LIMIT_MS, &event));
+        rein_event_clear(&event);
+    }
+    assert_true(atomic_load(&looking.calls) > 0);
+    assert_false(atomic_load(&looking.late));
+    assert_ok(rein_process_stop(stormer, LIMIT_MS));
+    assert_ok(rein_process_detach(stormer, 0));
+    assert_ok(rein_process_detach(stopper, 0));
+    tell(storm);
+    assert_ends(storm, 0);
+    tell(stops);
+    assert_ends(stops, 0);
 }
 
 /* ---- In a storm ---- */
@@ -586,6 +702,9 @@ int main(void)
         live_test(M1_questions_while_the_monitor_is_frozen),
         live_test(M1_what_is_ready_while_the_monitor_is_frozen),
         live_test(M1_the_descriptor_is_as_the_answer),
+        live_test(M1_a_late_descriptor),
+        live_test(M1_who_takes_is_cancelled),
+        live_test(M1_the_descriptor_comes_before_the_next_event),
         live_test(M1_what_is_seen_in_a_storm),
         live_test(M1_who_takes_is_alone),
         live_test(M1_several_take_events),
