@@ -285,12 +285,11 @@ static void C1_follow_the_child(void **state)
 
 static enum rein_verdict let_child_go(rein_thread *thread, const struct rein_cause *cause, void *arg)
 {
-    int *child = arg;
+    atomic_int *child = arg;
     (void)thread;
     if (cause->new_process) {
-        *child = rein_process_id(cause->new_process);
-        if (rein_process_detach(cause->new_process, 0) != 0)
-            *child = -1;
+        int id = rein_process_id(cause->new_process);
+        atomic_store(child, rein_process_detach(cause->new_process, 0) == 0 ? id : -1);
     }
     return REIN_VERDICT_POLICY;
 }
@@ -301,14 +300,14 @@ static void C1_follow_a_callback_lets_go(void **state)
     (void)state;
     struct fixture *fixture = spawn("family", "fork", NULL);
     rein_process *root = fixture->process;
-    int child = 0;
+    atomic_int child = 0;
     set_policy(root, REIN_IGNORE);
     assert_ok(rein_process_set_follow(root, REIN_FOLLOW_BOTH, REIN_FOLLOW_BREAKPOINTS));
     assert_ok(rein_process_set_callback(root, let_child_go, &child));
     add_breakpoint(root, address_of(fixture, "hot"));
     assert_ok(rein_process_continue(root));
     expect_said(fixture, "id inner");
-    assert_free(child);
+    assert_free(atomic_load(&child));
     tell(fixture);
     run_to_end(root);
     read_to_end(fixture);
