@@ -123,6 +123,7 @@ static void run_detach(struct server *server, char *arguments, size_t length, st
         server_error(server, reply, "there is no such process");
         return;
     }
+    points_remove_leaving(server); /* a vfork child runs in the memory of one that stays */
     if (server_leave_running(server, inferior)) {
         server_ok(reply);
         return;

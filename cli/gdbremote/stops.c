@@ -453,6 +453,8 @@ static void notify(struct server *server)
 
 void stops_collect(struct server *server)
 {
+    if (!server->running)
+        points_remove_leaving(server); /* who is heard of now may be let run on, or go */
     drain_all(server, false);
     if (server->non_stop) {
         server->asks = resume_collect_asked(server);

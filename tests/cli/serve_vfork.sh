@@ -84,3 +84,32 @@ for kind in ('exit', 'exec'):
                     stop = gdb.resume()
                 assert stop[:3] == status, stop
 PYTHON
+
+# gdb lets the child go: it takes out its breakpoints first, and none may be in the memory that both have when the child runs.
+timeout 60 python3 - <<'PYTHON'
+import time
+from remote import *
+
+def is_zombie(pid): # its parent is held
+    with open(f'/proc/{pid}/stat', encoding='ascii') as file:
+        return file.read().split(') ')[1][0] == 'Z'
+
+inside = symbol('vforks', 'inside')
+for kind in ('exit', 'exec'):
+    with Remote.stdio('./vforks', kind) as gdb:
+        gdb.start()
+        gdb.ok(f'Z0,{inside:x},1')
+        stop = gdb.resume()
+        parent, child = fields(stop)['thread'], fields(stop)['vfork']
+        pid = child.split(b'.')[0][1:]
+        gdb.ok(f'z0,{inside:x},1')
+        gdb.ok(b'D;' + pid)
+        limit = time.monotonic() + 10
+        while not is_zombie(int(pid, 16)):
+            assert time.monotonic() < limit, 'the child has not ended'
+            time.sleep(0.01)
+        stop = gdb.resume()
+        while stop[:3] == b'T14' or (stop[:1] == b'T' and 'vforkdone' in fields(stop)): # SIGCHLD
+            stop = gdb.resume()
+        assert stop[:3] == (b'W08' if kind == 'exit' else b'W07'), stop
+PYTHON
