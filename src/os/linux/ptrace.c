@@ -313,6 +313,7 @@ int linux_get_signal(int id, struct rein_signal *signal)
  * not the one that holds during the call. */
 int linux_get_signal_mask(int id, uint64_t *mask)
 {
+    *mask = 0; /* valgrind does not know that the kernel fills it */
     return ptrace(PTRACE_GETSIGMASK, id, in_pointer(sizeof *mask), mask) == 0 ? 0 : -errno;
 }
 
@@ -467,7 +468,7 @@ static bool is_made_by_kernel(const siginfo_t *info)
  * the set of pending signals is asked first. */
 static int is_pending(int id, uint64_t wanted)
 {
-    siginfo_t queue[32];
+    siginfo_t queue[32] = {{0}}; /* as above */
     struct __ptrace_peeksiginfo_args which = {.off = 0, .flags = 0, .nr = (int)(sizeof queue / sizeof *queue)};
 
     for (;;) {
