@@ -627,6 +627,8 @@ static void be_host_that_reads(void *arg)
 static void M10_the_host_is_killed_while_one_reads(void **state)
 {
     (void)state;
+    if (monitor_kind() != REIN_MONITOR_PROCESS)
+        skip();
     for (int alone = 0; alone < 2; alone++) {
         struct host host = {start_ready("spin", "1", NULL), alone};
         int status = apart_end(apart(be_host_that_reads, &host), LIMIT_MS);
