@@ -7,7 +7,8 @@
  *
  * A SIGNAL with which a thread is to go on is exchanged for the one that has stopped it; who was stopped by something else is
  * sent it by tgkill, and the callback lets it through once (filter.c). It ends a step, though, before that has done anything: the
- * step is begun once more from there, with the signal, and ends in the handler.
+ * step is begun once more from there, with the signal, and ends in the handler. Such a step begins before the others run: with
+ * these the breakpoints come into memory, and the instruction under one would be executed in front of the signal.
  *
  * WHO IS TO STOP, in non-stop mode, is asked to, and told of when it has. */
 #include <signal.h>
@@ -257,11 +258,26 @@ struct others {
     struct server *server;
     const struct action *actions;
     size_t count;
-    bool any;    /* something is said of somebody who is there */
-    bool steps;  /* somebody steps */
-    bool failed; /* a breakpoint could not be put in */
-    bool later;  /* there is something to be heard first */
+    rein_thread *stepper; /* NULL: nobody steps */
+    bool any;             /* something is said of somebody who is there */
+    bool begun;           /* its step has, before this */
+    bool is_alone;        /* there are no others beside it */
+    bool failed;          /* a breakpoint could not be put in */
+    bool later;           /* there is something to be heard first */
 };
+
+static bool is_to_step_again(const struct server *server, const rein_thread *stepper)
+{
+    return server->resume && marks_has(&server->resume->marks, AGAIN, rein_thread_id(stepper));
+}
+
+/* If it has begun before, in all-stop mode: everything has stopped, or is about to. */
+static bool is_over(const struct others *others)
+{
+    enum rein_state state;
+    return others->begun && !others->server->non_stop && rein_thread_state(others->stepper, &state) == 0 &&
+           rein_state_is_stopped(state) && !is_to_step_again(others->server, others->stepper);
+}
 
 /* Who runs now is not to stop any more, and gets the signal that it stands at. */
 static bool is_settled(const struct mark *mark, void *arg)
@@ -334,7 +350,34 @@ static void step_it(struct others *others, struct inferior *inferior, rein_threa
     if (action->kind != 's' && action->kind != 'r')
         return;
     begin_step(others->server, inferior, thread, action);
-    others->steps = true;
+    if (!others->stepper)
+        others->stepper = rein_thread_ref(thread);
+}
+
+/* Then there are no others to be continued beside the one that makes a step. Nobody is born in one, but by a fork or clone that
+ * stops it. */
+static bool is_step_alone(const struct server *server, const struct action *actions, size_t count)
+{
+    bool any = false, others = false;
+    for (size_t i = 0; i < count; i++) {
+        any |= actions[i].kind == 's';
+        others |= actions[i].kind == 'r';
+    }
+    rein_thread **threads;
+    size_t number;
+    if (!any || others || server->non_stop || !server->inferiors || server->inferiors->next ||
+        rein_process_threads(server->inferiors->process, &threads, &number) != 0)
+        return false;
+    rein_thread_list_free(threads, number);
+    return number == 1;
+}
+
+static bool steps_with_signal(const struct action *actions, size_t count)
+{
+    bool any = false;
+    for (size_t i = 0; i < count; i++)
+        any |= (actions[i].kind == 's' || actions[i].kind == 'r') && actions[i].signal;
+    return any;
 }
 
 /* Those that have steps to make for tracepoints make these first. */
@@ -354,11 +397,13 @@ static void begin_walks(struct others *others)
 static void continue_others(struct others *others, bool walkers)
 {
     struct server *server = others->server;
+    /* Whose step a signal of ours has ended stands, and is not to be run on with the others. */
+    bool again = others->begun && others->stepper && is_to_step_again(server, others->stepper);
     for (struct inferior *inferior = inferior_known(server->inferiors); inferior;
          inferior = inferior_known(inferior->next)) {
         const struct action *all = action_for(others->actions, others->count, inferior, -2);
-        bool simple =
-            !walkers && (others->count == 1 || (others->count == 2 && others->actions[0].tid > 0 && !server->non_stop));
+        bool simple = !walkers && !again &&
+                      (others->count == 1 || (others->count == 2 && others->actions[0].tid > 0 && !server->non_stop));
         if (all && all->kind == 'c' && simple && !stops_has(server, inferior->id, 0)) {
             others->failed |= let_run(inferior, NULL) == REIN_BAD_ADDRESS; /* who steps runs already */
             continue;
@@ -374,21 +419,49 @@ static void continue_others(struct others *others, bool walkers)
     }
 }
 
+/* On the monitor. */
+static int begin_steps(void *arg)
+{
+    struct others *others = arg;
+    others->later = others->server->non_stop && resume_has_news(others->server);
+    if (others->later)
+        return 0;
+    points_remove_leaving(others->server);
+    for_each_meant(others, step_it);
+    others->begun = others->stepper != NULL;
+    return 0;
+}
+
 /* On the monitor, so that nothing happens in between: the end of a step, which stops all, comes when all run. */
 static int run_all(void *arg)
 {
     struct others *others = arg;
     struct server *server = others->server;
     others->later = server->non_stop && resume_has_news(server);
-    if (others->later)
+    if (others->later || is_over(others))
         return 0;
-    points_remove_leaving(server);
     bool walkers = trace_has_walkers(server);
-    for_each_meant(others, step_it);
+    if (!others->begun) {
+        points_remove_leaving(server);
+        for_each_meant(others, step_it);
+    }
+    if (others->is_alone && others->stepper)
+        return 0;
     if (walkers)
         begin_walks(others);
     continue_others(others, walkers);
     return 0;
+}
+
+/* Again as long as there is something to be heard first. */
+static void call_on_monitor(struct others *others, int (*function)(void *))
+{
+    do {
+        if (others->later)
+            stops_drain(others->server);
+        others->later = false; /* should the monitor be dead by now */
+        rein_monitor_call(others->server->monitor, function, others);
+    } while (others->later);
 }
 
 void resume_run(struct server *server, const struct action *actions, size_t count, struct reply *reply)
@@ -406,17 +479,17 @@ void resume_run(struct server *server, const struct action *actions, size_t coun
     server_forget_view(server);
     memory_forget(server);
     resume_end(server);
-    struct others others = {.server = server, .actions = actions, .count = count};
+    struct others others = {
+        .server = server, .actions = actions, .count = count, .is_alone = is_step_alone(server, actions, count)};
     for_each_meant(&others, give_its_signal);
     drop_marks(&others);
     server->written_siginfo.tid = 0;
-    do {
-        if (others.later)
-            stops_drain(server);
-        others.later = false; /* should the monitor be dead by now */
-        rein_monitor_call(server->monitor, run_all, &others);
-    } while (others.later);
-    if (others.failed && !others.steps && !server->non_stop) {
+    if (steps_with_signal(actions, count))
+        call_on_monitor(&others, begin_steps);
+    call_on_monitor(&others, run_all);
+    bool steps = others.stepper != NULL;
+    rein_thread_unref(others.stepper);
+    if (others.failed && !steps && !server->non_stop) {
         stops_halt(server); /* other processes may run already */
         server_error(server, reply, "a breakpoint cannot be written to the program's memory");
         return;

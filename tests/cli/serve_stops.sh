@@ -406,6 +406,23 @@ with Remote.stdio('./stops', 'loop') as gdb:
     assert 'swbreak' not in fields(stop) and pc(stop) == symbol('stops', 'handler'), stop
     gdb.send('k')
 
+# Also among others that run on, and where the instruction under the breakpoint is one of the program's own, which would be executed in
+# front of the signal if it was in memory.
+for mode, place, own in (('loop', work, False), ('loop', work, True), ('spin', spin, False), ('spin', spin, True)):
+    with Remote.stdio('./stops', mode) as gdb:
+        gdb.start()
+        if own:
+            gdb.ok(f'M{place:x},' + ('1:cc' if 'x86' in os.environ['REIN_CPU'] else '4:000020d4'))
+        gdb.ok(f'Z0,{place:x},1')
+        for _ in range(1 if own else 5):
+            stop = gdb.resume()
+            assert 'swbreak' in fields(stop) and pc(stop) == place, stop
+            thread = fields(stop)['thread'].decode()
+            stop = gdb.resume(f'vCont;S1e:{thread};c:' + thread.split('.')[0] + '.-1') # SIGUSR1
+            if fields(stop)['thread'].decode() == thread: # else another was there first
+                assert 'swbreak' not in fields(stop) and pc(stop) == symbol('stops', 'handler'), (mode, own, stop)
+        gdb.send('k')
+
 # ---- A thread ends while some are not resumed, and another is stopped just then: that is told, and not that nobody is left ----
 
 with Remote.stdio('./stops', 'joins') as gdb:
