@@ -414,7 +414,7 @@ for mode, place, own in (('loop', work, False), ('loop', work, True), ('spin', s
         if own:
             gdb.ok(f'M{place:x},' + ('1:cc' if 'x86' in os.environ['REIN_CPU'] else '4:000020d4'))
         gdb.ok(f'Z0,{place:x},1')
-        for _ in range(1 if own else 5):
+        for _ in range(5 if place == work and not own else 1): # spin is come to once by each of two threads
             stop = gdb.resume()
             assert 'swbreak' in fields(stop) and pc(stop) == place, stop
             thread = fields(stop)['thread'].decode()
