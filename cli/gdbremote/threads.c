@@ -99,8 +99,8 @@ static void run_list(struct server *server, char *arguments, size_t length, stru
         }
         rein_thread_list_free(threads, count);
     }
-    if (!reply
-             ->used) /* lldb takes "l" without a process for one whose id is 1 ("process connect"), as lldb-server knows */
+    /* lldb takes "l" without a process for one whose id is 1 ("process connect"), as lldb-server knows. */
+    if (!reply->used)
         reply_text(reply, server->features.lldb && !inferior_known(server->inferiors) ? "OK" : "l");
 }
 

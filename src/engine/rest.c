@@ -69,6 +69,12 @@ void rest_end_for_killed(rein_monitor *monitor)
     close_to_readers(monitor, NULL);
 }
 
+static void leave(rein_monitor *monitor, uint32_t own)
+{
+    if (atomic_fetch_sub_explicit(&monitor->rest.word, own, memory_order_release) == (REST_CLOSED | own))
+        monitor->os->word_wake(&monitor->rest.word);
+}
+
 /* own: what who enters adds to the word; excludes: who must not be in it. */
 static bool enter(rein_monitor *monitor, uint32_t own, uint32_t excludes)
 {
@@ -81,23 +87,15 @@ static bool enter(rein_monitor *monitor, uint32_t own, uint32_t excludes)
             return false;
     } while (!atomic_compare_exchange_weak_explicit(&rest->word, &seen, seen + own, memory_order_acquire,
                                                     memory_order_relaxed));
-    return true;
-}
-
-static void leave(rein_monitor *monitor, uint32_t own)
-{
-    if (atomic_fetch_sub_explicit(&monitor->rest.word, own, memory_order_release) == (REST_CLOSED | own))
-        monitor->os->word_wake(&monitor->rest.word);
+    if (atomic_load(&monitor->condition) == MONITOR_OPEN)
+        return true;
+    leave(monitor, own);
+    return false;
 }
 
 bool rest_enter(rein_monitor *monitor)
 {
-    if (!enter(monitor, 1, REST_CLOSED | REST_ALONE))
-        return false;
-    if (atomic_load(&monitor->condition) == MONITOR_OPEN)
-        return true;
-    rest_leave(monitor);
-    return false;
+    return enter(monitor, 1, REST_CLOSED | REST_ALONE);
 }
 
 void rest_leave(rein_monitor *monitor)
@@ -107,12 +105,7 @@ void rest_leave(rein_monitor *monitor)
 
 bool rest_enter_alone(rein_monitor *monitor)
 {
-    if (!enter(monitor, REST_ALONE, UINT32_MAX))
-        return false;
-    if (atomic_load(&monitor->condition) == MONITOR_OPEN)
-        return true;
-    rest_leave_alone(monitor);
-    return false;
+    return enter(monitor, REST_ALONE, UINT32_MAX);
 }
 
 void rest_leave_alone(rein_monitor *monitor)
