@@ -85,8 +85,11 @@ static pid_t told_first(struct demo *d, pid_t pid)
 {
     int status;
     pid_t first = (pid_t)TRY(waitpid(-1, &status, __WALL));
+    if (first != pid)
+        wait_for(d, pid); /* before that it may not have stopped yet, and has no message */
     pid_t child = (pid_t)message_of(d, pid);
-    wait_for(d, first == pid ? child : pid);
+    if (first == pid)
+        wait_for(d, child);
     go_on(d, child, 0);
     wait_for(d, child); /* its end */
     return first;

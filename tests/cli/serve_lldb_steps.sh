@@ -21,21 +21,7 @@ timeout 160 "$python" "$here/lldb/steps.py" "$here/lldb/steps.txt" "${1:-lldb}" 
 # A server that runs already, without a process: lldb connects, and attaches then.
 sleep 300 &
 sleeper=$!
-trap 'kill $sleeper' EXIT
-shows() {
-    until_true 30 grep -q "$1" connected
-}
+trap 'kill $sleeper; rm -rf "$scratch"' EXIT
 "$REIN_BINARY" serve --multi --once --listen localhost:0 >listening 2>&1 &
 until_true 10 grep -q 'Listening on port' listening
-port=$(sed -n 's/.*Listening on port //p' listening)
-{
-    echo "process connect --plugin gdb-remote connect://localhost:$port"
-    until_true 30 grep -q 'Remote debugging' listening
-    echo "process attach --pid $sleeper"
-    shows "Process $sleeper stopped"
-    echo 'thread list'
-    shows "tid = $sleeper"
-    echo 'process detach'
-    shows "Process $sleeper detached"
-    echo quit
-} | timeout 60 lldb >connected 2>&1 || { cat connected && fail "lldb has not attached by the server that it was connected to"; }
+timeout 60 "$python" "$here/lldb/connect.py" "$(sed -n 's/.*Listening on port //p' listening)" "$sleeper"
