@@ -261,7 +261,6 @@ struct others {
     rein_thread *stepper; /* NULL: nobody steps */
     bool any;             /* something is said of somebody who is there */
     bool begun;           /* its step has, before this */
-    bool is_alone;        /* there are no others beside it */
     bool failed;          /* a breakpoint could not be put in */
     bool later;           /* there is something to be heard first */
 };
@@ -354,24 +353,6 @@ static void step_it(struct others *others, struct inferior *inferior, rein_threa
         others->stepper = rein_thread_ref(thread);
 }
 
-/* Then there are no others to be continued beside the one that makes a step. Nobody is born in one, but by a fork or clone that
- * stops it. */
-static bool is_step_alone(const struct server *server, const struct action *actions, size_t count)
-{
-    bool any = false, others = false;
-    for (size_t i = 0; i < count; i++) {
-        any |= actions[i].kind == 's';
-        others |= actions[i].kind == 'r';
-    }
-    rein_thread **threads;
-    size_t number;
-    if (!any || others || server->non_stop || !server->inferiors || server->inferiors->next ||
-        rein_process_threads(server->inferiors->process, &threads, &number) != 0)
-        return false;
-    rein_thread_list_free(threads, number);
-    return number == 1;
-}
-
 static bool steps_with_signal(const struct action *actions, size_t count)
 {
     bool any = false;
@@ -445,8 +426,6 @@ static int run_all(void *arg)
         points_remove_leaving(server);
         for_each_meant(others, step_it);
     }
-    if (others->is_alone && others->stepper)
-        return 0;
     if (walkers)
         begin_walks(others);
     continue_others(others, walkers);
@@ -479,8 +458,7 @@ void resume_run(struct server *server, const struct action *actions, size_t coun
     server_forget_view(server);
     memory_forget(server);
     resume_end(server);
-    struct others others = {
-        .server = server, .actions = actions, .count = count, .is_alone = is_step_alone(server, actions, count)};
+    struct others others = {.server = server, .actions = actions, .count = count};
     for_each_meant(&others, give_its_signal);
     drop_marks(&others);
     server->written_siginfo.tid = 0;

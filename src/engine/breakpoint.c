@@ -911,10 +911,11 @@ static void put_back(rein_process *process)
         LOG(&process->monitor->log, REIN_LOG_WARNING, "Process %d: %s", process->id, error.text);
 }
 
-/* Lets run who may. A thread that steps while all others are stopped needs no breakpoint in memory. */
+/* Lets run who may. A thread that steps while nobody else runs needs no breakpoint in memory: at its next pc it is known without. */
 static bool release(rein_process *process, rein_thread *thread)
 {
-    bool alone = thread->state == REIN_STATE_SINGLE_STEPPING && process->fully_stopped;
+    bool alone = thread->state == REIN_STATE_SINGLE_STEPPING && !process->code_runners &&
+                 (process->fully_stopped || !process->has_sharers);
     thread_drop_void_stop(thread); /* it may have become so while it waited here */
     if (process->turns && watch_steps(thread))
         return true; /* it stays ready, till the one whose turn it is has stopped */

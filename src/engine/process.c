@@ -661,11 +661,25 @@ int rein_process_stop(rein_process *process, int timeout_ms)
     return monitor_submit(process->monitor, &request, timeout_ms);
 }
 
+static bool is_to_continue(const rein_process *process, const rein_thread *thread)
+{
+    return thread_owner(thread) == process &&
+           (rein_state_is_stopped(thread->state) || thread->state == REIN_STATE_STOPPING);
+}
+
+static bool any_to_continue(rein_process *process)
+{
+    LIST_FOR_EACH(item, &process_of_memory(process)->threads)
+    if (is_to_continue(process, LIST_ENTRY(item, rein_thread, link)))
+        return true;
+    return false;
+}
+
 static void run_continue(struct request *request)
 {
     rein_process *process = request->process;
     int result = process_check(process, &request->error);
-    if (!result)
+    if (!result && any_to_continue(process)) /* else whoever runs steps alone: see release() in breakpoint.c */
         result = breakpoints_put_in(process_of_memory(process), &request->error);
     if (!result) {
         process->stop_wanted = false;
@@ -673,9 +687,7 @@ static void run_continue(struct request *request)
         LIST_FOR_EACH(item, &process_of_memory(process)->threads)
         {
             rein_thread *thread = LIST_ENTRY(item, rein_thread, link);
-            if (thread_owner(thread) != process)
-                continue;
-            if (rein_state_is_stopped(thread->state) || thread->state == REIN_STATE_STOPPING)
+            if (is_to_continue(process, thread))
                 thread_continue(thread);
         }
         monitor_note_change(process);
