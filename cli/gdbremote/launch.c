@@ -353,7 +353,7 @@ int launch_program(struct server *server, char *const *program, char *why, size_
         snprintf(why, size, "out of memory");
         return -1;
     }
-    if (server->gave_terminal || tcgetpgrp(0) == getpgrp()) { /* not from the shell's background */
+    if (server->gave_terminal || tcgetpgrp(0) == server->process_group) { /* not from the shell's background */
         launch_give_terminal(inferior->id);
         server->gave_terminal = true;
     }

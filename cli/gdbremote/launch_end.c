@@ -184,7 +184,7 @@ void launch_end_all(struct server *server, bool kill_started, bool kill_attached
     while (server->inferiors)
         end_it(server, server->inferiors, server->inferiors->was_attached ? kill_attached : kill_started);
     if (server->gave_terminal)
-        launch_give_terminal(getpgrp());
+        launch_give_terminal(server->process_group);
     server->gave_terminal = false;
 }
 

@@ -187,7 +187,11 @@ bool link_accept(struct link *link, char *peer, size_t size)
         struct pollfd ready[] = {{.fd = link->listener, .events = POLLIN},
                                  {.fd = link->end_fd, .events = POLLIN},
                                  {.fd = link->wake ? link->wake_fd : -1, .events = POLLIN}};
-        int polled = poll(ready, 3, -1);
+        int polled = link->poll(link->poll_arg, ready, 3, -1);
+        if (polled < 0 && errno != EINTR) {
+            snprintf(peer, size, "cannot wait for a client: %s", strerror(errno));
+            return false;
+        }
         if (polled > 0 && ready[2].revents)
             link->wake(link->wake_arg);
         if (polled > 0 && ready[1].revents) {

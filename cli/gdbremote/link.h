@@ -2,6 +2,7 @@
 #ifndef REIN_GDBREMOTE_LINK_H
 #define REIN_GDBREMOTE_LINK_H
 
+#include <poll.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -12,6 +13,8 @@ struct link {
     int listener;      /* -1: there is nothing to wait for: stdio, a tty */
     int input, output; /* of the client; -1: none is connected */
     int end_fd;        /* once it can be read no client is waited for any more; -1: none */
+    int (*poll)(void *arg, struct pollfd *fds, size_t count, int timeout_ms); /* as poll(2) */
+    void *poll_arg;
     bool is_stdio;
     char *path;      /* of a unix socket, to be removed at the end */
     int port;        /* that was chosen, of TCP */

@@ -170,7 +170,7 @@ static size_t find_named(struct server *server, const char *name, int *pids, siz
     for (struct dirent *entry; directory && count < size && (entry = readdir(directory));) {
         char *end;
         long pid = strtol(entry->d_name, &end, 10);
-        if (pid > 0 && pid <= INT32_MAX && !*end && pid != getpid() && pid != rein_monitor_id(server->monitor) &&
+        if (pid > 0 && pid <= INT32_MAX && !*end && pid != server->pid && pid != rein_monitor_id(server->monitor) &&
             is_called((int)pid, name))
             pids[count++] = (int)pid;
     }
@@ -191,7 +191,8 @@ static bool is_among(int pid, const int *pids, size_t count)
 static int wait_for_new(struct server *server, const char *name, const int *old, size_t old_count)
 {
     struct pollfd input = {.fd = server->packets.input, .events = POLLIN};
-    while (!signals_ended_by() && !packets_waiting(&server->packets) && poll(&input, 1, NAME_WAIT_MS) <= 0) {
+    while (!server->quit && !signals_ended_by() && !packets_waiting(&server->packets) &&
+           server_poll(server, &input, 1, NAME_WAIT_MS) <= 0) {
         int now[NAMED_MAX];
         size_t count = find_named(server, name, now, NAMED_MAX);
         for (size_t i = 0; i < count; i++)

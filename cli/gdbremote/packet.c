@@ -230,7 +230,8 @@ static void put(struct packets *packets, const char *data, size_t length)
     }
     while (length && !packets->broken) {
         struct pollfd ready[] = {{.fd = packets->output, .events = POLLOUT}, {.fd = packets->end_fd, .events = POLLIN}};
-        int polled = poll(ready, 2, SEND_TIMEOUT_MS);
+        int polled = packets->poll ? packets->poll(packets->poll_arg, ready, 2, SEND_TIMEOUT_MS)
+                                   : poll(ready, 2, SEND_TIMEOUT_MS);
         if (polled < 0 && errno == EINTR)
             continue;
         ssize_t written = -1;

@@ -3,6 +3,7 @@
 #ifndef REIN_GDBREMOTE_PACKET_H
 #define REIN_GDBREMOTE_PACKET_H
 
+#include <poll.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -31,6 +32,8 @@ void reply_error(struct reply *reply, bool in_words, const char *format, ...) __
 struct packets {
     int input, output;
     int end_fd; /* once it can be read nothing is waited for any more; -1: none */
+    int (*poll)(void *arg, struct pollfd *fds, size_t count, int timeout_ms); /* as poll(2); NULL: that */
+    void *poll_arg;
     bool no_ack;
     bool shortens; /* the client takes "0* " for 0000 */
     char *in;      /* what has come and is not taken yet */

@@ -74,7 +74,7 @@ void pending_bring_out(struct server *server, struct inferior *inferior)
     rein_process *process = rein_process_ref(inferior->process);
     int pid = inferior->id, expected = let_get_signals(server, inferior);
     struct pollfd wait = {.fd = inferior->event_fd, .events = POLLIN};
-    while (count_stops(server, pid) < expected && poll(&wait, 1, LIMIT_MS) > 0) {
+    while (count_stops(server, pid) < expected && server_poll(server, &wait, 1, LIMIT_MS) > 0) {
         stops_drain(server);
         inferior = inferior_find(server, pid);
         wait.fd = inferior ? inferior->event_fd : -1; /* its end is told by a stop */

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "../cli.h"
 #include "../jobs.h"
@@ -43,10 +44,42 @@ static void write_log(enum rein_log_level level, const char *line, void *arg)
     fprintf(stderr, "rein: %s\n", line);
 }
 
+/* All that a server does, on the monitor (rein_monitor_run): neither a stop nor a resume is handed over to another process
+ * then. It is a process of its own still, so that when this one is killed the programs are let go unharmed. Signals to
+ * this one are told by a descriptor. */
+struct session {
+    struct server *server;
+    int pid; /* to attach to; 0: none */
+    char **program;
+    int status;
+};
+
+static int run_session(void *arg)
+{
+    struct session *session = arg;
+    struct server *server = session->server;
+    char why[500];
+    session->status = STATUS_FAILED;
+    if (session->pid && launch_attach(server, session->pid, why, sizeof why) != 0) {
+        cli_error("serve: %s", why);
+    } else if (!session->pid && session->program && *session->program &&
+               launch_program(server, session->program, why, sizeof why) != 0) {
+        if (server->is_gdbserver) /* whose words scripts wait for */
+            server_say(server, "%s\nExiting", why);
+        else
+            cli_error("serve: %s", why);
+    } else {
+        session->status = server_run(server);
+    }
+    launch_end_all(server, true, false); /* if it has not come to that */
+    resume_end(server);
+    return 0;
+}
+
 static int run(struct server *server, const char *address, int pid, char **program)
 {
     char why[500];
-    int status = STATUS_FAILED;
+    struct session session = {.server = server, .pid = pid, .program = program, .status = STATUS_FAILED};
     struct rein_monitor_options options = REIN_MONITOR_OPTIONS_INIT;
     if (link_open(&server->link, address, server->is_gdbserver, why, sizeof why) != 0) {
         if (server->is_gdbserver && strstr(why, strerror(EADDRINUSE))) /* scripts wait for it, and try the next port */
@@ -62,25 +95,21 @@ static int run(struct server *server, const char *address, int pid, char **progr
         options.log = write_log;
         options.log_level = REIN_LOG_TRACE;
     }
+    server->pid = getpid();
+    server->process_group = getpgrp();
     int begun = signals_begin() == 0 ? printing_begin() : -1;
     server->link.end_fd = signals_end_fd();
-    if (begun != 0) {
+    int result = REIN_SYSTEM;
+    if (begun != 0)
         cli_error("serve: %s", strerror(errno));
-    } else if (rein_monitor_create(&options, &server->monitor) != 0) {
+    else if ((result = rein_monitor_create(&options, &server->monitor)) != 0 ||
+             (result = rein_monitor_run(server->monitor, run_session, &session)) != 0)
         cli_error("serve: %s", rein_error_message());
-    } else if (pid && launch_attach(server, pid, why, sizeof why) != 0) {
-        cli_error("serve: %s", why);
-    } else if (!pid && program && *program && launch_program(server, program, why, sizeof why) != 0) {
-        if (server->is_gdbserver) /* whose words scripts wait for */
-            server_say(server, "%s\nExiting", why);
-        else
-            cli_error("serve: %s", why);
-    } else {
-        status = server_run(server);
-    }
-    launch_end_all(server, true, false); /* if it has not come to that */
-    resume_end(server);
     rein_monitor_close(server->monitor);
+    if (result == REIN_MONITOR_FAILED) { /* it was killed in the middle of something: what it had stays as it is */
+        link_close(&server->link);
+        return STATUS_FAILED;
+    }
     trace_free(server);
     resume_free(server); /* which the monitor's callbacks had */
     printing_close();
@@ -89,7 +118,7 @@ static int run(struct server *server, const char *address, int pid, char **progr
     link_close(&server->link);
     if (signals_ended_by())
         jobs_die_by(signals_ended_by());
-    return status;
+    return session.status;
 }
 
 int cli_serve(int argc, char **argv)

@@ -248,6 +248,23 @@ static void say_lost(struct server *server, uint64_t lost)
                    (unsigned long long)lost);
 }
 
+int server_poll(struct server *server, struct pollfd *fds, size_t count, int timeout_ms)
+{
+    int ready = 0;
+    if (rein_monitor_poll(server->monitor, fds, count, timeout_ms, &ready) == 0)
+        return ready;
+    if (!server->quit)
+        server_say(server, "%s", rein_error_message());
+    server->quit = true;
+    errno = EIO;
+    return -1;
+}
+
+static int poll_with_events(void *arg, struct pollfd *fds, size_t count, int timeout_ms)
+{
+    return server_poll(arg, fds, count, timeout_ms);
+}
+
 /* For a packet, an event, a signal to the server, or room for what breakpoints have printed. */
 static void wait_for_something(struct server *server)
 {
@@ -274,7 +291,7 @@ static void wait_for_something(struct server *server)
     for (struct inferior *inferior = server->inferiors; inferior; inferior = inferior->next)
         *wait++ = (struct pollfd){.fd = inferior->event_fd, .events = POLLIN}; /* -1 is passed over */
     wait = server->waits;
-    if (poll(wait, count, server->non_stop && server->asks ? LOOK_MS : -1) < 0)
+    if (server_poll(server, wait, count, server->non_stop && server->asks ? LOOK_MS : -1) < 0)
         return;
     server->input_ready = wait[INPUT].revents;
     if (wait[PRINTED].revents || wait[ROOM].revents)
@@ -460,6 +477,8 @@ int server_run(struct server *server)
     char text[400];
     int status = STATUS_OK;
     server->link.wake_fd = -1;
+    server->link.poll = poll_with_events;
+    server->link.poll_arg = server;
     if (server->link.port)
         server_say(server, "Listening on port %d", server->link.port);
     else if (server->link.path)
@@ -485,6 +504,8 @@ int server_run(struct server *server)
         }
         bool with_shell = server->with_shell, no_aslr = server->no_aslr;
         server->packets.end_fd = server->link.end_fd;
+        server->packets.poll = poll_with_events;
+        server->packets.poll_arg = server;
         server->packets.log = log_packet;
         server->packets.log_arg = server;
         attend(server);

@@ -67,6 +67,7 @@ struct server {
     struct link link;
     struct packets packets;
     rein_monitor *monitor;
+    int pid, process_group; /* its own: the loop runs in the monitor's process, see serve.c */
     struct inferior *inferiors;
     struct features features;
 
@@ -158,6 +159,8 @@ void server_error(struct server *server, struct reply *reply, const char *format
 void server_ok(struct reply *reply);
 /* A line on standard error, unless --quiet. */
 void server_say(struct server *server, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* As poll(2), and events are seen to meanwhile. -1 also when the monitor is dead: then the server is to quit. */
+int server_poll(struct server *server, struct pollfd *fds, size_t count, int timeout_ms);
 /* Text for the client's console, while it waits for a stop (`O`). */
 void server_console(struct server *server, const char *text, size_t length);
 

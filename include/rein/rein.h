@@ -205,6 +205,37 @@ REIN_API int rein_monitor_set_log(rein_monitor *monitor, enum rein_log_level lev
  * from the same moment; not so in a call that is made in a callback. */
 REIN_API int rein_monitor_call(rein_monitor *monitor, int (*function)(void *arg), void *arg);
 
+/* Runs function(arg) on the monitor, as its own work: every call may be made there, those that wait too, and none has to be
+ * handed over to another thread or process. For a program that does little else than to ask rein and to answer others, as a
+ * server does: its loop is the function, and waits in rein_monitor_poll. Returns what the function returns (which should be 0 or
+ * a rein_error), when it does.
+ *
+ * With REIN_MONITOR_PROCESS, where that pays, the function runs in the monitor's process and not in the host's, whose calling
+ * thread sleeps meanwhile: what is said of callbacks there holds for it. What the host is asked by signals its handlers
+ * hear, in the host. When the host dies the function does not return: processes are let go as always. Programs that it starts
+ * (rein_spawn) get the calling thread's signal mask, and are in the host's process group; what is ignored is what the monitor
+ * ignores, which is what the host ignored when the monitor was made, and what the function has changed since.
+ * On a lent thread it is a mere call of the function.
+ *
+ * Events are handled only while the function is in a call into rein that waits, or in rein_monitor_poll. Calls of other
+ * threads are answered then, too. Callbacks may not wait, as ever.
+ *
+ * REIN_BAD_STATE: another function runs. REIN_ON_MONITOR: in a callback. REIN_MONITOR_FAILED: the monitor was killed, with
+ * what the function was doing; or it had failed before. REIN_CLOSED. */
+REIN_API int rein_monitor_run(rein_monitor *monitor, int (*function)(void *arg), void *arg);
+
+/* As poll(2), for who is the monitor: in the function of rein_monitor_run, and on the thread that is lent. What happens to
+ * processes is seen to meanwhile, so their descriptors (rein_process_event_fd) are to be among fds. timeout_ms: < 0: without
+ * end; 0: events are handled that are there. *ready: how many of fds have .revents; 0 when the time has passed.
+ * Waiting takes no more processor time than poll(2), but for REIN_MONITOR_THREAD, and for a lent thread that does not have SIGCHLD
+ * blocked, or ignores it: these look for events by themselves every 2 and 5 ms.
+ * rein keeps a descriptor of its own open for that, as long as the monitor lives (signalfd(2)).
+ *
+ * REIN_WRONG_THREAD: the calling thread is not the monitor. REIN_ON_MONITOR: in a callback. REIN_MONITOR_FAILED. REIN_CLOSED:
+ * somebody closes the monitor: the function is to return. REIN_NO_MEMORY. */
+struct pollfd; /* of <poll.h> */
+REIN_API int rein_monitor_poll(rein_monitor *monitor, struct pollfd *fds, size_t count, int timeout_ms, int *ready);
+
 /* The id (of the process, or of the thread) under which the kernel knows the monitor as a tracer (TracerPid in
  * /proc/PID/status). */
 REIN_API int rein_monitor_id(rein_monitor *monitor);

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "engine/insist.h"
+#include "engine/lend.h"
 #include "engine/process.h"
 
 enum { LET_GO_TRIES = 100 }; /* to take out the breakpoints, and to bring a thread to where it can be left */
@@ -870,7 +871,8 @@ int rein_spawn(rein_monitor *monitor, const char *path, char *const argv[], char
                  .process_group = getpgrp()},
         .child = {.error_fd = -1},
     };
-    pthread_sigmask(SIG_SETMASK, NULL, &spawn.what.mask);
+    if (!lend_inherited(monitor, &spawn.what.mask, &spawn.what.process_group))
+        pthread_sigmask(SIG_SETMASK, NULL, &spawn.what.mask);
     sigemptyset(&spawn.what.ignored);
     for (int signal = 1; signal <= SIGRTMAX; signal++) {
         struct sigaction action;

@@ -46,7 +46,7 @@ static void run_read(struct request *request)
     rein_thread *way;
     int result = find_way(request, "cannot peek text", &way);
     if (!result) {
-        bool shared = request->share && !request->on_monitor && process->monitor->kind != REIN_MONITOR_LENT;
+        bool shared = request->share && !request->on_monitor && !request->by_lender;
         int64_t done = shared && is_plain(request, way) ? share_read(request, &process->memory, way->id)
                                                         : process->os->read(&process->memory, way->id, request->address,
                                                                             request->buffer, request->size);

@@ -26,6 +26,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "engine/lend.h"
 #include "engine/process.h"
 #include "engine/remote_call.h"
 #include "engine/share.h"
@@ -65,6 +66,13 @@ bool monitor_is_current(const rein_monitor *monitor)
     return current == monitor && monitor;
 }
 
+rein_monitor *monitor_make_current(rein_monitor *monitor)
+{
+    rein_monitor *before = current;
+    current = monitor;
+    return before;
+}
+
 /* ---- Requests ---- */
 
 static void wait_for_word(rein_monitor *monitor, _Atomic uint32_t *word, uint32_t value, int64_t deadline)
@@ -74,7 +82,7 @@ static void wait_for_word(rein_monitor *monitor, _Atomic uint32_t *word, uint32_
         monitor->os->word_wait(word, value, left);
 }
 
-static bool is_done(struct request *request)
+bool request_is_done(struct request *request)
 {
     return atomic_load_explicit(&request->done, memory_order_acquire) == REQUEST_DONE;
 }
@@ -89,13 +97,14 @@ static void announce(rein_monitor *monitor)
 void request_finish(struct request *request, int result)
 {
     const struct os_backend *os = request->monitor->os;
-    bool awaited = !request->on_monitor && !request->at_rest; /* somebody sleeps until it is done */
-    if (awaited && monitor_is_current(request->monitor))
+    bool answers = !request->on_monitor && !request->at_rest;
+    if (answers && monitor_is_current(request->monitor))
         announce(request->monitor);
+    bool by_lender = request->by_lender;
     list_remove(&request->waiting);
     request->result = result;
     atomic_store_explicit(&request->done, REQUEST_DONE, memory_order_release);
-    if (awaited)
+    if (answers && !by_lender)         /* somebody sleeps until it is done */
         os->word_wake(&request->done); /* the request may be gone by now */
 }
 
@@ -142,7 +151,7 @@ void request_wait(struct request *request)
         request_finish(request, 0); /* it has begun */
 }
 
-static void request_start(struct request *request)
+void request_start(struct request *request)
 {
     rein_monitor *monitor = request->monitor;
     if (atomic_load(&monitor->condition) == MONITOR_FAILED) {
@@ -160,7 +169,7 @@ void monitor_note_change(rein_process *process)
 }
 
 /* Every process that has changed does what has become possible, and answers those who waited for it. */
-static void settle(rein_monitor *monitor)
+void monitor_settle(rein_monitor *monitor)
 {
     while (!list_empty(&monitor->changed)) {
         rein_process *process = LIST_ENTRY(monitor->changed.next, rein_process, changed);
@@ -206,7 +215,7 @@ static bool run_inbox(rein_monitor *monitor)
         /* After a failure nothing has changed: it was refused. What there is belongs to the monitor, which may still be
          * letting go, or is broken, if it was killed. */
         if (atomic_load(&monitor->condition) != MONITOR_FAILED)
-            settle(monitor);
+            monitor_settle(monitor);
     }
     return true;
 }
@@ -223,7 +232,7 @@ static void run_inbox_afterwards(rein_monitor *monitor)
 static void run_withdraw(struct request *withdraw)
 {
     struct request *request = withdraw->out;
-    if (is_done(request)) {
+    if (request_is_done(request)) {
         ;
     } else if (request->give_up) {
         request->give_up(request);
@@ -241,6 +250,13 @@ static void run_withdraw(struct request *withdraw)
         request_finish(request, REIN_TIMEOUT);
     }
     request_finish(withdraw, 0);
+}
+
+void request_withdraw(struct request *request, struct request *withdraw, int timeout_ms)
+{
+    *withdraw =
+        (struct request){.run = run_withdraw, .monitor = request->monitor, .out = request, .number = timeout_ms};
+    list_init(&withdraw->waiting);
 }
 
 static void push(rein_monitor *monitor, struct request *request)
@@ -298,45 +314,14 @@ static int submit_from_host(rein_monitor *monitor, struct request *request, int6
     return 0;
 }
 
-static void monitor_turn(rein_monitor *monitor, int64_t limit_us);
-static void let_all_go(rein_monitor *monitor);
-
-/* begins: the request is new; else it has given up, and ends soon. */
-static int lend_to(rein_monitor *monitor, struct request *request, int64_t deadline, bool begins)
-{
-    rein_monitor *outer = current; /* the lender may be in a callback of another monitor */
-    current = monitor;
-    int result = 0;
-    if (begins && request->ready && atomic_load(&monitor->condition) == MONITOR_OPEN)
-        monitor_turn(monitor, 0); /* who only ever asks without waiting must see events too */
-    if (begins && !is_done(request))
-        request_start(request);
-    settle(monitor); /* what has become possible by it is done before the caller goes on */
-    while (!is_done(request)) {
-        int64_t left = deadline < 0 ? -1 : deadline - monitor_now();
-        if (deadline >= 0 && left <= 0) {
-            result = REIN_TIMEOUT;
-            break;
-        }
-        monitor_turn(monitor, left < 0 ? -1 : left / 1000);
-    }
-    if (atomic_load(&monitor->condition) == MONITOR_FAILED)
-        let_all_go(monitor);
-    current = outer;
-    return result;
-}
-
-static int submit_as_lender(rein_monitor *monitor, struct request *request, int64_t deadline)
-{
-    return lend_to(monitor, request, deadline, true);
-}
-
 int monitor_submit(rein_monitor *monitor, struct request *request, int timeout_ms)
 {
     request->monitor = monitor;
     request->no_wait = timeout_ms == 0;
     list_init(&request->waiting);
     atomic_init(&request->done, REQUEST_ASKED);
+    if (lend_is_to_function(monitor))
+        return lend_submit(monitor, request, timeout_ms);
     if (monitor_is_current(monitor)) {
         if (monitor->log.busy)
             return error_fail(REIN_ON_MONITOR, "a log callback cannot call into rein: it runs in the middle of things");
@@ -349,27 +334,24 @@ int monitor_submit(rein_monitor *monitor, struct request *request, int timeout_m
             REIN_CLOSED,
             "this is a forked child of process %d, where the monitor is; a monitor cannot be used in a child",
             monitor->host);
-    int (*submit)(rein_monitor *, struct request *, int64_t) = submit_from_host;
     if (monitor->kind == REIN_MONITOR_LENT) {
         if (!pthread_equal(pthread_self(), monitor->lender))
             return error_fail(
                 REIN_WRONG_THREAD,
                 "the monitor runs on the thread that has lent itself, and this is another: make the call there");
-        submit = submit_as_lender;
-    } else if (rest_answer(request)) {
-        return request->result ? error_publish(&request->error) : 0;
+        return lend_submit(monitor, request, timeout_ms);
     }
+    if (rest_answer(request))
+        return request->result ? error_publish(&request->error) : 0;
     note_pending(monitor, request, true);
     int64_t deadline = timeout_ms > 0 ? monitor_now() + (int64_t)timeout_ms * 1000000 : -1;
-    if (submit(monitor, request, deadline) == REIN_TIMEOUT) {
-        struct request withdraw = {.run = run_withdraw, .monitor = monitor, .out = request, .number = timeout_ms};
-        list_init(&withdraw.waiting);
+    if (submit_from_host(monitor, request, deadline) == REIN_TIMEOUT) {
+        struct request withdraw;
+        request_withdraw(request, &withdraw, timeout_ms);
         note_pending(monitor, &withdraw, true);
-        submit(monitor, &withdraw, -1);
+        submit_from_host(monitor, &withdraw, -1);
         note_pending(monitor, &withdraw, false);
-        if (monitor->kind == REIN_MONITOR_LENT)
-            lend_to(monitor, request, -1, false);
-        while (!is_done(request))
+        while (!request_is_done(request))
             wait_for_word(monitor, &request->done, REQUEST_ASKED, -1);
     }
     note_pending(monitor, request, false);
@@ -382,7 +364,7 @@ static void take_event(rein_monitor *monitor, const struct os_event *event)
 {
     announce(monitor);
     event_handle(monitor, event);
-    settle(monitor);
+    monitor_settle(monitor);
 }
 
 /* The kernel knows no such tracee any more. By an exec a thread takes the leader's id, and that is told when the new
@@ -540,7 +522,7 @@ static void check_stuck(rein_monitor *monitor)
         }
     }
     monitor->stuck_check_at = next > soon ? next : soon;
-    settle(monitor);
+    monitor_settle(monitor);
 }
 
 static void take_cancels(rein_monitor *monitor)
@@ -576,13 +558,12 @@ static void take_retries(rein_monitor *monitor)
     }
 }
 
-/* One turn; limit_us: how long it may sleep when there is nothing to do (-1: until there is). */
-static void monitor_turn(rein_monitor *monitor, int64_t limit_us)
+void monitor_turn(rein_monitor *monitor, int64_t limit_us)
 {
     take_cancels(monitor);
     take_retries(monitor);
     bool busy = run_inbox(monitor);
-    settle(monitor);
+    monitor_settle(monitor);
     struct os_event event;
     /* Only the monitor process has hints; elsewhere waiter_next walks through all tracees, and asking by id comes first. */
     bool events = monitor->kind != REIN_MONITOR_PROCESS && look_at_expected(monitor);
@@ -598,7 +579,7 @@ static void monitor_turn(rein_monitor *monitor, int64_t limit_us)
         births_forget_recent(monitor, false);
     if (!list_empty(&monitor->births)) {
         births_free_strays(monitor, false);
-        settle(monitor);
+        monitor_settle(monitor);
     }
     if (events) {
         monitor->expected_pause = PAUSE_FIRST_US;
@@ -622,7 +603,11 @@ static void monitor_turn(rein_monitor *monitor, int64_t limit_us)
         sleep_us = RETRY_PAUSE_US;
     rest_begin(monitor);
     announce(monitor);
-    monitor->os->waiter_sleep(monitor->waiter, sleep_us);
+    struct polling *polls = monitor->host_died ? NULL : monitor->polls;
+    if (polls)
+        polls->ready = monitor->os->waiter_poll(monitor->waiter, polls->fds, polls->count, sleep_us);
+    else
+        monitor->os->waiter_sleep(monitor->waiter, sleep_us);
     rest_end(monitor);
 }
 
@@ -666,11 +651,11 @@ static bool may_wait_in_vain(rein_monitor *monitor)
     return monitor->host_died || atomic_load(&monitor->condition) == MONITOR_FAILED;
 }
 
-static void let_all_go(rein_monitor *monitor)
+void monitor_let_all_go(rein_monitor *monitor)
 {
     LIST_FOR_EACH(item, &monitor->processes)
     attach_let_go(LIST_ENTRY(item, rein_process, link), 0);
-    settle(monitor);
+    monitor_settle(monitor);
     int64_t give_up_at = monitor_now() + (int64_t)LET_GO_LIMIT_MS * 1000000;
     while (has_duties(monitor, give_up_at) && (!may_wait_in_vain(monitor) || monitor_now() < give_up_at))
         monitor_turn(monitor, PAUSE_LAST_US);
@@ -680,7 +665,7 @@ static void let_all_go(rein_monitor *monitor)
      * about to show it. */
     LIST_FOR_EACH(item, &monitor->processes)
     attach_give_up(LIST_ENTRY(item, rein_process, link));
-    settle(monitor);
+    monitor_settle(monitor);
     for (int64_t end = monitor_now() + (int64_t)LAST_LOOK_MS * 1000000; monitor->threads.count && monitor_now() < end;)
         monitor_turn(monitor, PAUSE_LAST_US);
 }
@@ -692,7 +677,7 @@ static void host_has_died(rein_monitor *monitor)
     monitor->host_died = true;
     monitor->log.level = REIN_LOG_NONE;
     atomic_store(&monitor->inbox, NULL); /* nobody waits for these */
-    let_all_go(monitor);
+    monitor_let_all_go(monitor);
 }
 
 /* Runs in a signal handler when the monitor has not noticed its host's death for a second: it is stuck in a lock. Then its
@@ -737,7 +722,7 @@ static void become_over(rein_monitor *monitor)
     atomic_compare_exchange_strong(&monitor->condition, &open, MONITOR_OVER);
     if (monitor->host_died)
         return;
-    settle(monitor); /* who waits for events hears that there is no process any more, or takes what is left */
+    monitor_settle(monitor); /* who waits for events hears that there is no process any more, or takes what is left */
     process_forget_order(monitor);
     run_inbox_afterwards(monitor);
 }
@@ -792,6 +777,8 @@ static void monitor_body(void *arg)
         if (monitor->kind == REIN_MONITOR_PROCESS && monitor->os->host_is_dead())
             break;
         monitor_turn(monitor, -1);
+        if (monitor->run)
+            lend_run(monitor);
         had_process |= !list_empty(&monitor->processes);
         if (monitor->own && (had_process || monitor->abandoned) && list_empty(&monitor->processes) &&
             !monitor->threads.count && list_empty(&monitor->births))
@@ -800,8 +787,9 @@ static void monitor_body(void *arg)
     if (monitor->kind == REIN_MONITOR_PROCESS && monitor->os->host_is_dead())
         host_has_died(monitor);
     else
-        let_all_go(monitor);
+        monitor_let_all_go(monitor);
     become_over(monitor);
+    lend_refuse(monitor);
 }
 
 /* The monitor was killed and will not answer any more: tells all who wait for an answer. What it was doing is left as it is,
@@ -811,7 +799,7 @@ static void answer_for_killed(rein_monitor *monitor)
     pthread_mutex_lock(&monitor->pending_lock);
     for (struct list *each = monitor->pending.next; each != &monitor->pending; each = each->next) {
         struct request *request = LIST_ENTRY(each, struct request, pending);
-        if (is_done(request))
+        if (request_is_done(request))
             continue;
         request->error = monitor->failure;
         list_init(&request->waiting); /* not removed from a list that may be broken: nobody reads it any more */
@@ -1067,7 +1055,7 @@ int rein_monitor_close(rein_monitor *monitor)
         return result;
     if (monitor->kind == REIN_MONITOR_LENT) {
         current = monitor;
-        let_all_go(monitor);
+        monitor_let_all_go(monitor);
         become_over(monitor);
         current = NULL;
     } else {

@@ -41,6 +41,7 @@ struct request {
     bool begin_only_on_monitor; /* made on the monitor it has done its work by beginning; else that is an error */
     bool no_wait;               /* time limit 0 */
     bool on_monitor;            /* made in a callback or call (rein_monitor_call): it cannot wait */
+    bool by_lender;             /* who asks is the monitor, and may wait: that goes on in the call */
     bool reads;   /* run only reads what the engine knows: it may be called while the monitor rests, see rest.c */
     bool takes;   /* likewise, but it may change a little, too: it is then called with nobody beside it */
     bool at_rest; /* it is called so now; if it needs more than that, it returns without having finished */
@@ -117,6 +118,9 @@ struct rein_monitor {
     struct rest rest;
 
     /* The monitor's own from here on. */
+    struct run *run;       /* of rein_monitor_run */
+    bool lends;            /* it is in its function, and in no call from there */
+    struct polling *polls; /* in rein_monitor_poll */
     bool closing;
     bool abandoned; /* own, and its process will never come */
     bool host_died;
@@ -150,10 +154,21 @@ struct rein_monitor {
 /* Is the calling thread the monitor (in a callback, or the lender inside a call)? */
 bool monitor_is_current(const rein_monitor *monitor);
 
+/* Returns who was it; NULL: nobody is. */
+rein_monitor *monitor_make_current(rein_monitor *monitor);
+
+bool request_is_done(struct request *request);
 /* Makes the request and waits until it is finished: its result, published. */
 int monitor_submit(rein_monitor *monitor, struct request *request, int timeout_ms);
 
 /* On the monitor. */
+/* One turn; limit_us: how long it may sleep when there is nothing to do (-1: until there is). */
+void monitor_turn(rein_monitor *monitor, int64_t limit_us);
+void monitor_settle(rein_monitor *monitor);
+void monitor_let_all_go(rein_monitor *monitor);
+void request_start(struct request *request);
+/* A request that has that one end whose time limit has passed. */
+void request_withdraw(struct request *request, struct request *withdraw, int timeout_ms);
 void request_finish(struct request *request, int result);
 /* Has its caller, who waits, call share_help. */
 void request_call_for_help(struct request *request);

@@ -22,6 +22,7 @@ const struct os_backend os_backend = {
     .waiter_next_of = linux_waiter_next_of,
     .waiting_signal = linux_waiting_signal,
     .waiter_sleep = linux_waiter_sleep,
+    .waiter_poll = linux_waiter_poll,
     .waiter_wake = linux_waiter_wake,
 
     .seize = linux_seize,

@@ -45,19 +45,29 @@
  * which none may be reaped: __WNOTHREAD keeps to the calling thread's own children and tracees; of these a
  * thread of its own has no other than ours, and a lent thread asks the engine before it takes anything.
  *
+ * Polling descriptors besides (waiter_poll): the signals that end a sleep make one more descriptor readable (signalfd(2)), and
+ * are taken as ever. A host that closes what it does not know closes that too, and its number may mean another file then:
+ * where it says that there is a signal and there is none, it is looked at whether it is still ours. Until then a sleep
+ * ends after a second at the latest.
+ *
  * Waking: a flag first, then a signal (or futex) only if the monitor sleeps. Both sides write their flag
  * before they read the other's, all sequentially consistent, so at least one sees the other (Dekker). Who
  * wakes takes the sleeping flag away with him: one signal serves all who ask at once.
  *
  * All of it is safe to be entered again from the emergency's signal handler: see monitor_process.c. */
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <linux/futex.h>
+#include <poll.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "os/linux/linux.h"
 #include "os/linux/raw.h"
@@ -105,7 +115,11 @@ struct os_waiter {
     int hint;     /* who may have an event; 0: nobody known */
     unsigned dry; /* calls of next since the kernel was last asked for hints */
     int64_t pause_us;
-    bool deaf; /* LENT: events came without SIGCHLD, which the host ignores, or gets elsewhere */
+    bool deaf;          /* LENT: events came without SIGCHLD, which the host ignores, or gets elsewhere */
+    struct pollfd *fds; /* that end this sleep as well, with room for one more; NULL: none */
+    size_t fd_count;
+    int ready;     /* how many of them are */
+    int signal_fd; /* -1: none yet */
 
     /* PROCESS. */
     int born; /* whom the last event has told of; 0: nobody, or he was asked for */
@@ -199,14 +213,70 @@ static int64_t late_at(const struct os_waiter *waiter)
     return waiter->dirty_since + (LATE_US + LATE_COSTS * waiter->look_cost_us) * 1000;
 }
 
+/* ---- Descriptors besides ---- */
+
+static raw_signals awaited_signals(const struct os_waiter *waiter)
+{
+    if (waiter->kind == REIN_MONITOR_LENT)
+        return RAW_SIGNAL(SIGCHLD);
+    return RAW_SIGNAL(SIGCHLD) | RAW_SIGNAL(LINUX_WAKE_SIGNAL) | RAW_SIGNAL(TIMER_SIGNAL);
+}
+
+/* By what /proc shows of it: a file of another kind has no signals there. */
+static bool is_signal_fd(const struct os_waiter *waiter)
+{
+    char text[256] = "", wanted[32];
+    snprintf(text, sizeof text, "/proc/thread-self/fdinfo/%d", waiter->signal_fd);
+    int fd = open(text, O_RDONLY | O_CLOEXEC);
+    ssize_t size = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+    if (fd >= 0)
+        close(fd);
+    text[size > 0 ? size : 0] = 0;
+    snprintf(wanted, sizeof wanted, "sigmask:\t%016llx", (unsigned long long)awaited_signals(waiter));
+    return strstr(text, wanted);
+}
+
+static void doubt_signal_fd(struct os_waiter *waiter)
+{
+    if (waiter->signal_fd >= 0 && !is_signal_fd(waiter))
+        waiter->signal_fd = -1;
+}
+
+/* Until one of them is ready or the time has passed, or, and that is the result, a signal is there to be taken. */
+static bool poll_descriptors(struct os_waiter *waiter, int64_t timeout_us)
+{
+    raw_signals set = awaited_signals(waiter);
+    struct pollfd *own = &waiter->fds[waiter->fd_count];
+    struct raw_time timeout = raw_time_us(timeout_us);
+    if (waiter->signal_fd < 0)
+        waiter->signal_fd = (int)raw(SYS_signalfd4, -1, &set, sizeof set, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (waiter->signal_fd < 0 && (timeout_us < 0 || timeout_us > PAUSE_LAST_US))
+        timeout = raw_time_us(PAUSE_LAST_US); /* there is no room for it */
+    *own = (struct pollfd){.fd = waiter->signal_fd, .events = POLLIN};
+    bool limited = timeout_us >= 0 || waiter->signal_fd < 0;
+    long ready = raw(SYS_ppoll, waiter->fds, waiter->fd_count + 1, limited ? &timeout : NULL, NULL, sizeof set);
+    if (ready < 0) /* a signal's handler; no result is in there */
+        return true;
+    waiter->ready = (int)ready - (own->revents != 0);
+    if (own->revents & POLLNVAL)
+        waiter->signal_fd = -1;
+    return own->revents & POLLIN || waiter->signal_fd < 0;
+}
+
 /* timeout_us: -1 for none. */
 static void receive(struct os_waiter *waiter, int64_t timeout_us)
 {
     waiter->dry = 0;
-    raw_signals set = RAW_SIGNAL(SIGCHLD) | RAW_SIGNAL(LINUX_WAKE_SIGNAL) | RAW_SIGNAL(TIMER_SIGNAL);
+    raw_signals set = awaited_signals(waiter);
     siginfo_t info = {.si_signo = 0};
-    struct raw_time timeout = raw_time_us(timeout_us);
-    if (raw(SYS_rt_sigtimedwait, &set, &info, timeout_us < 0 ? NULL : &timeout, sizeof set) != SIGCHLD)
+    bool polls = waiter->fds && timeout_us;
+    if (polls && !poll_descriptors(waiter, timeout_us))
+        return;
+    struct raw_time timeout = raw_time_us(polls ? 0 : timeout_us);
+    long number = raw(SYS_rt_sigtimedwait, &set, &info, timeout_us < 0 && !polls ? NULL : &timeout, sizeof set);
+    if (number < 0 && polls)
+        doubt_signal_fd(waiter);
+    if (number != SIGCHLD)
         return;
     waiter->hint = info.si_pid;
     become_dirty(waiter);
@@ -383,6 +453,13 @@ static void thread_sleep(struct os_waiter *waiter, uint32_t wakes, int64_t timeo
         if (waiter->pause_us < PAUSE_LAST_US)
             waiter->pause_us *= 2;
     }
+    if (waiter->fds) { /* which no wake ends */
+        timeout_us = timeout_us < 0 || timeout_us > PAUSE_LAST_US ? PAUSE_LAST_US : timeout_us;
+        struct raw_time timeout = raw_time_us(timeout_us);
+        long ready = raw(SYS_ppoll, waiter->fds, waiter->fd_count, &timeout, NULL, sizeof(raw_signals));
+        waiter->ready = ready > 0 ? (int)ready : 0;
+        return;
+    }
     struct raw_time timeout = raw_time_us(timeout_us);
     raw(SYS_futex, &waiter->wakes, FUTEX_WAIT_PRIVATE, wakes, timeout_us < 0 ? NULL : &timeout);
 }
@@ -412,9 +489,12 @@ static bool lent_receive(struct os_waiter *waiter, int64_t timeout_us, siginfo_t
 {
     raw_signals set = RAW_SIGNAL(SIGCHLD);
     siginfo_t info = {.si_signo = 0};
-    struct raw_time timeout = raw_time_us(timeout_us);
-    if (raw(SYS_rt_sigtimedwait, &set, &info, &timeout, sizeof set) != SIGCHLD)
+    bool polls = waiter->fds && timeout_us;
+    if (polls && !poll_descriptors(waiter, timeout_us))
         return false;
+    struct raw_time timeout = raw_time_us(polls ? 0 : timeout_us);
+    if (raw(SYS_rt_sigtimedwait, &set, &info, timeout_us < 0 && !polls ? NULL : &timeout, sizeof set) != SIGCHLD)
+        return false; /* if descriptors are polled, perhaps another thread of the host has taken it */
     if (info.si_code == SI_QUEUE && info.si_ptr == waiter)
         return true; /* a wake */
     if (info.si_pid > 0 && waiter->is_tracee(info.si_pid, waiter->arg)) {
@@ -426,18 +506,27 @@ static bool lent_receive(struct os_waiter *waiter, int64_t timeout_us, siginfo_t
     return true;
 }
 
+static bool is_ignored(int number)
+{
+    struct sigaction action;
+    return sigaction(number, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
+}
+
 static void lent_sleep(struct os_waiter *waiter, int64_t timeout_us)
 {
-    int64_t limit_us = waiter->deaf ? waiter->pause_us : LENT_PAUSE_US;
+    raw_signals set = RAW_SIGNAL(SIGCHLD), before = 0;
+    raw(SYS_rt_sigprocmask, SIG_BLOCK, &set, &before, sizeof set);
+    bool was_blocked = before & set;
+    int64_t limit_us = LENT_PAUSE_US;
+    if (waiter->deaf)
+        limit_us = waiter->pause_us;
+    else if (waiter->fds && was_blocked && !is_ignored(SIGCHLD)) /* it waits to be taken here */
+        limit_us = IDLE_LOOK_US;
     bool limited = timeout_us < 0 || timeout_us > limit_us;
     if (limited)
         timeout_us = limit_us;
     if (waiter->deaf && waiter->pause_us < PAUSE_LAST_US)
         waiter->pause_us *= 2;
-
-    raw_signals set = RAW_SIGNAL(SIGCHLD), before = 0;
-    raw(SYS_rt_sigprocmask, SIG_BLOCK, &set, &before, sizeof set);
-    bool was_blocked = before & set;
     siginfo_t kept;
     kept.si_signo = 0;
 
@@ -454,7 +543,7 @@ static void lent_sleep(struct os_waiter *waiter, int64_t timeout_us)
             if (kept.si_signo && !was_blocked)
                 break; /* the host's handler runs now, not later */
         }
-        if (!came && limited && (id = find(waiter)) > 0) {
+        if (!came && limited && !waiter->ready && (id = find(waiter)) > 0) {
             waiter->hint = id;
             waiter->deaf = true;
         }
@@ -496,6 +585,7 @@ int linux_waiter_create(enum rein_monitor_kind kind, bool (*is_tracee)(int id, v
     made->for_each_tracee = for_each_tracee;
     made->arg = arg;
     made->pause_us = PAUSE_FIRST_US;
+    made->signal_fd = -1;
     made->patience = 1;
     made->quiet_us = QUIET_US;
     if (kind == REIN_MONITOR_PROCESS) {
@@ -511,6 +601,9 @@ int linux_waiter_create(enum rein_monitor_kind kind, bool (*is_tracee)(int id, v
 
 void linux_waiter_destroy(struct os_waiter *waiter)
 {
+    doubt_signal_fd(waiter);
+    if (waiter->signal_fd >= 0)
+        close(waiter->signal_fd);
     free(waiter);
 }
 
@@ -563,7 +656,7 @@ int linux_waiting_signal(int id)
     return !result && info.si_pid && info.si_status < 0x80 ? info.si_status : 0;
 }
 
-void linux_waiter_sleep(struct os_waiter *waiter, int64_t timeout_us)
+static void sleep_until_something(struct os_waiter *waiter, int64_t timeout_us)
 {
     if (waiter->hint || waiter->born || waiter->listed)
         return;
@@ -589,6 +682,22 @@ void linux_waiter_sleep(struct os_waiter *waiter, int64_t timeout_us)
     }
     /* Whoever has set this has made his request before: the caller looks at the requests after. */
     atomic_store(&waiter->woken, false);
+}
+
+void linux_waiter_sleep(struct os_waiter *waiter, int64_t timeout_us)
+{
+    waiter->fds = NULL; /* of a poll in which the emergency has come */
+    sleep_until_something(waiter, timeout_us);
+}
+
+int linux_waiter_poll(struct os_waiter *waiter, struct pollfd *fds, size_t count, int64_t timeout_us)
+{
+    waiter->fds = fds;
+    waiter->fd_count = count;
+    waiter->ready = 0;
+    sleep_until_something(waiter, timeout_us);
+    waiter->fds = NULL;
+    return waiter->ready;
 }
 
 int linux_waiter_wake(struct os_waiter *waiter)

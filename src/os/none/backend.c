@@ -164,6 +164,12 @@ static void waiter_sleep(struct os_waiter *waiter, int64_t timeout_us)
     (void)waiter, (void)timeout_us;
 }
 
+static int waiter_poll(struct os_waiter *waiter, struct pollfd *fds, size_t count, int64_t timeout_us)
+{
+    (void)waiter, (void)fds, (void)count, (void)timeout_us;
+    return 0;
+}
+
 static int waiter_wake(struct os_waiter *waiter)
 {
     (void)waiter;
@@ -629,6 +635,7 @@ const struct os_backend os_backend = {
     .waiter_next_of = waiter_next_of,
     .waiting_signal = waiting_signal,
     .waiter_sleep = waiter_sleep,
+    .waiter_poll = waiter_poll,
     .waiter_wake = waiter_wake,
 
     .seize = seize,
