@@ -603,11 +603,12 @@ void monitor_turn(rein_monitor *monitor, int64_t limit_us)
         sleep_us = RETRY_PAUSE_US;
     rest_begin(monitor);
     announce(monitor);
+    enum os_calm calm = !monitor->running ? OS_CALM_STILL : monitor->threads.count == 1 ? OS_CALM_ALONE : OS_CALM_NOT;
     struct polling *polls = monitor->host_died ? NULL : monitor->polls;
     if (polls)
-        polls->ready = monitor->os->waiter_poll(monitor->waiter, polls->fds, polls->count, sleep_us);
+        polls->ready = monitor->os->waiter_poll(monitor->waiter, polls->fds, polls->count, sleep_us, calm);
     else
-        monitor->os->waiter_sleep(monitor->waiter, sleep_us);
+        monitor->os->waiter_sleep(monitor->waiter, sleep_us, calm);
     rest_end(monitor);
 }
 
@@ -711,7 +712,7 @@ static void become_over(rein_monitor *monitor)
          i++) { /* children whose parents were killed before they could tell */
         while (monitor->os->waiter_next(monitor->waiter, &event) == 1)
             event_handle(monitor, &event);
-        monitor->os->waiter_sleep(monitor->waiter, 0);
+        monitor->os->waiter_sleep(monitor->waiter, 0, OS_CALM_NOT);
     }
     births_free_strays(monitor, true);
     births_forget(monitor);

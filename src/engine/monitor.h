@@ -131,6 +131,7 @@ struct rein_monitor {
     struct list waiting;    /* requests that wait for these */
     bool in_call;           /* of rein_monitor_call, and not in a callback */
     bool watched;           /* such a request has been made: events wait for the next */
+    size_t running;         /* threads that may be told of, as they are not stopped */
     struct list expected;   /* threads whose next stop is near: asked for by id */
     struct list announcing; /* processes of which those who wait at a descriptor are to hear */
     struct list changed;    /* processes whose waiting requests are to be looked at */

@@ -35,6 +35,7 @@ static void account(rein_thread *thread, int sign)
     rein_process *process = thread->process, *owner = thread_owner(thread);
     bool runs = may_run_code(thread);
     process->code_runners += (unsigned)(sign * runs);
+    process->monitor->running += (size_t)(sign * (thread->kernel == KERNEL_RUNS));
     process->turns += (unsigned)(sign * (runs & thread->takes_turn));
     process->fresh += (size_t)(sign * (runs & thread->fresh));
     process->outdated += (size_t)(sign * (runs & thread->outdated));

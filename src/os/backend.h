@@ -128,6 +128,13 @@ enum os_call { /* system calls that the engine has a thread make itself */
 
 struct os_waiter; /* what the monitor waits with: the backend's own */
 
+/* How much may be told of that comes without a SIGCHLD of its own: see wait.c. */
+enum os_calm {
+    OS_CALM_NOT,
+    OS_CALM_ALONE, /* there is one tracee */
+    OS_CALM_STILL, /* none runs */
+};
+
 struct os_backend {
     const char *name;
     const struct arch *arch; /* that of this library: a program's, and a thread's, may be another */
@@ -152,9 +159,10 @@ struct os_backend {
     /* Sleeps until an event may wait, a wake came, the host has died, or timeout_us (-1: none) has passed; it may also
      * end sooner. A wake that came since the last sleep ends it at once. So the loop is: requests; waiter_next until 0;
      * host_is_dead; waiter_sleep. */
-    void (*waiter_sleep)(struct os_waiter *waiter, int64_t timeout_us);
+    void (*waiter_sleep)(struct os_waiter *waiter, int64_t timeout_us, enum os_calm calm);
     /* The same, and it ends as poll(2) does: returns how many of fds are ready. There is room for one more behind them. */
-    int (*waiter_poll)(struct os_waiter *waiter, struct pollfd *fds, size_t count, int64_t timeout_us);
+    int (*waiter_poll)(struct os_waiter *waiter, struct pollfd *fds, size_t count, int64_t timeout_us,
+                       enum os_calm calm);
     /* Any thread, any time, async-signal-safe: ends a sleep, or the next one. 0, or, if a signal was needed, -EPERM (the
      * host's user and session have changed; a sleep ends by itself within a second), -ESRCH (the monitor is dead). */
     int (*waiter_wake)(struct os_waiter *waiter);

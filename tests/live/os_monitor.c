@@ -121,7 +121,7 @@ static struct os_waiter *loop(void)
     while (!linux_host_is_dead() && !atomic_load(&shared->stop)) {
         while (linux_waiter_next(waiter, &event) == 1) {
         }
-        linux_waiter_sleep(waiter, -1);
+        linux_waiter_sleep(waiter, -1, OS_CALM_NOT);
         atomic_fetch_add(&shared->turns, 1);
     }
     if (linux_host_is_dead()) {

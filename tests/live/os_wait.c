@@ -206,7 +206,7 @@ static int await_event(struct scene *scene, struct os_event *event, int ms)
         if (linux_waiter_next(scene->waiter, event) == 1)
             return 1;
         now = now_us();
-        linux_waiter_sleep(scene->waiter, now < end ? end - now : 0);
+        linux_waiter_sleep(scene->waiter, now < end ? end - now : 0, OS_CALM_NOT);
     } while (now < end);
     return linux_waiter_next(scene->waiter, event);
 }
@@ -566,7 +566,7 @@ static void act_next_of(struct scene *scene)
         CHECK(result == 1 && event.id == id[1]);
         CHECK(linux_waiter_next_of(scene->waiter, id[1], &event) == 0);
         if (round % 3 == 1) /* a hint for one that has been taken by id is harmless */
-            linux_waiter_sleep(scene->waiter, 1000);
+            linux_waiter_sleep(scene->waiter, 1000, OS_CALM_NOT);
         CHECK(await_event(scene, &event, 3000) == 1 && event.id == id[0]);
         CHECK(!linux_resume(id[0], OS_RESUME_RUN, 0) && !linux_resume(id[1], OS_RESUME_RUN, 0));
     }
@@ -643,7 +643,7 @@ static bool sleeps_for_nothing(struct scene *scene, bool woken)
         if (woken && linux_waiter_wake(scene->waiter)) /* before the sleep */
             return false;
         int64_t begin = now_us();
-        linux_waiter_sleep(scene->waiter, woken ? 2000000 : 0);
+        linux_waiter_sleep(scene->waiter, woken ? 2000000 : 0, OS_CALM_NOT);
         if (now_us() - begin < SOON_US)
             return true;
     }
@@ -657,7 +657,7 @@ static bool sleeps_for_its_time(struct scene *scene)
         int turns = 0;
         int64_t begin = now_us();
         for (; now_us() - begin < 30000; turns++)
-            linux_waiter_sleep(scene->waiter, 30000);
+            linux_waiter_sleep(scene->waiter, 30000, OS_CALM_NOT);
         if (turns > 30)
             return false;
         if (now_us() - begin < SOON_US)
@@ -716,7 +716,7 @@ static void act_answer(struct scene *scene)
         for (int i = 0; i < WAKERS; i++)
             atomic_store(&wakes.answered[i], atomic_load(&wakes.asked[i]));
         (void)linux_waiter_next(scene->waiter, &event);
-        linux_waiter_sleep(scene->waiter, -1);
+        linux_waiter_sleep(scene->waiter, -1, OS_CALM_NOT);
         scene->number++;
     }
 }
@@ -925,7 +925,7 @@ static void act_until_alarm(struct scene *scene)
     alarm(1);
     while (!atomic_load(&scene->stop)) {
         CHECK(linux_waiter_next(scene->waiter, &event) == 0);
-        linux_waiter_sleep(scene->waiter, -1);
+        linux_waiter_sleep(scene->waiter, -1, OS_CALM_NOT);
     }
 }
 

@@ -89,8 +89,9 @@ void linux_waiter_destroy(struct os_waiter *waiter);
 int linux_waiter_next(struct os_waiter *waiter, struct os_event *event);
 int linux_waiter_next_of(struct os_waiter *waiter, int id, struct os_event *event);
 int linux_waiting_signal(int id);
-void linux_waiter_sleep(struct os_waiter *waiter, int64_t timeout_us);
-int linux_waiter_poll(struct os_waiter *waiter, struct pollfd *fds, size_t count, int64_t timeout_us);
+void linux_waiter_sleep(struct os_waiter *waiter, int64_t timeout_us, enum os_calm calm);
+int linux_waiter_poll(struct os_waiter *waiter, struct pollfd *fds, size_t count, int64_t timeout_us,
+                      enum os_calm calm);
 int linux_waiter_wake(struct os_waiter *waiter);
 
 /* ---- monitor_process.c ---- */

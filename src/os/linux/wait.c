@@ -26,7 +26,9 @@
  *   has cost, so that with many tracees looking stays a small part of the work; the first also while looks
  *   find nothing (up to 32 times the cost: 16 ms with 10,000 tracees; 20 ms at most). A hint that tells
  *   nothing, because its event was taken by id while it was pending, may have kept another from being sent
- *   (the end of a child, and its parent's SIGCHLD): then a look that is cheap is made at once. If the last look has
+ *   (the end of a child, and its parent's SIGCHLD): then a look that is cheap is made at once. Where no tracee runs it
+ *   is, too, which spares the timer; where there is only one, no other can have had its SIGCHLD dropped but its own end, and
+ *   there is time. If the last look has
  *   found several events, for less than it takes to wait for a hint, it is made at once: with few tracees
  *   that are all busy, that is three times as fast. A look that loses its processor in the middle has cost
  *   much by the clock, and others' hints may come too often for it to be quiet: so, whatever a look costs, when
@@ -76,6 +78,7 @@ enum {
     QUIET_US = 200, /* without a hint: look at all */
     CHEAP_US = 20,  /* an event found by a look */
     QUIET_MAX_US = 20000,
+    ALONE_US = 5000,        /* one tracee: its own end alone can have no hint */
     PATIENCE_MAX = 32,      /* times the cost of a look */
     LATE_US = 20000,        /* dirty: look at all, */
     LATE_COSTS = 4,         /* that many times the cost of a look later */
@@ -410,7 +413,7 @@ static bool set_timer(struct os_waiter *waiter, int64_t now, int64_t at)
     return waiter->has_timer && !raw(SYS_timer_settime, waiter->timer, TIMER_ABSTIME, &once, NULL);
 }
 
-static void process_sleep(struct os_waiter *waiter, int64_t timeout_us)
+static void process_sleep(struct os_waiter *waiter, int64_t timeout_us, enum os_calm calm)
 {
     linux_seize_end();
     if (waiter->look != LOOK_NOT) { /* it has not ended: see what came meanwhile, and go on with it */
@@ -420,8 +423,14 @@ static void process_sleep(struct os_waiter *waiter, int64_t timeout_us)
     int64_t now = now_ns();
     if (!waiter->quiet_since)
         waiter->quiet_since = now;
-    bool at_once = waiter->in_vain && waiter->look_cost_us <= CHEAP_US;
-    int64_t wait_us = !waiter->dirty ? IDLE_LOOK_US : at_once ? 0 : waiter->quiet_us;
+    bool at_once = (waiter->in_vain || calm == OS_CALM_STILL) && waiter->look_cost_us <= CHEAP_US;
+    int64_t wait_us = waiter->quiet_us;
+    if (!waiter->dirty)
+        wait_us = IDLE_LOOK_US;
+    else if (at_once)
+        wait_us = 0;
+    else if (calm == OS_CALM_ALONE)
+        wait_us = ALONE_US;
     int64_t look_at = waiter->quiet_since + wait_us * 1000;
     bool late = waiter->dirty && now >= late_at(waiter);
     if (waiter->dirty && look_at > late_at(waiter))
@@ -628,7 +637,7 @@ int linux_waiter_next(struct os_waiter *waiter, struct os_event *event)
         if (++waiter->dry < (waiter->kind == REIN_MONITOR_PROCESS ? DRY_PROCESS : DRY_OTHERS))
             return 0;
         if (waiter->kind == REIN_MONITOR_PROCESS)
-            process_sleep(waiter, 0);
+            process_sleep(waiter, 0, OS_CALM_NOT);
         else
             waiter->hint = find(waiter);
     }
@@ -656,7 +665,7 @@ int linux_waiting_signal(int id)
     return !result && info.si_pid && info.si_status < 0x80 ? info.si_status : 0;
 }
 
-static void sleep_until_something(struct os_waiter *waiter, int64_t timeout_us)
+static void sleep_until_something(struct os_waiter *waiter, int64_t timeout_us, enum os_calm calm)
 {
     if (waiter->hint || waiter->born || waiter->listed)
         return;
@@ -672,7 +681,7 @@ static void sleep_until_something(struct os_waiter *waiter, int64_t timeout_us)
         atomic_store(&waiter->sleeping, true);
         if (!atomic_load(&waiter->woken)) {
             if (waiter->kind == REIN_MONITOR_PROCESS)
-                process_sleep(waiter, timeout_us);
+                process_sleep(waiter, timeout_us, calm);
             else
                 thread_sleep(waiter, wakes, timeout_us);
         }
@@ -684,18 +693,18 @@ static void sleep_until_something(struct os_waiter *waiter, int64_t timeout_us)
     atomic_store(&waiter->woken, false);
 }
 
-void linux_waiter_sleep(struct os_waiter *waiter, int64_t timeout_us)
+void linux_waiter_sleep(struct os_waiter *waiter, int64_t timeout_us, enum os_calm calm)
 {
     waiter->fds = NULL; /* of a poll in which the emergency has come */
-    sleep_until_something(waiter, timeout_us);
+    sleep_until_something(waiter, timeout_us, calm);
 }
 
-int linux_waiter_poll(struct os_waiter *waiter, struct pollfd *fds, size_t count, int64_t timeout_us)
+int linux_waiter_poll(struct os_waiter *waiter, struct pollfd *fds, size_t count, int64_t timeout_us, enum os_calm calm)
 {
     waiter->fds = fds;
     waiter->fd_count = count;
     waiter->ready = 0;
-    sleep_until_something(waiter, timeout_us);
+    sleep_until_something(waiter, timeout_us, calm);
     waiter->fds = NULL;
     return waiter->ready;
 }

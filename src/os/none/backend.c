@@ -159,14 +159,15 @@ static int waiting_signal(int id)
     return 0;
 }
 
-static void waiter_sleep(struct os_waiter *waiter, int64_t timeout_us)
+static void waiter_sleep(struct os_waiter *waiter, int64_t timeout_us, enum os_calm calm)
 {
-    (void)waiter, (void)timeout_us;
+    (void)waiter, (void)timeout_us, (void)calm;
 }
 
-static int waiter_poll(struct os_waiter *waiter, struct pollfd *fds, size_t count, int64_t timeout_us)
+static int waiter_poll(struct os_waiter *waiter, struct pollfd *fds, size_t count, int64_t timeout_us,
+                       enum os_calm calm)
 {
-    (void)waiter, (void)fds, (void)count, (void)timeout_us;
+    (void)waiter, (void)fds, (void)count, (void)timeout_us, (void)calm;
     return 0;
 }
 
