@@ -485,7 +485,7 @@ assert process.wait(LIMIT) == 0
 process = start([*rein, './waits'])
 place, said = listens(process)
 pid = int(re.search(rb'Process (\d+)', said).group(1))
-resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (3, 3))
+resource.prlimit(int(status(pid, 'TracerPid')), resource.RLIMIT_NOFILE, (3, 3)) # where the server's loop is
 link = socket.create_connection(('127.0.0.1', place))
 assert process.wait(LIMIT) == 1
 assert b'cannot take a client' in process.stderr.read()

@@ -393,21 +393,48 @@ static void empty_directory(const char *path)
     closedir(directory);
 }
 
+/* What to attach to; 0: nothing could be started. */
+static int start_program(void)
+{
+    char *const words[] = {(char *)(uintptr_t)program, (char *)(uintptr_t) "later", NULL};
+    int pid;
+    return posix_spawn(&pid, program, NULL, NULL, words, environ) == 0 ? pid : 0;
+}
+
+struct session {
+    struct server *server;
+    unsigned start;
+    int pid; /* to attach to */
+};
+
 /* False: there is no process to begin with. */
-static bool begin(struct server *server, unsigned start)
+static bool begin(const struct session *session)
 {
     char *const words[] = {(char *)(uintptr_t)program, NULL};
-    char *const later[] = {(char *)(uintptr_t)program, (char *)(uintptr_t) "later", NULL};
     char why[500];
-    choose_next_id(PROGRAM_ID);
-    if (start & START_NOTHING)
+    if (session->start & START_NOTHING)
         return true;
-    if (!(start & START_ATTACH))
-        return launch_program(server, words, why, sizeof why) == 0;
-    int pid;
-    if (posix_spawn(&pid, program, NULL, NULL, later, environ) != 0)
-        return false;
-    return launch_attach(server, pid, why, sizeof why) == 0; /* it may have ended */
+    if (!(session->start & START_ATTACH))
+        return launch_program(session->server, words, why, sizeof why) == 0;
+    return session->pid && launch_attach(session->server, session->pid, why, sizeof why) == 0; /* it may have ended */
+}
+
+/* On the monitor, as cli_serve has it. */
+static int run_session(void *arg)
+{
+    const struct session *session = arg;
+    struct server *server = session->server;
+    if (begin(session)) {
+        sem_post(&client.begin);
+        if (server_run(server) != 0)
+            fuzz_fail("the server has failed");
+        link_close(&server->link); /* who is connecting is not waited for any more */
+        server_is_over();
+        sem_wait(&client.end);
+    }
+    server_is_over();
+    launch_end_all(server, true, false);
+    return 0;
 }
 
 static int do_nothing(void *arg)
@@ -427,6 +454,7 @@ static void run(unsigned start, const uint8_t *stream, size_t size)
                             .on_disconnect = (enum on_disconnect)(start >> 6),
                             .link = {.listener = -1, .input = -1, .output = -1, .end_fd = -1}};
     struct rein_monitor_options options = REIN_MONITOR_OPTIONS_INIT;
+    server.pid = getpid();
     struct expected expected = {.may_stop = memmem(stream, size, "C1", 2) || memmem(stream, size, "S1", 2),
                                 .may_differ = memchr(stream, 'M', size) || memchr(stream, 'X', size) ||
                                               memchr(stream, 'P', size) || memchr(stream, 'G', size)};
@@ -449,16 +477,10 @@ static void run(unsigned start, const uint8_t *stream, size_t size)
     }
     if (rein_monitor_create(&options, &server.monitor) != 0)
         fuzz_fail("no monitor: %s", rein_error_message());
-    if (begin(&server, start)) {
-        sem_post(&client.begin);
-        if (server_run(&server) != 0)
-            fuzz_fail("the server has failed");
-        link_close(&server.link); /* who is connecting is not waited for any more */
-        server_is_over();
-        sem_wait(&client.end);
-    }
-    server_is_over();
-    launch_end_all(&server, true, false);
+    choose_next_id(PROGRAM_ID);
+    struct session session = {&server, start, start & START_ATTACH && !(start & START_NOTHING) ? start_program() : 0};
+    if (rein_monitor_run(server.monitor, run_session, &session) != 0)
+        fuzz_fail("the server has failed, or its monitor: %s", rein_error_message());
     if (server.inferiors)
         fuzz_fail("the server holds a process at its end");
     for_each_process(check_process, &expected);
