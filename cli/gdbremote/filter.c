@@ -9,7 +9,6 @@
  * (QCatchSyscalls) are the library's to choose, and the births and ends of THREADS (QThreadEvents) its policy (inferiors.c). */
 #include <linux/audit.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -50,7 +49,7 @@ static enum rein_verdict judge(struct resume *resume, rein_thread *thread, const
         return steps && marks_add(&resume->marks, AGAIN, thread, number, NULL) ? REIN_VERDICT_STOP_THREAD
                                                                                : REIN_VERDICT_GO_ON;
     }
-    bool passed = atomic_load(&resume->passed) >> (number - 1) & 1;
+    bool passed = resume->passed >> (number - 1) & 1;
     return passed && !steps && !may_be_breakpoint(thread, &cause->signal) ? REIN_VERDICT_GO_ON : REIN_VERDICT_POLICY;
 }
 
@@ -75,7 +74,7 @@ void filter_watch(struct server *server, struct inferior *inferior)
 uint64_t filter_passed(const struct server *server)
 {
     const struct resume *resume = server->resume;
-    return resume ? atomic_load(&resume->passed) : 0;
+    return resume ? resume->passed : 0;
 }
 
 static bool parse_signals(struct server *server, const char *arguments, uint64_t *signals)
@@ -112,7 +111,7 @@ static void run_pass(struct server *server, char *arguments, size_t length, stru
         return;
     }
     if (resume)
-        atomic_store(&resume->passed, passed);
+        resume->passed = passed;
     server_ok(reply);
 }
 

@@ -159,7 +159,7 @@ bool hits_find(struct server *server, const struct action *actions, size_t count
         hits.later = false; /* should the monitor be dead by now */
         if (server->non_stop)
             rein_monitor_call(server->monitor, find_hits, &hits);
-        else if (!choose_stops(&hits)) /* nothing runs: these are questions, which do not wake the monitor */
+        else if (!choose_stops(&hits)) /* nothing runs, so nothing happens in between */
             find_hits(&hits);
     } while (hits.later);
     return !server->non_stop && choose_stops(&hits);

@@ -153,7 +153,7 @@ static void look_at(rein_thread *thread, const struct gathering *gathering, stru
     rein_registers_free(registers);
 }
 
-/* On the monitor, for one round trip instead of some for each thread. */
+/* On the monitor, so that nothing happens in between. */
 static int gather_there(void *arg)
 {
     struct gathering *gathering = arg;

@@ -1,7 +1,4 @@
-/* What a resume has to remember of threads until they stop, or run on.
- *
- * Marks are made and taken on the program's first thread, and on the monitor as well, by the callback that judges events
- * (filter.c). Hence the lock: whoever has it calls nobody who could want it. There are few marks at a time, so that a list will do. */
+/* What a resume has to remember of threads until they stop, or run on. There are few marks at a time, so that a list will do. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,12 +7,10 @@
 void marks_init(struct marks *marks)
 {
     *marks = (struct marks){.list = NULL};
-    pthread_mutex_init(&marks->lock, NULL);
 }
 
 void marks_free(struct marks *marks)
 {
-    pthread_mutex_destroy(&marks->lock);
     free(marks->list);
 }
 
@@ -30,7 +25,6 @@ bool marks_add(struct marks *marks, enum mark_kind kind, rein_thread *thread, in
 {
     struct mark mark = {kind, rein_process_id(rein_thread_process(thread)), rein_thread_id(thread), number,
                         details ? *details : (struct rein_signal){.number = 0}};
-    pthread_mutex_lock(&marks->lock);
     if (marks->count == marks->room) {
         size_t room = 2 * marks->room + 16;
         struct mark *grown = realloc(marks->list, room * sizeof *grown);
@@ -42,7 +36,6 @@ bool marks_add(struct marks *marks, enum mark_kind kind, rein_thread *thread, in
     bool fits = marks->count < marks->room;
     if (fits)
         marks->list[marks->count++] = mark;
-    pthread_mutex_unlock(&marks->lock);
     return fits;
 }
 
@@ -50,7 +43,6 @@ bool marks_take_if(struct marks *marks, bool (*is_wanted)(const struct mark *mar
                    struct mark *taken)
 {
     bool found = false;
-    pthread_mutex_lock(&marks->lock);
     for (size_t i = 0; i < marks->count && !found; i++) {
         found = is_wanted(&marks->list[i], arg);
         if (!found)
@@ -58,7 +50,6 @@ bool marks_take_if(struct marks *marks, bool (*is_wanted)(const struct mark *mar
         *taken = marks->list[i];
         remove_mark(marks, i);
     }
-    pthread_mutex_unlock(&marks->lock);
     return found;
 }
 
@@ -84,27 +75,21 @@ bool marks_take(struct marks *marks, enum mark_kind kind, int tid, int *number, 
 bool marks_has(struct marks *marks, enum mark_kind kind, int tid)
 {
     bool found = false;
-    pthread_mutex_lock(&marks->lock);
     for (size_t i = 0; i < marks->count && !found; i++)
         found = marks->list[i].kind == kind && (!tid || marks->list[i].tid == tid);
-    pthread_mutex_unlock(&marks->lock);
     return found;
 }
 
 void marks_forget(struct marks *marks, int pid, int tid)
 {
-    pthread_mutex_lock(&marks->lock);
     for (size_t i = marks->count; i-- > 0;)
         if (marks->list[i].pid == pid && (!tid || marks->list[i].tid == tid))
             remove_mark(marks, i);
-    pthread_mutex_unlock(&marks->lock);
 }
 
 void marks_forget_all_but(struct marks *marks, enum mark_kind kind)
 {
-    pthread_mutex_lock(&marks->lock);
     for (size_t i = marks->count; i-- > 0;)
         if (marks->list[i].kind != kind)
             remove_mark(marks, i);
-    pthread_mutex_unlock(&marks->lock);
 }

@@ -2,7 +2,6 @@
 #ifndef REIN_GDBREMOTE_MARKS_H
 #define REIN_GDBREMOTE_MARKS_H
 
-#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -22,7 +21,6 @@ struct mark {
     struct rein_signal details; /* of one that is SENT, by the client; number 0: none. MADE: its address is the pc */
 };
 struct marks {
-    pthread_mutex_t lock;
     struct mark *list; /* the oldest first */
     size_t count, room;
 };
@@ -34,7 +32,7 @@ bool marks_add(struct marks *marks, enum mark_kind kind, rein_thread *thread, in
                const struct rein_signal *details);
 /* Takes the oldest one away: false, there is none. *number 0: of any number, which it then is. number and details may be NULL. */
 bool marks_take(struct marks *marks, enum mark_kind kind, int tid, int *number, struct rein_signal *details);
-/* Takes the oldest one of those that are wanted. The function is called with the lock held: it must not come back here. */
+/* Takes the oldest one of those that are wanted. The function must not come back here. */
 bool marks_take_if(struct marks *marks, bool (*is_wanted)(const struct mark *mark, void *arg), void *arg,
                    struct mark *taken);
 bool marks_has(struct marks *marks, enum mark_kind kind, int tid); /* 0: of any thread */

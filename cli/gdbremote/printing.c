@@ -1,4 +1,4 @@
-/* Printing happens on the monitor, which must not wait for a reader: all processes would. What cannot be written at once is kept,
+/* Breakpoints print in callbacks, which must not wait for a reader: all processes would. What cannot be written at once is kept,
  * up to a limit, and the server's loop writes it when there is room. What does not fit is lost, a text as a whole, and how much that
  * was is known when the reader has caught up.
  *
@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <limits.h>
 #include <poll.h>
-#include <pthread.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/stat.h>
@@ -17,7 +16,6 @@
 
 enum { KEPT_MAX = 1 << 16, DRAIN_MS = 1000 };
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static char kept[KEPT_MAX];
 static size_t used;
 static uint64_t lost;
@@ -70,7 +68,6 @@ static size_t write_what_fits(char *text, size_t length)
 void printing_add(char *text, size_t length)
 {
     uint64_t one = 1;
-    pthread_mutex_lock(&lock);
     size_t done = used ? 0 : write_what_fits(text, length);
     size_t rest = length - done;
     if (rest > KEPT_MAX - used) {
@@ -81,7 +78,6 @@ void printing_add(char *text, size_t length)
         if (write(wake_fd, &one, sizeof one) < 0)
             errno = 0; /* it can be read already */
     }
-    pthread_mutex_unlock(&lock);
 }
 
 int printing_wake_fd(void)
@@ -91,16 +87,12 @@ int printing_wake_fd(void)
 
 bool printing_is_kept(void)
 {
-    pthread_mutex_lock(&lock);
-    bool is_kept = used > 0;
-    pthread_mutex_unlock(&lock);
-    return is_kept;
+    return used > 0;
 }
 
 uint64_t printing_flush(void)
 {
     uint64_t any, were_lost = 0;
-    pthread_mutex_lock(&lock);
     if (read(wake_fd, &any, sizeof any) < 0)
         errno = 0; /* nothing has come */
     size_t done = write_what_fits(kept, used);
@@ -110,7 +102,6 @@ uint64_t printing_flush(void)
         were_lost = lost;
         lost = 0;
     }
-    pthread_mutex_unlock(&lock);
     return were_lost;
 }
 

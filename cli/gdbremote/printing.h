@@ -9,7 +9,7 @@
 /* 0, or -1 and errno. */
 int printing_begin(void);
 void printing_close(void);
-/* On the monitor: it does not wait for a reader. */
+/* In a callback: it does not wait for a reader. */
 void printing_add(char *text, size_t length);
 /* Readable when there is something to be kept; -1: not begun. */
 int printing_wake_fd(void);

@@ -12,7 +12,6 @@
  *
  * WHO IS TO STOP, in non-stop mode, is asked to, and told of when it has. */
 #include <signal.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -48,7 +47,7 @@ void resume_forget_client(struct server *server)
     struct resume *resume = server->resume;
     if (!resume)
         return;
-    atomic_store(&resume->passed, 0);
+    resume->passed = 0;
     marks_forget_all_but(&resume->marks, STEPPING);
 }
 

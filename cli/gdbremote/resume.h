@@ -24,9 +24,9 @@ struct server;
 struct resume {
     struct server *server;
     struct marks marks;
-    _Atomic uint64_t passed; /* signals that are not told, a bit each: bit 0 is signal 1. On the monitor as well */
-    bool partly;             /* not everything was resumed */
-    bool one_ended;          /* and a thread has ended since */
+    uint64_t passed; /* signals that are not told, a bit each: bit 0 is signal 1 */
+    bool partly;     /* not everything was resumed */
+    bool one_ended;  /* and a thread has ended since */
 };
 /* It is made when it is asked for first. NULL: there is no memory. */
 struct resume *resume_of(struct server *server);

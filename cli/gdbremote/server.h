@@ -1,5 +1,6 @@
-/* What the files of the server share: one server, one client, and the processes that it holds for it. All of it runs on the
- * program's first thread; what runs on the monitor says so. */
+/* What the files of the server share: one server, one client, and the processes that it holds for it. All of it runs
+ * in the monitor's process (serve.c), by one thread. "On the monitor" is said of what runs in the middle of a call of the library's, in a
+ * callback or in rein_monitor_call: it must not wait. */
 #ifndef REIN_GDBREMOTE_SERVER_H
 #define REIN_GDBREMOTE_SERVER_H
 
@@ -118,14 +119,14 @@ struct server {
 
     struct pollfd *waits; /* what the loop polls: one for each process, and those of wait_for_something */
     size_t wait_room;
-    void *cache;                     /* of memory.c, one allocation */
-    void *xfer;                      /* of xfer.c */
-    void *tls;                       /* of tls.c */
-    void *files;                     /* of files.c */
-    void *saved;                     /* of lldb.c */
-    struct resume *resume;           /* resume.h */
-    struct tracing *_Atomic tracing; /* of tracepoints.c; NULL: no packet has been about it */
-    _Atomic bool unattended;         /* there is no client, and the program runs on, being traced */
+    void *cache;             /* of memory.c, one allocation */
+    void *xfer;              /* of xfer.c */
+    void *tls;               /* of tls.c */
+    void *files;             /* of files.c */
+    void *saved;             /* of lldb.c */
+    struct resume *resume;   /* resume.h */
+    struct tracing *tracing; /* of tracepoints.c; NULL: no packet has been about it */
+    bool unattended;         /* there is no client, and the program runs on, being traced */
     uint64_t packets_seen, packets_sent;
     bool gave_terminal;
     bool has_program_signals;

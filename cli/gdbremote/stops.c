@@ -393,7 +393,6 @@ static void take_event(struct server *server, struct inferior *inferior, struct 
     rein_event_clear(event);
 }
 
-/* A look at the descriptor costs a hundredth of a request to the monitor. */
 bool stops_waiting(const struct inferior *inferior)
 {
     struct pollfd wait = {.fd = inferior->event_fd, .events = POLLIN};

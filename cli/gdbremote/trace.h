@@ -157,7 +157,7 @@ struct tracing {
     size_t definition_bytes;
 
     struct trace_buffer buffer;
-    _Atomic bool running; /* written on the monitor */
+    bool running; /* written on the monitor */
     bool disconnected;
     enum trace_end end;
     int end_number; /* which tracepoint has ended it */
@@ -175,7 +175,7 @@ struct tracing {
     size_t step_count;
     struct trace_walker *walkers;
     size_t walker_count;
-    _Atomic bool has_walkers; /* there has been one in this run */
+    bool has_walkers; /* there has been one in this run */
 
     /* The main thread's. */
     int wake_fd;
