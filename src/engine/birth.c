@@ -211,6 +211,32 @@ void birth_leave_guest(rein_thread *guest)
     thread_join_owner(guest);
 }
 
+/* A vfork child has left its maker's memory, by its exec or its end: its maker comes out of the kernel now, to a stop, and is
+ * waited for from here on. Of several that were made by it, or by one of them, it is not known whom it waits for. */
+static void release_maker(rein_thread *guest)
+{
+    rein_thread *maker = NULL;
+    int id = thread_extra(guest)->made_by;
+    LIST_FOR_EACH(item, &guest->process->threads)
+    {
+        rein_thread *thread = LIST_ENTRY(item, rein_thread, link);
+        if (thread->id == id)
+            maker = thread;
+        else if (thread != guest && thread->guest && thread_extra(thread)->made_by == id)
+            return;
+    }
+    if (!maker || !maker->in_vfork)
+        return;
+    thread_set_cannot_stop(maker, false, maker->stuck);
+    thread_expect(maker);
+}
+
+void birth_guest_has_left(rein_thread *guest)
+{
+    release_maker(guest);
+    birth_leave_guest(guest);
+}
+
 void birth_end_guest(rein_process *child)
 {
     rein_thread *guest = child->as_guest;

@@ -815,7 +815,7 @@ static void tell_exit(rein_thread *thread, const struct rein_exit *how)
 static void handle_exited(rein_thread *thread, const struct os_event *event)
 {
     if (birth_is_followed_guest(thread))
-        birth_leave_guest(thread);
+        birth_guest_has_left(thread);
     rein_process *process = process_ref(thread->process);
     bool guest = thread->guest;
     rein_thread_ref(thread);
@@ -894,7 +894,7 @@ static void handle_exec(rein_monitor *monitor, const struct os_event *event)
     if (thread->kernel == KERNEL_DYING && !rein_state_is_terminal(thread->state))
         thread = make_unknown_caller(thread);
     else if (birth_is_followed_guest(thread))
-        birth_leave_guest(thread);
+        birth_guest_has_left(thread);
     if (!thread)
         return;
     rein_process *process = thread->process;

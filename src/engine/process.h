@@ -388,7 +388,9 @@ void birth_release(rein_process *child, bool stop);
 void birth_continue_guests(const rein_thread *parent);
 /* It is a guest, and its process is held. */
 bool birth_is_followed_guest(const rein_thread *thread);
-/* Such a guest has its own memory or is gone, or its parent's process is let go: it is no guest any more. */
+/* Such a guest has its own memory, or is gone: it is no guest any more. */
+void birth_guest_has_left(rein_thread *guest);
+/* Likewise, but it is in its parent's memory still, whose process is let go. */
 void birth_leave_guest(rein_thread *guest);
 /* It is a guest whom the caller has let go, stopped, and there is no breakpoint: it is let go in the kernel, too. */
 bool birth_let_guest_go(rein_thread *guest);

@@ -696,6 +696,50 @@ static void end_family(struct fixture *fixture, enum release release, rein_proce
                 (release != BY_KILL)); /* it looks how its child has ended */
 }
 
+struct leaving {
+    rein_process *root, *child;
+    bool executes;
+};
+
+/* On the monitor, so that nothing comes in between that takes time. */
+static int stop_behind_child(void *arg)
+{
+    const struct leaving *leaving = arg;
+    int result = rein_process_continue(leaving->child);
+    if (!result)
+        result = rein_process_wait(leaving->child, LIMIT_MS);
+    if (result != (leaving->executes ? 0 : REIN_EXITED))
+        return result ? result : REIN_BAD_STATE;
+    return rein_process_stop(leaving->root, LIMIT_MS);
+}
+
+/* C1, family: a vfork child's end, or its exec, is told when its parent is about to come out of the kernel: that is waited
+ * for by who stops the parent then, and finds it stopped. */
+static void C1_vfork_child_has_left(void **state)
+{
+    (void)state;
+    for (int round = 0; round < 100; round++) {
+        struct leaving leaving = {.executes = round % 2};
+        struct fixture *fixture = spawn("family", leaving.executes ? "vfork" : "vfork_exit", NULL);
+        leaving.root = fixture->process;
+        assert_ok(rein_process_set_follow(leaving.root, REIN_FOLLOW_BOTH, 0));
+        leaving.child = run_to_child(leaving.root, REIN_CAUSE_VFORK);
+        rein_thread *parent = first_thread(leaving.root);
+        assert_ok(rein_process_continue(leaving.root));
+        int result = rein_monitor_run(monitor, stop_behind_child, &leaving);
+        if (result != REIN_EXITED) { /* which it may have, by then */
+            assert_ok(result);
+            assert_int_not_equal(pc_of(parent), 0);
+        }
+        if (leaving.executes)
+            assert_ok(rein_process_continue(leaving.child));
+        close(fixture->in);
+        fixture->in = -1;
+        if (result == 0)
+            run_to_end(leaving.root);
+    }
+}
+
 /* C1, family: the event that stops the parent stops the vfork child, too, before it has run any code, until it is continued or
  * let go by itself; with breakpoints, which it hits then though its parent may be stopped, and without. */
 static void C1_vfork_child_is_held(void **state)
@@ -1399,6 +1443,7 @@ int main(void)
         live_test(C1_vfork_child_of_a_vfork_child),
         live_test(C1_shared_memory_child_is_stopped),
         live_test(C1_shared_memory_hits_are_told_apart),
+        live_test(C1_vfork_child_has_left),
         live_test(C1_vfork_child_is_held),
         live_test(C1_vfork_child_that_is_hit_goes_on),
         live_test(C1_vfork_children_of_several),
