@@ -20,6 +20,7 @@
 #include "arch/xstate.h"
 
 #include <cpuid.h>
+#include <stdatomic.h>
 #include <string.h>
 
 enum {
@@ -61,6 +62,23 @@ static void put(struct arch_block *block, size_t offset, size_t size, uint64_t v
     memcpy(block->bytes + offset, &value, size);
 }
 
+/* Where the processor has a component. It says the same each time, but CPUID is a trap in a virtual machine, some 20 us: so what it
+ * has said is kept, for the whole process. Size 0: it is none of a program's. */
+static struct arch_part place(unsigned component)
+{
+    static _Atomic uint32_t known[ARCH_PARTS_MAX]; /* offset << 16 | size; 0: not asked yet */
+    uint32_t packed = atomic_load_explicit(&known[component], memory_order_relaxed);
+    if (!packed) {
+        unsigned size, offset, flags, unused;
+        __cpuid_count(CPUID_XSTATE, component, size, offset, flags, unused);
+        bool is_users = !(flags & CPUID_SUPERVISOR) && offset >= OFFSET_EXTENDED && offset <= UINT16_MAX && size &&
+                        size <= UINT16_MAX;
+        packed = is_users ? (uint32_t)offset << 16 | size : 1;
+        atomic_store_explicit(&known[component], packed, memory_order_relaxed);
+    }
+    return packed == 1 ? (struct arch_part){0, 0} : (struct arch_part){packed >> 16, packed & UINT16_MAX};
+}
+
 void xstate_lay_out(struct arch_block *block)
 {
     memset(block->parts, 0, sizeof block->parts);
@@ -70,13 +88,11 @@ void xstate_lay_out(struct arch_block *block)
     block->parts[XSTATE_COMPONENT_SSE] = (struct arch_part){OFFSET_SSE, SSE_SIZE};
     uint64_t saved = block->size < OFFSET_EXTENDED ? 0 : get(block, OFFSET_XCR0, 8);
     for (unsigned i = XSTATE_COMPONENT_AVX; i < ARCH_PARTS_MAX; i++) {
-        unsigned size, offset, flags, unused;
         if (!(saved & BIT(i)))
             continue;
-        __cpuid_count(CPUID_XSTATE, i, size, offset, flags, unused);
-        if (!(flags & CPUID_SUPERVISOR) && offset >= OFFSET_EXTENDED && offset <= block->size &&
-            size <= block->size - offset)
-            block->parts[i] = (struct arch_part){offset, size};
+        struct arch_part part = place(i);
+        if (part.size && part.offset <= block->size && part.size <= block->size - part.offset)
+            block->parts[i] = part;
     }
 }
 
