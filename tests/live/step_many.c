@@ -206,6 +206,81 @@ static void T1_P2_onto_breakpoints(void **state)
     assert_int_equal(rein_breakpoint_hits(stops), 4);
 }
 
+struct watched_place {
+    int pid;
+    rein_word address;
+    unsigned char original[2];
+    unsigned asked, seen;
+};
+
+static bool look_at_place(rein_thread *thread, void *arg)
+{
+    struct watched_place *place = arg;
+    unsigned char now[sizeof place->original];
+    (void)thread;
+    place->asked++;
+    if (raw_read(place->pid, place->address, now, sizeof now) != sizeof now ||
+        memcmp(now, place->original, sizeof now) != 0)
+        place->seen++;
+    return false;
+}
+
+struct stepping {
+    rein_thread *thread;
+    const struct rein_step_options *options;
+};
+
+/* As a debugger has all run while one thread steps. */
+static int step_beside_all(void *arg)
+{
+    const struct stepping *stepping = arg;
+    int result = rein_thread_step_many(stepping->thread, stepping->options, LIMIT_MS, NULL);
+    return result ? result : rein_process_continue(rein_thread_process(stepping->thread));
+}
+
+/* Nobody else can come to a breakpoint while the only thread steps: none is put into memory, step after step, and not by continuing
+ * all others, of which there are none. */
+static void T1_M5_alone(void **state)
+{
+    (void)state;
+    struct fixture *fixture = spawn("step_targets", "4", NULL);
+    rein_thread *thread = at_label(fixture, "step_0");
+    struct watched_place place = {.pid = fixture->pid, .address = address_of(fixture, "step_nowhere")};
+    struct rein_step_options options = REIN_STEP_OPTIONS_INIT;
+    assert_int_equal(raw_read(fixture->pid, place.address, place.original, sizeof place.original),
+                     sizeof place.original);
+    rein_breakpoint *breakpoint = count_at(fixture->process, place.address);
+    options.count = 10;
+    options.until = look_at_place;
+    options.arg = &place;
+    assert_int_equal(steps(thread, &options), 10);
+    options.flags = REIN_STEP_BEGIN;
+    assert_ok(rein_monitor_call(monitor, step_beside_all, &(struct stepping){thread, &options}));
+    assert_ok(rein_process_wait(fixture->process, LIMIT_MS));
+    assert_int_equal(place.asked, 20);
+    assert_int_equal(place.seen, 0);
+    assert_int_equal(rein_breakpoint_hits(breakpoint), 0);
+    run_out(fixture);
+}
+
+/* A thread that is made in steps has the breakpoints that nobody needed before. */
+static void T1_P2_threads_that_are_made(void **state)
+{
+    (void)state;
+    struct fixture *fixture = spawn("many_threads", "5", "4", NULL);
+    rein_thread *thread = at_label(fixture, "main");
+    rein_breakpoint *breakpoint = count_at(fixture->process, address_of(fixture, "hot"));
+    struct rein_step_options options = REIN_STEP_OPTIONS_INIT;
+    options.count = UINT32_MAX; /* till its end */
+    options.flags = REIN_STEP_BEGIN;
+    set_policy(fixture->process, REIN_IGNORE);
+    assert_ok(rein_monitor_call(monitor, step_beside_all, &(struct stepping){thread, &options}));
+    assert_error(rein_process_wait(fixture->process, LIMIT_MS), REIN_EXITED);
+    assert_int_equal(rein_breakpoint_hits(breakpoint), 20);
+    read_to_end(fixture);
+    assert_non_null(has_said(fixture, "ok many_threads"));
+}
+
 /* A signal ends it, and stays pending; a fault does. */
 static void T1_T2_a_fault_ends_it(void **state)
 {
@@ -758,6 +833,8 @@ int main(void)
         live_test(T1_until),
         live_test(T1_P4_P7_until_and_more),
         live_test(T1_P2_onto_breakpoints),
+        live_test(T1_M5_alone),
+        live_test(T1_P2_threads_that_are_made),
         live_test(T1_T2_a_fault_ends_it),
         live_test(T1_P4_time_limit),
         live_test(T1_P4_P7_threads_at_once),
