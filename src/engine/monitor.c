@@ -101,6 +101,7 @@ void request_finish(struct request *request, int result)
     if (answers && monitor_is_current(request->monitor))
         announce(request->monitor);
     bool by_lender = request->by_lender;
+    request->monitor->answered |= by_lender;
     list_remove(&request->waiting);
     request->result = result;
     atomic_store_explicit(&request->done, REQUEST_DONE, memory_order_release);
@@ -560,6 +561,7 @@ static void take_retries(rein_monitor *monitor)
 
 void monitor_turn(rein_monitor *monitor, int64_t limit_us)
 {
+    monitor->answered = false;
     take_cancels(monitor);
     take_retries(monitor);
     bool busy = run_inbox(monitor);
@@ -584,7 +586,7 @@ void monitor_turn(rein_monitor *monitor, int64_t limit_us)
     if (events) {
         monitor->expected_pause = PAUSE_FIRST_US;
     }
-    if (busy || events || limit_us == 0)
+    if (busy || events || limit_us == 0 || monitor->answered) /* who made this turn is not to sleep then */
         return;
 
     int64_t sleep_us = limit_us;

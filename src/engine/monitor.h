@@ -121,6 +121,7 @@ struct rein_monitor {
     struct run *run;       /* of rein_monitor_run */
     bool lends;            /* it is in its function, and in no call from there */
     struct polling *polls; /* in rein_monitor_poll */
+    bool answered;         /* somebody who is the monitor, in this turn */
     bool closing;
     bool abandoned; /* own, and its process will never come */
     bool host_died;
