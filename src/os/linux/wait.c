@@ -504,8 +504,11 @@ static bool lent_receive(struct os_waiter *waiter, int64_t timeout_us, siginfo_t
     if (polls && !poll_descriptors(waiter, timeout_us))
         return false;
     struct raw_time timeout = raw_time_us(polls ? 0 : timeout_us);
-    if (raw(SYS_rt_sigtimedwait, &set, &info, timeout_us < 0 && !polls ? NULL : &timeout, sizeof set) != SIGCHLD)
-        return false; /* if descriptors are polled, perhaps another thread of the host has taken it */
+    if (raw(SYS_rt_sigtimedwait, &set, &info, timeout_us < 0 && !polls ? NULL : &timeout, sizeof set) != SIGCHLD) {
+        if (polls) /* or another thread of the host has taken it */
+            doubt_signal_fd(waiter);
+        return false;
+    }
     if (info.si_code == SI_QUEUE && info.si_ptr == waiter)
         return true; /* a wake */
     if (info.si_pid > 0 && waiter->is_tracee(info.si_pid, waiter->arg)) {
@@ -556,6 +559,8 @@ static void lent_sleep(struct os_waiter *waiter, int64_t timeout_us)
         }
         if (!came && limited && !waiter->ready && (id = find(waiter)) > 0) {
             waiter->hint = id;
+            if (!waiter->deaf)
+                doubt_signal_fd(waiter);
             waiter->deaf = true;
         }
     }
