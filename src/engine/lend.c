@@ -83,6 +83,8 @@ static int lend_to(rein_monitor *monitor, struct request *request, int64_t deadl
             result = REIN_TIMEOUT;
         else
             turn(monitor, deadline);
+        if (monitor->closing && !request_is_done(request))
+            monitor_let_all_go(monitor); /* by which it is answered: the loop does it when the function has returned */
     }
     end(monitor, lending);
     return result;
