@@ -9,7 +9,7 @@
 #include "apart.h"
 
 #define SOON_S (2.0 * live_slow() * (ADDRESS_SANITIZED || THREAD_SANITIZED ? 4 : 1)) /* far below LIMIT_S */
-#define WANT_FAILED (-1000)                                                            /* no rein_error */
+#define WANT_FAILED (-1000)                                                          /* no rein_error */
 
 /* ---- In the function ---- */
 
@@ -806,6 +806,20 @@ static int wait_until_closed(void *arg)
     return 77;
 }
 
+static int wait_for_any_until_closed(void *arg)
+{
+    struct work *work = arg;
+    struct rein_event event;
+    rein_process *again = NULL;
+    atomic_store(&work->polling, true);
+    want_result(rein_monitor_next_event(work->monitor, -1, &event), REIN_NO_PROCESS);
+    /* What it takes hold of all the same is let go. */
+    int result = rein_attach(work->monitor, work->fixture->pid, NULL, &again);
+    want(result == 0 || (result < 0 && *rein_error_message()));
+    rein_process_unref(again);
+    return 77;
+}
+
 static void close_while(int (*function)(void *arg))
 {
     struct work work;
@@ -847,6 +861,7 @@ static void M1_closed_while_it_waits(void **state)
     (void)state;
     skip_if_lent();
     close_while(wait_until_closed);
+    close_while(wait_for_any_until_closed);
 }
 
 /* ---- What it starts ---- */
