@@ -746,7 +746,8 @@ static void M1_cancelled_in_the_function(void **state)
     assert_ok(rein_process_continue(work.process));
     double soonest = LIMIT_S; /* of several: the machine may be busy */
     for (int i = 0; i < 10; i++) {
-        struct canceller canceller = {&work, pthread_self(), i % 2};
+        /* ThreadSanitizer keeps a handler from running until the thread comes out of rein's sleep. */
+        struct canceller canceller = {&work, pthread_self(), i % 2 && !THREAD_SANITIZED};
         pthread_t helper;
         work.polling = false;
         work.rounds = rein_monitor_id(monitor);
@@ -1087,7 +1088,7 @@ static void M8_the_monitor_is_killed_while_it_polls(void **state)
     assert_ok(rein_process_continue(work.process));
     assert_int_equal(pthread_create(&helper, NULL, kill_the_monitor, &work), 0);
     double begin = now();
-    assert_fails(rein_monitor_run(work.monitor, poll_until_killed, &work));
+    assert_error_says(rein_monitor_run(work.monitor, poll_until_killed, &work), REIN_MONITOR_FAILED, "monitor");
     assert_true(now() - begin < LIMIT_S / 2);
     assert_int_equal(pthread_join(helper, NULL), 0);
     assert_error(rein_monitor_run(work.monitor, return_77, &answer), REIN_MONITOR_FAILED);
