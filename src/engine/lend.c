@@ -61,8 +61,10 @@ static void end(rein_monitor *monitor, struct lending lending)
 static void turn(rein_monitor *monitor, int64_t deadline)
 {
     int64_t left = deadline < 0 ? -1 : (deadline - monitor_now()) / 1000;
-    if (monitor->run && monitor->kind == REIN_MONITOR_PROCESS && monitor->os->host_is_dead())
+    if (monitor->run && monitor->kind == REIN_MONITOR_PROCESS && monitor->os->host_is_dead()) {
+        monitor_host_has_died(monitor); /* here: the function's request, which is on its stack, is in lists */
         longjmp(monitor->run->host_died, 1);
+    }
     monitor_turn(monitor, deadline >= 0 && left < 0 ? 0 : left);
 }
 
@@ -81,6 +83,8 @@ static int lend_to(rein_monitor *monitor, struct request *request, int64_t deadl
             result = REIN_TIMEOUT;
         else
             turn(monitor, deadline);
+        if (monitor->closing && !request_is_done(request))
+            monitor_let_all_go(monitor); /* by which it is answered: the loop does it when the function has returned */
     }
     end(monitor, lending);
     return result;

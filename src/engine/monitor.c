@@ -101,6 +101,7 @@ void request_finish(struct request *request, int result)
     if (answers && monitor_is_current(request->monitor))
         announce(request->monitor);
     bool by_lender = request->by_lender;
+    request->monitor->answered |= by_lender;
     list_remove(&request->waiting);
     request->result = result;
     atomic_store_explicit(&request->done, REQUEST_DONE, memory_order_release);
@@ -560,6 +561,7 @@ static void take_retries(rein_monitor *monitor)
 
 void monitor_turn(rein_monitor *monitor, int64_t limit_us)
 {
+    monitor->answered = false;
     take_cancels(monitor);
     take_retries(monitor);
     bool busy = run_inbox(monitor);
@@ -584,7 +586,7 @@ void monitor_turn(rein_monitor *monitor, int64_t limit_us)
     if (events) {
         monitor->expected_pause = PAUSE_FIRST_US;
     }
-    if (busy || events || limit_us == 0)
+    if (busy || events || limit_us == 0 || monitor->answered) /* who made this turn is not to sleep then */
         return;
 
     int64_t sleep_us = limit_us;
@@ -673,8 +675,10 @@ void monitor_let_all_go(rein_monitor *monitor)
 
 /* The host is dead. Its threads are gone, whatever locks they held: from here on nothing is allocated, logged or called back,
  * except that the C library's own locks may stand in the way, which is what the emergency is for. */
-static void host_has_died(rein_monitor *monitor)
+void monitor_host_has_died(rein_monitor *monitor)
 {
+    if (monitor->host_died)
+        return; /* all that can be done has been */
     monitor->host_died = true;
     monitor->log.level = REIN_LOG_NONE;
     atomic_store(&monitor->inbox, NULL); /* nobody waits for these */
@@ -686,7 +690,8 @@ static void host_has_died(rein_monitor *monitor)
 static void emergency(void *arg)
 {
     rein_monitor *monitor = arg;
-    host_has_died(monitor);
+    monitor->host_died = false; /* it may be in the midst of that, and stuck */
+    monitor_host_has_died(monitor);
 }
 
 /* Threads that could not be let go before the monitor's end, which lets them go. */
@@ -786,7 +791,7 @@ static void monitor_body(void *arg)
             break;
     }
     if (monitor->kind == REIN_MONITOR_PROCESS && monitor->os->host_is_dead())
-        host_has_died(monitor);
+        monitor_host_has_died(monitor);
     else
         monitor_let_all_go(monitor);
     become_over(monitor);

@@ -121,6 +121,7 @@ struct rein_monitor {
     struct run *run;       /* of rein_monitor_run */
     bool lends;            /* it is in its function, and in no call from there */
     struct polling *polls; /* in rein_monitor_poll */
+    bool answered;         /* somebody who is the monitor, in this turn */
     bool closing;
     bool abandoned; /* own, and its process will never come */
     bool host_died;
@@ -167,6 +168,7 @@ int monitor_submit(rein_monitor *monitor, struct request *request, int timeout_m
 void monitor_turn(rein_monitor *monitor, int64_t limit_us);
 void monitor_settle(rein_monitor *monitor);
 void monitor_let_all_go(rein_monitor *monitor);
+void monitor_host_has_died(rein_monitor *monitor);
 void request_start(struct request *request);
 /* A request that has that one end whose time limit has passed. */
 void request_withdraw(struct request *request, struct request *withdraw, int timeout_ms);

@@ -49,6 +49,10 @@ static void E1_null(void **state)
     refused(rein_monitor_set_log(NULL, REIN_LOG_NONE, NULL, NULL));
     refused(rein_monitor_call(NULL, NULL, NULL));
     refused(rein_monitor_call(monitor, NULL, NULL));
+    refused(rein_monitor_run(NULL, NULL, NULL));
+    refused(rein_monitor_run(monitor, NULL, NULL));
+    refused(rein_monitor_poll(NULL, NULL, 0, 0, NULL));
+    refused(rein_monitor_poll(monitor, NULL, 0, 0, NULL));
     refused(rein_monitor_id(NULL));
     refused(rein_attach(monitor, fixture->pid, NULL, NULL));
     refused(rein_spawn(monitor, NULL, arguments, NULL, NULL, NULL, 0, NULL, &out_process));

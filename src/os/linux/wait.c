@@ -245,7 +245,8 @@ static void doubt_signal_fd(struct os_waiter *waiter)
         waiter->signal_fd = -1;
 }
 
-/* Until one of them is ready or the time has passed, or, and that is the result, a signal is there to be taken. */
+/* Until one of them is ready or the time has passed, or, and that is the result, it is to be seen whether there is a signal.
+ * Without a time limit that is so after a second, too: what is polled may not be ours any more. */
 static bool poll_descriptors(struct os_waiter *waiter, int64_t timeout_us)
 {
     raw_signals set = awaited_signals(waiter);
@@ -255,15 +256,16 @@ static bool poll_descriptors(struct os_waiter *waiter, int64_t timeout_us)
         waiter->signal_fd = (int)raw(SYS_signalfd4, -1, &set, sizeof set, SFD_CLOEXEC | SFD_NONBLOCK);
     if (waiter->signal_fd < 0 && (timeout_us < 0 || timeout_us > PAUSE_LAST_US))
         timeout = raw_time_us(PAUSE_LAST_US); /* there is no room for it */
+    else if (timeout_us < 0)
+        timeout = raw_time_us(IDLE_LOOK_US);
     *own = (struct pollfd){.fd = waiter->signal_fd, .events = POLLIN};
-    bool limited = timeout_us >= 0 || waiter->signal_fd < 0;
-    long ready = raw(SYS_ppoll, waiter->fds, waiter->fd_count + 1, limited ? &timeout : NULL, NULL, sizeof set);
+    long ready = raw(SYS_ppoll, waiter->fds, waiter->fd_count + 1, &timeout, NULL, sizeof set);
     if (ready < 0) /* a signal's handler; no result is in there */
         return true;
     waiter->ready = (int)ready - (own->revents != 0);
     if (own->revents & POLLNVAL)
         waiter->signal_fd = -1;
-    return own->revents & POLLIN || waiter->signal_fd < 0;
+    return own->revents & POLLIN || waiter->signal_fd < 0 || (!ready && timeout_us < 0);
 }
 
 /* timeout_us: -1 for none. */
@@ -277,7 +279,7 @@ static void receive(struct os_waiter *waiter, int64_t timeout_us)
         return;
     struct raw_time timeout = raw_time_us(polls ? 0 : timeout_us);
     long number = raw(SYS_rt_sigtimedwait, &set, &info, timeout_us < 0 && !polls ? NULL : &timeout, sizeof set);
-    if (number < 0 && polls)
+    if (polls && (number < 0 || !(waiter->fds[waiter->fd_count].revents & POLLIN)))
         doubt_signal_fd(waiter);
     if (number != SIGCHLD)
         return;
@@ -502,8 +504,11 @@ static bool lent_receive(struct os_waiter *waiter, int64_t timeout_us, siginfo_t
     if (polls && !poll_descriptors(waiter, timeout_us))
         return false;
     struct raw_time timeout = raw_time_us(polls ? 0 : timeout_us);
-    if (raw(SYS_rt_sigtimedwait, &set, &info, timeout_us < 0 && !polls ? NULL : &timeout, sizeof set) != SIGCHLD)
-        return false; /* if descriptors are polled, perhaps another thread of the host has taken it */
+    if (raw(SYS_rt_sigtimedwait, &set, &info, timeout_us < 0 && !polls ? NULL : &timeout, sizeof set) != SIGCHLD) {
+        if (polls) /* or another thread of the host has taken it */
+            doubt_signal_fd(waiter);
+        return false;
+    }
     if (info.si_code == SI_QUEUE && info.si_ptr == waiter)
         return true; /* a wake */
     if (info.si_pid > 0 && waiter->is_tracee(info.si_pid, waiter->arg)) {
@@ -554,6 +559,8 @@ static void lent_sleep(struct os_waiter *waiter, int64_t timeout_us)
         }
         if (!came && limited && !waiter->ready && (id = find(waiter)) > 0) {
             waiter->hint = id;
+            if (!waiter->deaf)
+                doubt_signal_fd(waiter);
             waiter->deaf = true;
         }
     }
