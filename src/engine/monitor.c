@@ -559,6 +559,13 @@ static void take_retries(rein_monitor *monitor)
     }
 }
 
+static enum os_calm find_calm(const rein_monitor *monitor)
+{
+    if (!monitor->running)
+        return OS_CALM_STILL;
+    return monitor->threads.count == 1 && list_empty(&monitor->births) ? OS_CALM_ALONE : OS_CALM_NOT;
+}
+
 void monitor_turn(rein_monitor *monitor, int64_t limit_us)
 {
     monitor->answered = false;
@@ -605,7 +612,7 @@ void monitor_turn(rein_monitor *monitor, int64_t limit_us)
         sleep_us = RETRY_PAUSE_US;
     rest_begin(monitor);
     announce(monitor);
-    enum os_calm calm = !monitor->running ? OS_CALM_STILL : monitor->threads.count == 1 ? OS_CALM_ALONE : OS_CALM_NOT;
+    enum os_calm calm = find_calm(monitor);
     struct polling *polls = monitor->host_died ? NULL : monitor->polls;
     if (polls)
         polls->ready = monitor->os->waiter_poll(monitor->waiter, polls->fds, polls->count, sleep_us, calm);
