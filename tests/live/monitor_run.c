@@ -514,7 +514,8 @@ static void *say_in_the_storm(void *arg)
     return NULL;
 }
 
-/* Hits come as fast as they are handled; the descriptor is noticed all the same. */
+/* Hits come as fast as they are handled, with many threads so that there is no pause between them; the descriptor is
+ * noticed all the same. */
 static void poll_in_a_storm(const char *threads, rein_bytecode *condition)
 {
     struct work work;
@@ -528,7 +529,7 @@ static void poll_in_a_storm(const char *threads, rein_bytecode *condition)
     run(poll_the_pipe, &work);
     assert_int_equal(pthread_join(helper, NULL), 0);
     assert_true(rein_breakpoint_hits(work.breakpoint) >= 500);
-    assert_true(work.heard_at - work.said_at < SOON_S);
+    assert_true(work.heard_at - work.said_at < SOON_S / 4);
     let_go(&work);
     work_end(&work);
 }
@@ -541,8 +542,8 @@ static void M1_a_descriptor_in_a_storm(void **state)
     assert_ok(rein_bytecode_create(never, sizeof never, &condition));
     poll_in_a_storm("1", NULL);
     poll_in_a_storm("1", condition);
-    poll_in_a_storm("8", NULL);
-    poll_in_a_storm("8", condition);
+    poll_in_a_storm("60", NULL);
+    poll_in_a_storm("60", condition);
     rein_bytecode_unref(condition);
 }
 
