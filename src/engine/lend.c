@@ -5,9 +5,10 @@
  *
  * rein_monitor_run leaves its request to the monitor's loop, which calls the function between two turns, and answers when it
  * has returned. With the monitor process the function so runs beside the host, with all that this gives: SIGCHLD is the
- * monitor's own, and when the host dies its processes are let go. Then the function is left where it is, in the call that
- * notices it: its host's memory is that of a dead process, with locks that nobody opens any more. If it is elsewhere
- * the emergency comes a second later (monitor_process.c). */
+ * monitor's own, and when the host dies its processes are let go, by the call that notices it: what that waits for is on the
+ * function's stack, and processes and threads have pointers to it. Then the function is left where it is: its host's memory is that
+ * of a dead process, with locks that nobody opens any more. If it is in no call the emergency comes a second later
+ * (monitor_process.c). */
 #include "engine/lend.h"
 
 #include <poll.h>
@@ -58,11 +59,19 @@ static void end(rein_monitor *monitor, struct lending lending)
     monitor_make_current(lending.outer);
 }
 
+/* Does not come back if it is: before the stack goes, on which requests may be, nobody is left who could look at them. */
+static void look_at_host(rein_monitor *monitor)
+{
+    if (!monitor->run || monitor->kind != REIN_MONITOR_PROCESS || !monitor->os->host_is_dead())
+        return;
+    monitor_end_for_dead_host(monitor);
+    longjmp(monitor->run->host_died, 1);
+}
+
 static void turn(rein_monitor *monitor, int64_t deadline)
 {
     int64_t left = deadline < 0 ? -1 : (deadline - monitor_now()) / 1000;
-    if (monitor->run && monitor->kind == REIN_MONITOR_PROCESS && monitor->os->host_is_dead())
-        longjmp(monitor->run->host_died, 1);
+    look_at_host(monitor);
     monitor_turn(monitor, deadline >= 0 && left < 0 ? 0 : left);
 }
 
@@ -71,6 +80,7 @@ static int lend_to(rein_monitor *monitor, struct request *request, int64_t deadl
 {
     struct lending lending = begin(monitor);
     int result = 0;
+    look_at_host(monitor); /* not in turns alone: there are calls that need none */
     if (begins && request->ready && atomic_load(&monitor->condition) == MONITOR_OPEN)
         monitor_turn(monitor, 0); /* who only ever asks without waiting must see events too */
     if (begins && !request_is_done(request))

@@ -728,6 +728,12 @@ static void become_over(rein_monitor *monitor)
     run_inbox_afterwards(monitor);
 }
 
+void monitor_end_for_dead_host(rein_monitor *monitor)
+{
+    host_has_died(monitor);
+    become_over(monitor);
+}
+
 static bool is_tracee(int id, void *arg)
 {
     rein_monitor *monitor = arg;
@@ -785,10 +791,13 @@ static void monitor_body(void *arg)
             !monitor->threads.count && list_empty(&monitor->births))
             break;
     }
-    if (monitor->kind == REIN_MONITOR_PROCESS && monitor->os->host_is_dead())
-        host_has_died(monitor);
-    else
-        monitor_let_all_go(monitor);
+    if (monitor->host_died) /* and a call of the function that was run has seen to it */
+        return;
+    if (monitor->kind == REIN_MONITOR_PROCESS && monitor->os->host_is_dead()) {
+        monitor_end_for_dead_host(monitor);
+        return;
+    }
+    monitor_let_all_go(monitor);
     become_over(monitor);
     lend_refuse(monitor);
 }
