@@ -213,8 +213,9 @@ REIN_API int rein_monitor_call(rein_monitor *monitor, int (*function)(void *arg)
  * With REIN_MONITOR_PROCESS, where that pays, the function runs in the monitor's process and not in the host's, whose calling
  * thread sleeps meanwhile: what is said of callbacks there holds for it. What the host is asked by signals its handlers
  * hear, in the host. When the host dies the function does not return: processes are let go as always. Programs that it starts
- * (rein_spawn) get the calling thread's signal mask, and are in the host's process group; what is ignored is what the monitor
- * ignores, which is what the host ignored when the monitor was made, and what the function has changed since.
+ * (rein_spawn) get the calling thread's signal mask, and are in the host's process group; what is ignored is what the host
+ * ignored when the monitor was made, and what the function has changed since; of the signals that the monitor has a use for
+ * (SIGCHLD, SIGPWR, SIGALRM, SIGPROF) those that the host ignores now.
  * On a lent thread it is a mere call of the function.
  *
  * Events are handled only while the function is in a call into rein that waits, or in rein_monitor_poll. Calls of other

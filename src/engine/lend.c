@@ -28,7 +28,8 @@ struct run {
     struct request request;
     int (*function)(void *arg);
     void *arg;
-    sigset_t mask; /* that thread's */
+    sigset_t mask;    /* that thread's */
+    sigset_t ignored; /* by the host, and not by the monitor, which has another use for it */
     int process_group;
     jmp_buf host_died;
 };
@@ -112,9 +113,18 @@ int lend_submit(rein_monitor *monitor, struct request *request, int timeout_ms)
 
 /* ---- rein_monitor_run ---- */
 
+static bool signal_is_ignored(int signal)
+{
+    struct sigaction action;
+    return !sigaction(signal, NULL, &action) && action.sa_handler == SIG_IGN;
+}
+
 void lend_run(rein_monitor *monitor)
 {
     struct run *run = monitor->run;
+    for (int signal = 1; signal <= SIGRTMAX; signal++)
+        if (signal_is_ignored(signal))
+            sigdelset(&run->ignored, signal);
     if (setjmp(run->host_died) != 0) { /* and the run stays, for nobody to ask again */
         monitor->polls = NULL;
         return;
@@ -158,11 +168,14 @@ static void run_run(struct request *request)
         request_finish(request, result);
 }
 
-bool lend_inherited(const rein_monitor *monitor, sigset_t *mask, int *process_group)
+bool lend_inherited(const rein_monitor *monitor, sigset_t *mask, sigset_t *ignored, int *process_group)
 {
     if (!monitor || !lend_is_to_function(monitor))
         return false;
     *mask = monitor->run->mask;
+    for (int signal = 1; signal <= SIGRTMAX; signal++)
+        if (sigismember(&monitor->run->ignored, signal) == 1)
+            sigaddset(ignored, signal);
     *process_group = monitor->run->process_group;
     return true;
 }
@@ -181,6 +194,10 @@ int rein_monitor_run(rein_monitor *monitor, int (*function)(void *arg), void *ar
         return function(arg); /* there is nothing to be handed over */
     struct run run = {.request = {.run = run_run}, .function = function, .arg = arg, .process_group = getpgrp()};
     pthread_sigmask(SIG_SETMASK, NULL, &run.mask);
+    sigemptyset(&run.ignored);
+    for (int signal = 1; signal <= SIGRTMAX; signal++)
+        if (signal_is_ignored(signal))
+            sigaddset(&run.ignored, signal);
     return monitor_submit(monitor, &run.request, -1);
 }
 
