@@ -482,6 +482,18 @@ gdb.send('k')
 gdb.hang_up()
 assert process.wait(LIMIT) == 0
 
+# It answers, and ends, where it may not have as many descriptors as it polls.
+for limit in (4, 6):
+    process = start([*rein, './waits'])
+    gdb = Remote.connect(listens(process)[0]).start()
+    pid = pid_of(gdb)
+    resource.prlimit(int(status(pid, 'TracerPid')), resource.RLIMIT_NOFILE, (limit, limit))
+    for _ in range(3):
+        assert gdb.packet('qC').startswith(b'QC')
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(LIMIT) == -signal.SIGTERM
+    gdb.hang_up()
+
 # A listener that takes nobody any more is a failure, and said.
 process = start([*rein, './waits'])
 place, said = listens(process)
