@@ -233,7 +233,7 @@ REIN_API int rein_monitor_run(rein_monitor *monitor, int (*function)(void *arg),
  * rein keeps a descriptor of its own open for that, as long as the monitor lives (signalfd(2)).
  *
  * REIN_WRONG_THREAD: the calling thread is not the monitor. REIN_ON_MONITOR: in a callback. REIN_MONITOR_FAILED. REIN_CLOSED:
- * somebody closes the monitor: the function is to return. REIN_NO_MEMORY. */
+ * somebody closes the monitor: the function is to return. REIN_NO_MEMORY. REIN_SYSTEM: poll(2) cannot do it, as it says. */
 struct pollfd; /* of <poll.h> */
 REIN_API int rein_monitor_poll(rein_monitor *monitor, struct pollfd *fds, size_t count, int timeout_ms, int *ready);
 

@@ -11,6 +11,7 @@
  * (monitor_process.c). */
 #include "engine/lend.h"
 
+#include <errno.h>
 #include <poll.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -237,11 +238,17 @@ static int poll_as_monitor(rein_monitor *monitor, struct polling *polls, int64_t
         over = deadline >= 0 && monitor_now() >= deadline;
         if (!polls->ready && (over || turns % BUSY_TURNS == 0)) {
             int ready = poll(polls->fds, polls->count, 0);
-            polls->ready = ready > 0 ? ready : 0;
+            polls->ready = ready >= 0 ? ready : errno == EINTR ? 0 : -errno;
         }
     }
     monitor->polls = NULL;
     end(monitor, lending);
+    if (!result && polls->ready < 0) {
+        struct error error;
+        result = error_set_system(&error, REIN_SYSTEM, polls->ready, "%zu descriptors cannot be waited for", polls->count);
+        error_publish(&error);
+        polls->ready = 0;
+    }
     return result;
 }
 

@@ -121,7 +121,7 @@ struct os_waiter {
     bool deaf;          /* LENT: events came without SIGCHLD, which the host ignores, or gets elsewhere */
     struct pollfd *fds; /* that end this sleep as well, with room for one more; NULL: none */
     size_t fd_count;
-    int ready;     /* how many of them are */
+    int ready;     /* how many of them are, or a negative errno */
     int signal_fd; /* -1: none yet */
 
     /* PROCESS. */
@@ -253,17 +253,23 @@ static bool poll_descriptors(struct os_waiter *waiter, int64_t timeout_us)
     struct raw_time timeout = raw_time_us(timeout_us);
     if (waiter->signal_fd < 0)
         waiter->signal_fd = (int)raw(SYS_signalfd4, -1, &set, sizeof set, SFD_CLOEXEC | SFD_NONBLOCK);
-    if (waiter->signal_fd < 0 && (timeout_us < 0 || timeout_us > PAUSE_LAST_US))
-        timeout = raw_time_us(PAUSE_LAST_US); /* there is no room for it */
     *own = (struct pollfd){.fd = waiter->signal_fd, .events = POLLIN};
-    bool limited = timeout_us >= 0 || waiter->signal_fd < 0;
-    long ready = raw(SYS_ppoll, waiter->fds, waiter->fd_count + 1, limited ? &timeout : NULL, NULL, sizeof set);
-    if (ready < 0) /* a signal's handler; no result is in there */
+    bool heard = waiter->signal_fd >= 0;
+    struct raw_time pause = raw_time_us(timeout_us < 0 || timeout_us > PAUSE_LAST_US ? PAUSE_LAST_US : timeout_us);
+    const struct raw_time *limit = !heard ? &pause : timeout_us < 0 ? NULL : &timeout;
+    long ready = raw(SYS_ppoll, waiter->fds, waiter->fd_count + 1, limit, NULL, sizeof set);
+    if (ready == -EINVAL) { /* it is one more than the host may have */
+        heard = false;
+        ready = raw(SYS_ppoll, waiter->fds, waiter->fd_count, &pause, NULL, sizeof set);
+    }
+    if (ready < 0) { /* by a signal's handler: no result is in there */
+        waiter->ready = ready == -EINTR ? 0 : (int)ready;
         return true;
+    }
     waiter->ready = (int)ready - (own->revents != 0);
     if (own->revents & POLLNVAL)
         waiter->signal_fd = -1;
-    return own->revents & POLLIN || waiter->signal_fd < 0;
+    return own->revents & POLLIN || !heard || waiter->signal_fd < 0;
 }
 
 /* timeout_us: -1 for none. */
@@ -466,7 +472,7 @@ static void thread_sleep(struct os_waiter *waiter, uint32_t wakes, int64_t timeo
         timeout_us = timeout_us < 0 || timeout_us > PAUSE_LAST_US ? PAUSE_LAST_US : timeout_us;
         struct raw_time timeout = raw_time_us(timeout_us);
         long ready = raw(SYS_ppoll, waiter->fds, waiter->fd_count, &timeout, NULL, sizeof(raw_signals));
-        waiter->ready = ready > 0 ? (int)ready : 0;
+        waiter->ready = ready == -EINTR ? 0 : (int)ready;
         return;
     }
     struct raw_time timeout = raw_time_us(timeout_us);
