@@ -229,7 +229,7 @@ REIN_API int rein_monitor_run(rein_monitor *monitor, int (*function)(void *arg),
  * processes is seen to meanwhile, so their descriptors (rein_process_event_fd) are to be among fds. timeout_ms: < 0: without
  * end; 0: events are handled that are there. *ready: how many of fds have .revents; 0 when the time has passed.
  * Waiting takes no more processor time than poll(2), but for REIN_MONITOR_THREAD, and for a lent thread that does not have SIGCHLD
- * blocked, or ignores it: these look for events by themselves every 2 and 5 ms.
+ * blocked, or ignores it, or is not the host's only thread: these look for events by themselves every 2 and 5 ms.
  * rein keeps a descriptor of its own open for that, as long as the monitor lives (signalfd(2)).
  *
  * REIN_WRONG_THREAD: the calling thread is not the monitor. REIN_ON_MONITOR: in a callback. REIN_MONITOR_FAILED. REIN_CLOSED:

@@ -67,6 +67,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -527,6 +528,13 @@ static bool is_ignored(int number)
     return sigaction(number, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
 }
 
+/* Another thread of the host gets SIGCHLD if it does not block it. By how many directories there are. */
+static bool is_only_thread(void)
+{
+    struct stat tasks;
+    return stat("/proc/self/task", &tasks) == 0 && tasks.st_nlink == 3;
+}
+
 static void lent_sleep(struct os_waiter *waiter, int64_t timeout_us)
 {
     raw_signals set = RAW_SIGNAL(SIGCHLD), before = 0;
@@ -535,7 +543,7 @@ static void lent_sleep(struct os_waiter *waiter, int64_t timeout_us)
     int64_t limit_us = LENT_PAUSE_US;
     if (waiter->deaf)
         limit_us = waiter->pause_us;
-    else if (waiter->fds && was_blocked && !is_ignored(SIGCHLD)) /* it waits to be taken here */
+    else if (waiter->fds && was_blocked && !is_ignored(SIGCHLD) && is_only_thread()) /* it waits to be taken here */
         limit_us = IDLE_LOOK_US;
     bool limited = timeout_us < 0 || timeout_us > limit_us;
     if (limited)
