@@ -251,8 +251,12 @@ static void say_lost(struct server *server, uint64_t lost)
 int server_poll(struct server *server, struct pollfd *fds, size_t count, int timeout_ms)
 {
     int ready = 0;
-    if (rein_monitor_poll(server->monitor, fds, count, timeout_ms, &ready) == 0)
+    int result = rein_monitor_poll(server->monitor, fds, count, timeout_ms, &ready);
+    if (result == 0)
         return ready;
+    errno = EINVAL;
+    if (result == REIN_SYSTEM || result == REIN_NO_MEMORY)
+        return -1;
     if (!server->quit)
         server_say(server, "%s", rein_error_message());
     server->quit = true;

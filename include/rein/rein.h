@@ -213,8 +213,9 @@ REIN_API int rein_monitor_call(rein_monitor *monitor, int (*function)(void *arg)
  * With REIN_MONITOR_PROCESS, where that pays, the function runs in the monitor's process and not in the host's, whose calling
  * thread sleeps meanwhile: what is said of callbacks there holds for it. What the host is asked by signals its handlers
  * hear, in the host. When the host dies the function does not return: processes are let go as always. Programs that it starts
- * (rein_spawn) get the calling thread's signal mask, and are in the host's process group; what is ignored is what the monitor
- * ignores, which is what the host ignored when the monitor was made, and what the function has changed since.
+ * (rein_spawn) get the calling thread's signal mask, and are in the host's process group; what is ignored is what the host
+ * ignored when the monitor was made, and what the function has changed since; of the signals that the monitor has a use for
+ * (SIGCHLD, SIGPWR, SIGALRM, SIGPROF) those that the host ignores now.
  * On a lent thread it is a mere call of the function.
  *
  * Events are handled only while the function is in a call into rein that waits, or in rein_monitor_poll. Calls of other
@@ -228,11 +229,11 @@ REIN_API int rein_monitor_run(rein_monitor *monitor, int (*function)(void *arg),
  * processes is seen to meanwhile, so their descriptors (rein_process_event_fd) are to be among fds. timeout_ms: < 0: without
  * end; 0: events are handled that are there. *ready: how many of fds have .revents; 0 when the time has passed.
  * Waiting takes no more processor time than poll(2), but for REIN_MONITOR_THREAD, and for a lent thread that does not have SIGCHLD
- * blocked, or ignores it: these look for events by themselves every 2 and 5 ms.
+ * blocked, or ignores it, or is not the host's only thread: these look for events by themselves every 2 and 5 ms.
  * rein keeps a descriptor of its own open for that, as long as the monitor lives (signalfd(2)).
  *
  * REIN_WRONG_THREAD: the calling thread is not the monitor. REIN_ON_MONITOR: in a callback. REIN_MONITOR_FAILED. REIN_CLOSED:
- * somebody closes the monitor: the function is to return. REIN_NO_MEMORY. */
+ * somebody closes the monitor: the function is to return. REIN_NO_MEMORY. REIN_SYSTEM: poll(2) cannot do it, as it says. */
 struct pollfd; /* of <poll.h> */
 REIN_API int rein_monitor_poll(rein_monitor *monitor, struct pollfd *fds, size_t count, int timeout_ms, int *ready);
 

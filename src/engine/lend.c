@@ -5,11 +5,13 @@
  *
  * rein_monitor_run leaves its request to the monitor's loop, which calls the function between two turns, and answers when it
  * has returned. With the monitor process the function so runs beside the host, with all that this gives: SIGCHLD is the
- * monitor's own, and when the host dies its processes are let go. Then the function is left where it is, in the call that
- * notices it: its host's memory is that of a dead process, with locks that nobody opens any more. If it is elsewhere
- * the emergency comes a second later (monitor_process.c). */
+ * monitor's own, and when the host dies its processes are let go, by the call that notices it: what that waits for is on the
+ * function's stack, and processes and threads have pointers to it. Then the function is left where it is: its host's memory is that
+ * of a dead process, with locks that nobody opens any more. If it is in no call the emergency comes a second later
+ * (monitor_process.c). */
 #include "engine/lend.h"
 
+#include <errno.h>
 #include <poll.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -27,7 +29,8 @@ struct run {
     struct request request;
     int (*function)(void *arg);
     void *arg;
-    sigset_t mask; /* that thread's */
+    sigset_t mask;    /* that thread's */
+    sigset_t ignored; /* by the host, and not by the monitor, which has another use for it */
     int process_group;
     jmp_buf host_died;
 };
@@ -58,13 +61,19 @@ static void end(rein_monitor *monitor, struct lending lending)
     monitor_make_current(lending.outer);
 }
 
+/* Does not come back if it is: before the stack goes, on which requests may be, nobody is left who could look at them. */
+static void look_at_host(rein_monitor *monitor)
+{
+    if (!monitor->run || monitor->kind != REIN_MONITOR_PROCESS || !monitor->os->host_is_dead())
+        return;
+    monitor_end_for_dead_host(monitor);
+    longjmp(monitor->run->host_died, 1);
+}
+
 static void turn(rein_monitor *monitor, int64_t deadline)
 {
     int64_t left = deadline < 0 ? -1 : (deadline - monitor_now()) / 1000;
-    if (monitor->run && monitor->kind == REIN_MONITOR_PROCESS && monitor->os->host_is_dead()) {
-        monitor_host_has_died(monitor); /* here: the function's request, which is on its stack, is in lists */
-        longjmp(monitor->run->host_died, 1);
-    }
+    look_at_host(monitor);
     monitor_turn(monitor, deadline >= 0 && left < 0 ? 0 : left);
 }
 
@@ -73,6 +82,7 @@ static int lend_to(rein_monitor *monitor, struct request *request, int64_t deadl
 {
     struct lending lending = begin(monitor);
     int result = 0;
+    look_at_host(monitor); /* not in turns alone: there are calls that need none */
     if (begins && request->ready && atomic_load(&monitor->condition) == MONITOR_OPEN)
         monitor_turn(monitor, 0); /* who only ever asks without waiting must see events too */
     if (begins && !request_is_done(request))
@@ -106,9 +116,18 @@ int lend_submit(rein_monitor *monitor, struct request *request, int timeout_ms)
 
 /* ---- rein_monitor_run ---- */
 
+static bool signal_is_ignored(int signal)
+{
+    struct sigaction action;
+    return !sigaction(signal, NULL, &action) && action.sa_handler == SIG_IGN;
+}
+
 void lend_run(rein_monitor *monitor)
 {
     struct run *run = monitor->run;
+    for (int signal = 1; signal <= SIGRTMAX; signal++)
+        if (signal_is_ignored(signal))
+            sigdelset(&run->ignored, signal);
     if (setjmp(run->host_died) != 0) { /* and the run stays, for nobody to ask again */
         monitor->polls = NULL;
         return;
@@ -152,11 +171,14 @@ static void run_run(struct request *request)
         request_finish(request, result);
 }
 
-bool lend_inherited(const rein_monitor *monitor, sigset_t *mask, int *process_group)
+bool lend_inherited(const rein_monitor *monitor, sigset_t *mask, sigset_t *ignored, int *process_group)
 {
     if (!monitor || !lend_is_to_function(monitor))
         return false;
     *mask = monitor->run->mask;
+    for (int signal = 1; signal <= SIGRTMAX; signal++)
+        if (sigismember(&monitor->run->ignored, signal) == 1)
+            sigaddset(ignored, signal);
     *process_group = monitor->run->process_group;
     return true;
 }
@@ -175,6 +197,10 @@ int rein_monitor_run(rein_monitor *monitor, int (*function)(void *arg), void *ar
         return function(arg); /* there is nothing to be handed over */
     struct run run = {.request = {.run = run_run}, .function = function, .arg = arg, .process_group = getpgrp()};
     pthread_sigmask(SIG_SETMASK, NULL, &run.mask);
+    sigemptyset(&run.ignored);
+    for (int signal = 1; signal <= SIGRTMAX; signal++)
+        if (signal_is_ignored(signal))
+            sigaddset(&run.ignored, signal);
     return monitor_submit(monitor, &run.request, -1);
 }
 
@@ -214,11 +240,18 @@ static int poll_as_monitor(rein_monitor *monitor, struct polling *polls, int64_t
         over = deadline >= 0 && monitor_now() >= deadline;
         if (!polls->ready && (over || turns % BUSY_TURNS == 0)) {
             int ready = poll(polls->fds, polls->count, 0);
-            polls->ready = ready > 0 ? ready : 0;
+            polls->ready = ready >= 0 ? ready : errno == EINTR ? 0 : -errno;
         }
     }
     monitor->polls = NULL;
     end(monitor, lending);
+    if (!result && polls->ready < 0) {
+        struct error error;
+        result =
+            error_set_system(&error, REIN_SYSTEM, polls->ready, "%zu descriptors cannot be waited for", polls->count);
+        error_publish(&error);
+        polls->ready = 0;
+    }
     return result;
 }
 

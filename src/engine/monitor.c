@@ -682,10 +682,8 @@ void monitor_let_all_go(rein_monitor *monitor)
 
 /* The host is dead. Its threads are gone, whatever locks they held: from here on nothing is allocated, logged or called back,
  * except that the C library's own locks may stand in the way, which is what the emergency is for. */
-void monitor_host_has_died(rein_monitor *monitor)
+static void host_has_died(rein_monitor *monitor)
 {
-    if (monitor->host_died)
-        return; /* all that can be done has been */
     monitor->host_died = true;
     monitor->log.level = REIN_LOG_NONE;
     atomic_store(&monitor->inbox, NULL); /* nobody waits for these */
@@ -697,8 +695,7 @@ void monitor_host_has_died(rein_monitor *monitor)
 static void emergency(void *arg)
 {
     rein_monitor *monitor = arg;
-    monitor->host_died = false; /* it may be in the midst of that, and stuck */
-    monitor_host_has_died(monitor);
+    host_has_died(monitor);
 }
 
 /* Threads that could not be let go before the monitor's end, which lets them go. */
@@ -738,6 +735,12 @@ static void become_over(rein_monitor *monitor)
     monitor_settle(monitor); /* who waits for events hears that there is no process any more, or takes what is left */
     process_forget_order(monitor);
     run_inbox_afterwards(monitor);
+}
+
+void monitor_end_for_dead_host(rein_monitor *monitor)
+{
+    host_has_died(monitor);
+    become_over(monitor);
 }
 
 static bool is_tracee(int id, void *arg)
@@ -797,10 +800,13 @@ static void monitor_body(void *arg)
             !monitor->threads.count && list_empty(&monitor->births))
             break;
     }
-    if (monitor->kind == REIN_MONITOR_PROCESS && monitor->os->host_is_dead())
-        monitor_host_has_died(monitor);
-    else
-        monitor_let_all_go(monitor);
+    if (monitor->host_died) /* and a call of the function that was run has seen to it */
+        return;
+    if (monitor->kind == REIN_MONITOR_PROCESS && monitor->os->host_is_dead()) {
+        monitor_end_for_dead_host(monitor);
+        return;
+    }
+    monitor_let_all_go(monitor);
     become_over(monitor);
     lend_refuse(monitor);
 }

@@ -168,7 +168,8 @@ int monitor_submit(rein_monitor *monitor, struct request *request, int timeout_m
 void monitor_turn(rein_monitor *monitor, int64_t limit_us);
 void monitor_settle(rein_monitor *monitor);
 void monitor_let_all_go(rein_monitor *monitor);
-void monitor_host_has_died(rein_monitor *monitor);
+/* Lets all go, and is over. */
+void monitor_end_for_dead_host(rein_monitor *monitor);
 void request_start(struct request *request);
 /* A request that has that one end whose time limit has passed. */
 void request_withdraw(struct request *request, struct request *withdraw, int timeout_ms);

@@ -160,7 +160,8 @@ struct os_backend {
      * end sooner. A wake that came since the last sleep ends it at once. So the loop is: requests; waiter_next until 0;
      * host_is_dead; waiter_sleep. */
     void (*waiter_sleep)(struct os_waiter *waiter, int64_t timeout_us, enum os_calm calm);
-    /* The same, and it ends as poll(2) does: returns how many of fds are ready. There is room for one more behind them. */
+    /* The same, and it ends as poll(2) does: returns how many of fds are ready, or a negative errno, not -EINTR. There is room for
+     * one more behind them. */
     int (*waiter_poll)(struct os_waiter *waiter, struct pollfd *fds, size_t count, int64_t timeout_us,
                        enum os_calm calm);
     /* Any thread, any time, async-signal-safe: ends a sleep, or the next one. 0, or, if a signal was needed, -EPERM (the

@@ -168,6 +168,59 @@ static void be_host(void *arg)
         work(host);
 }
 
+/* The same, on the monitor: by its own calls the function waits for the process, or does not wait at all. */
+enum on_monitor { WAITING_FOR_PROCESS, WAITING_FOR_THREAD, WAITING_FOR_EVENT, POLLING, READING, ON_MONITOR };
+
+struct run_host {
+    struct host *host;
+    rein_monitor *mine;
+    enum on_monitor what;
+};
+
+static int run_host(void *arg)
+{
+    const struct run_host *run = arg;
+    rein_thread **threads = NULL;
+    size_t count = 0;
+    int id = rein_monitor_id(run->mine), fd, ready;
+    unsigned char code[16];
+    apart_ok(rein_attach(run->mine, run->host->fixture->pid, NULL, &storm_process));
+    add_storm(run->host, run->host->hot);
+    add_storm(run->host, run->host->hot2);
+    apart_ok(rein_process_event_fd(storm_process, &fd));
+    apart_ok(rein_process_threads(storm_process, &threads, &count));
+    apart_ok(rein_process_continue(storm_process));
+    rein_process_wait(storm_process, 20);
+    apart_check(write(run->host->report, &id, sizeof id) == sizeof id);
+    for (;;) {
+        struct rein_event event = {0};
+        struct pollfd wait = {.fd = fd, .events = POLLIN};
+        switch (run->what) {
+        case WAITING_FOR_PROCESS:
+            rein_process_wait(storm_process, -1);
+            break;
+        case WAITING_FOR_THREAD:
+            rein_thread_wait(threads[0], -1);
+            break;
+        case WAITING_FOR_EVENT:
+            rein_monitor_next_event(run->mine, -1, &event);
+            break;
+        case POLLING:
+            rein_monitor_poll(run->mine, &wait, 1, -1, &ready);
+            break;
+        default:
+            rein_process_read(storm_process, run->host->hot, code, sizeof code, NULL);
+        }
+    }
+}
+
+static void be_host_on_monitor(void *arg)
+{
+    struct run_host *run = arg;
+    apart_ok(rein_monitor_create(NULL, &run->mine));
+    rein_monitor_run(run->mine, run_host, run);
+}
+
 /* Starts the host and waits until the storm is on. */
 static int start_host(struct host *host, int *monitor_id)
 {
@@ -233,6 +286,37 @@ static void M10_killed_library_user(void **state)
     if (monitor_kind() != REIN_MONITOR_PROCESS) /* the header says that the others cannot do this */
         skip();
     kill_hosts(rounds());
+}
+
+/* Whatever its function is doing then. What that waited for is on a stack that is not there any more. */
+static void M10_killed_with_a_function_on_the_monitor(void **state)
+{
+    (void)state;
+    if (monitor_kind() != REIN_MONITOR_PROCESS)
+        skip();
+    struct fixture *fixture = start_ready("spin", THREADS, NULL);
+    alarm(120);
+    for (int i = 0; i < ON_MONITOR * 2; i++) {
+        int ends[2], monitor_id;
+        assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+        struct host host = {.fixture = fixture, .occupation = COUNTING, .report = ends[1]};
+        host.hot = address_of(fixture, "hot");
+        host.hot2 = address_of(fixture, "hot2");
+        struct run_host run = {.host = &host, .what = (enum on_monitor)(i % ON_MONITOR)};
+        int pid = apart(be_host_on_monitor, &run);
+        close(ends[1]);
+        assert_int_equal(read(ends[0], &monitor_id, sizeof monitor_id), sizeof monitor_id);
+        close(ends[0]);
+        sleep_ms(20);
+        double begin = now();
+        assert_int_equal(kill(pid, SIGKILL), 0);
+        apart_end(pid, LIMIT_MS);
+        assert_left_behind_well(fixture, monitor_id);
+        if (now() - begin > 0.7 * live_slow())
+            fail_msg("what it did (%d) has ended by the emergency only, after %.3f s", i % ON_MONITOR, now() - begin);
+    }
+    tell(fixture);
+    assert_ends(fixture, 0);
 }
 
 /* ---- Other ends ---- */
@@ -735,6 +819,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         live_test(M10_killed_library_user),
+        live_test(M10_killed_with_a_function_on_the_monitor),
         live_test(M10_host_exits),
         live_test(M10_host_exits_at_once),
         live_test(M10_host_crashes),

@@ -2,6 +2,7 @@
  * step_targets. */
 #include "support.h"
 
+#include <semaphore.h>
 #include <sys/resource.h>
 
 static rein_monitor *make(void)
@@ -720,6 +721,58 @@ static void M5_P7_the_host_is_killed(void **state)
     assert_ends(fixture, 0);
 }
 
+/* ---- rein_monitor_poll ---- */
+
+static void *let_sigchld_in(void *arg)
+{
+    sem_t *end = arg;
+    while (sem_wait(end) < 0) {
+    }
+    return NULL;
+}
+
+/* A lent thread that has SIGCHLD blocked, and another of the host's that has not: that one gets it. */
+static void M1_poll_where_another_thread_takes_sigchld(void **state)
+{
+    (void)state;
+    struct rein_monitor_options options = REIN_MONITOR_OPTIONS_INIT;
+    rein_monitor *lent = NULL;
+    sem_t end;
+    pthread_t other;
+    sigset_t child, before;
+    char *argv[] = {(char[]){"sh"}, (char[]){"-c"}, (char[]){"sleep 0.3"}, NULL};
+    rein_process *process = NULL;
+    struct rein_exit how = {0};
+    int fd, ready = 0;
+    options.kind = REIN_MONITOR_LENT;
+    sem_init(&end, 0, 0);
+    assert_int_equal(pthread_create(&other, NULL, let_sigchld_in, &end), 0);
+    sigemptyset(&child);
+    sigaddset(&child, SIGCHLD);
+    pthread_sigmask(SIG_BLOCK, &child, &before);
+    assert_ok(rein_monitor_create(&options, &lent));
+    assert_ok(rein_spawn(lent, tool("sh"), argv, NULL, NULL, NULL, 0, NULL, &process));
+    assert_ok(rein_process_event_fd(process, &fd));
+    assert_ok(rein_process_continue(process));
+    double begin = now();
+    struct pollfd wait = {.fd = fd, .events = POLLIN};
+    while (rein_process_exit(process, &how)) {
+        struct rein_event event = {0};
+        assert_ok(rein_monitor_poll(lent, &wait, 1, LIMIT_MS, &ready));
+        assert_int_equal(ready, 1);
+        while (rein_process_next_event(process, 0, &event) == 0)
+            rein_event_clear(&event);
+    }
+    if (now() - begin > 0.3 + 0.4 * live_slow())
+        fail_msg("its end was heard of after %.3f s", now() - begin);
+    rein_process_unref(process);
+    assert_ok(rein_monitor_close(lent));
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    sem_post(&end);
+    pthread_join(other, NULL);
+    sem_destroy(&end);
+}
+
 /* M8 kills a monitor in the midst of its work, and what it was about to hand over is lost with it, now and then
  * (doc/status.md). Only for LeakSanitizer, and only for this program. */
 const char *__lsan_default_suppressions(void);
@@ -736,6 +789,7 @@ int main(void)
         live_test(M1_wrong_thread),
         live_test(M1_in_a_forked_child),
         live_test(M1_many_processes),
+        live_test(M1_poll_where_another_thread_takes_sigchld),
         live_test(M2_the_hosts_children),
         live_test(M2_M10_no_thread_per_thread),
 

@@ -67,6 +67,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -121,7 +122,7 @@ struct os_waiter {
     bool deaf;          /* LENT: events came without SIGCHLD, which the host ignores, or gets elsewhere */
     struct pollfd *fds; /* that end this sleep as well, with room for one more; NULL: none */
     size_t fd_count;
-    int ready;     /* how many of them are */
+    int ready;     /* how many of them are, or a negative errno */
     int signal_fd; /* -1: none yet */
 
     /* PROCESS. */
@@ -251,21 +252,25 @@ static bool poll_descriptors(struct os_waiter *waiter, int64_t timeout_us)
 {
     raw_signals set = awaited_signals(waiter);
     struct pollfd *own = &waiter->fds[waiter->fd_count];
-    struct raw_time timeout = raw_time_us(timeout_us);
     if (waiter->signal_fd < 0)
         waiter->signal_fd = (int)raw(SYS_signalfd4, -1, &set, sizeof set, SFD_CLOEXEC | SFD_NONBLOCK);
-    if (waiter->signal_fd < 0 && (timeout_us < 0 || timeout_us > PAUSE_LAST_US))
-        timeout = raw_time_us(PAUSE_LAST_US); /* there is no room for it */
-    else if (timeout_us < 0)
-        timeout = raw_time_us(IDLE_LOOK_US);
     *own = (struct pollfd){.fd = waiter->signal_fd, .events = POLLIN};
-    long ready = raw(SYS_ppoll, waiter->fds, waiter->fd_count + 1, &timeout, NULL, sizeof set);
-    if (ready < 0) /* a signal's handler; no result is in there */
+    bool heard = waiter->signal_fd >= 0;
+    struct raw_time pause = raw_time_us(timeout_us < 0 || timeout_us > PAUSE_LAST_US ? PAUSE_LAST_US : timeout_us);
+    struct raw_time limit = raw_time_us(timeout_us < 0 ? IDLE_LOOK_US : timeout_us);
+    long ready = raw(SYS_ppoll, waiter->fds, waiter->fd_count + 1, heard ? &limit : &pause, NULL, sizeof set);
+    if (ready == -EINVAL) { /* it is one more than the host may have */
+        heard = false;
+        ready = raw(SYS_ppoll, waiter->fds, waiter->fd_count, &pause, NULL, sizeof set);
+    }
+    if (ready < 0) { /* by a signal's handler: no result is in there */
+        waiter->ready = ready == -EINTR ? 0 : (int)ready;
         return true;
+    }
     waiter->ready = (int)ready - (own->revents != 0);
     if (own->revents & POLLNVAL)
         waiter->signal_fd = -1;
-    return own->revents & POLLIN || waiter->signal_fd < 0 || (!ready && timeout_us < 0);
+    return own->revents & POLLIN || !heard || waiter->signal_fd < 0 || (!ready && timeout_us < 0);
 }
 
 /* timeout_us: -1 for none. */
@@ -468,7 +473,7 @@ static void thread_sleep(struct os_waiter *waiter, uint32_t wakes, int64_t timeo
         timeout_us = timeout_us < 0 || timeout_us > PAUSE_LAST_US ? PAUSE_LAST_US : timeout_us;
         struct raw_time timeout = raw_time_us(timeout_us);
         long ready = raw(SYS_ppoll, waiter->fds, waiter->fd_count, &timeout, NULL, sizeof(raw_signals));
-        waiter->ready = ready > 0 ? (int)ready : 0;
+        waiter->ready = ready == -EINTR ? 0 : (int)ready;
         return;
     }
     struct raw_time timeout = raw_time_us(timeout_us);
@@ -526,6 +531,13 @@ static bool is_ignored(int number)
     return sigaction(number, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
 }
 
+/* Another thread of the host gets SIGCHLD if it does not block it. By how many directories there are. */
+static bool is_only_thread(void)
+{
+    struct stat tasks;
+    return stat("/proc/self/task", &tasks) == 0 && tasks.st_nlink == 3;
+}
+
 static void lent_sleep(struct os_waiter *waiter, int64_t timeout_us)
 {
     raw_signals set = RAW_SIGNAL(SIGCHLD), before = 0;
@@ -534,7 +546,7 @@ static void lent_sleep(struct os_waiter *waiter, int64_t timeout_us)
     int64_t limit_us = LENT_PAUSE_US;
     if (waiter->deaf)
         limit_us = waiter->pause_us;
-    else if (waiter->fds && was_blocked && !is_ignored(SIGCHLD)) /* it waits to be taken here */
+    else if (waiter->fds && was_blocked && !is_ignored(SIGCHLD) && is_only_thread()) /* it waits to be taken here */
         limit_us = IDLE_LOOK_US;
     bool limited = timeout_us < 0 || timeout_us > limit_us;
     if (limited)
