@@ -740,7 +740,7 @@ static void M1_poll_where_another_thread_takes_sigchld(void **state)
     sem_t end;
     pthread_t other;
     sigset_t child, before;
-    char *argv[] = {(char[]){"sh"}, (char[]){"-c"}, (char[]){"sleep 0.3"}, NULL};
+    char *argv[] = {(char[]){"sleep"}, (char[]){"0.3"}, NULL};
     rein_process *process = NULL;
     struct rein_exit how = {0};
     int fd, ready = 0;
@@ -751,7 +751,7 @@ static void M1_poll_where_another_thread_takes_sigchld(void **state)
     sigaddset(&child, SIGCHLD);
     pthread_sigmask(SIG_BLOCK, &child, &before);
     assert_ok(rein_monitor_create(&options, &lent));
-    assert_ok(rein_spawn(lent, tool("sh"), argv, NULL, NULL, NULL, 0, NULL, &process));
+    assert_ok(rein_spawn(lent, tool("sleep"), argv, NULL, NULL, NULL, 0, NULL, &process));
     assert_ok(rein_process_event_fd(process, &fd));
     assert_ok(rein_process_continue(process));
     double begin = now();
