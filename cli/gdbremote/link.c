@@ -8,6 +8,8 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -143,6 +145,57 @@ static int open_terminal(struct link *link, const char *path, char *why, size_t 
     return 0;
 }
 
+/* ---- The terminal of the server's session ---- */
+
+/* What comes from there is read by a thread of the process that was started: the server's loop is in the monitor's, which leaves
+ * the process group when it attaches, and a group that is not the terminal's is refused (EIO). Writing is not. */
+static void *pass_on(void *arg)
+{
+    int *ends = arg, from = ends[0], to = ends[1];
+    char data[4096];
+    bool goes_on = true;
+    free(ends);
+    while (goes_on) {
+        ssize_t length = read(from, data, sizeof data), done = 0;
+        goes_on = length > 0 || (length < 0 && errno == EINTR);
+        while (goes_on && done < length) {
+            ssize_t written = write(to, data + done, (size_t)(length - done));
+            goes_on = written > 0 || (written < 0 && errno == EINTR);
+            done += written > 0 ? written : 0;
+        }
+    }
+    close(from);
+    close(to);
+    return NULL;
+}
+
+static int read_by_thread(struct link *link)
+{
+    int ends[2], *passed = malloc(2 * sizeof *passed);
+    pthread_t thread;
+    sigset_t all, before;
+    if (!passed || pipe2(ends, O_CLOEXEC) != 0) {
+        free(passed);
+        return -1;
+    }
+    passed[0] = link->input;
+    passed[1] = ends[1];
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int error = pthread_create(&thread, NULL, pass_on, passed);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (error) {
+        close(ends[0]);
+        close(ends[1]);
+        free(passed);
+        errno = error;
+        return -1;
+    }
+    pthread_detach(thread);
+    link->input = ends[0];
+    return 0;
+}
+
 int link_open(struct link *link, const char *address, bool all_interfaces, char *why, size_t size)
 {
     *link = (struct link){.listener = -1, .input = -1, .output = -1, .end_fd = -1};
@@ -157,6 +210,10 @@ int link_open(struct link *link, const char *address, bool all_interfaces, char 
             return -1;
         }
         close(null);
+        if (tcgetsid(link->input) == getsid(0) && read_by_thread(link) != 0) {
+            snprintf(why, size, "standard input: %s", strerror(errno));
+            return -1;
+        }
         return 0;
     }
     if (strncmp(address, "unix:", 5) == 0)

@@ -77,9 +77,11 @@ PYTHONPATH=$here PYTHONDONTWRITEBYTECODE=1 timeout 170 python3 - <<'PYTHON'
 import atexit
 import faulthandler
 import os
+import pty
 import re
 import resource
 import shutil
+import select
 import signal
 import socket
 import subprocess
@@ -493,6 +495,26 @@ for limit in (4, 6):
     process.send_signal(signal.SIGTERM)
     assert process.wait(LIMIT) == -signal.SIGTERM
     gdb.hang_up()
+
+# The client's link is the terminal from which the server was started, and which it may read: also who attaches.
+victim = subprocess.Popen(['sleep', '1000'])
+atexit.register(victim.kill)
+pid, terminal = pty.fork()
+if pid == 0:
+    tty.setraw(0)
+    os.execv(rein[0], [*rein, '-q', '-l', '-', '-p', str(victim.pid)])
+answered = b''
+try:
+    wait_for(lambda: status(victim.pid, 'TracerPid') != '0')
+    os.write(terminal, b'$qC#b4')
+    while b'$QC' not in answered and select.select([terminal], [], [], LIMIT)[0]:
+        answered += os.read(terminal, 1000)
+except OSError as error: # the server has hung up
+    answered += str(error).encode()
+os.kill(pid, signal.SIGTERM)
+assert b'$QC' in answered, answered
+os.waitpid(pid, 0)
+os.close(terminal)
 
 # A listener that takes nobody any more is a failure, and said.
 process = start([*rein, './waits'])
