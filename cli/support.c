@@ -74,7 +74,8 @@ int cli_usage(const char *command, const char *format, ...)
 static _Noreturn void no_memory(void)
 {
     cli_error("out of memory");
-    exit(STATUS_FAILED);
+    fflush(NULL);
+    _exit(STATUS_FAILED); /* perhaps on the monitor, where nobody else's end is to be run */
 }
 
 void *cli_alloc(size_t count, size_t size)

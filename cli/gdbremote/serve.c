@@ -107,6 +107,8 @@ static int run(struct server *server, const char *address, int pid, char **progr
         cli_error("serve: %s", rein_error_message());
     rein_monitor_close(server->monitor);
     if (result == REIN_MONITOR_FAILED) { /* it was killed in the middle of something: what it had stays as it is */
+        if (server->gave_terminal)
+            launch_give_terminal(server->process_group);
         link_close(&server->link);
         return STATUS_FAILED;
     }

@@ -1,8 +1,7 @@
 /* What the files of tracepoints share.
  *
- * WHO TOUCHES WHAT. At a hit the monitor collects, and so everything here is the monitor's while a trace runs: packets come to it
- * by rein_monitor_call (trace_call), so that there is no lock that could be held by one who dies. Only what is said to be the main
- * thread's is touched there.
+ * At a hit a callback collects, while a trace runs: packets come to what is here by rein_monitor_call (trace_call), in one piece with
+ * regard to events.
  *
  *   tracepoints.c    what the client defines
  *   trace_run.c      starting and ending, and what a client wants to know of it
@@ -177,7 +176,7 @@ struct tracing {
     size_t walker_count;
     bool has_walkers; /* there has been one in this run */
 
-    /* The main thread's. */
+    /* The loop's. */
     int wake_fd;
     size_t upload_point, upload_piece, upload_variable;
     bool is_selected;

@@ -128,7 +128,7 @@ enum rein_verdict trace_event(struct tracing *tracing, rein_thread *thread, cons
     return verdict;
 }
 
-/* ---- On the main thread ---- */
+/* ---- In the loop ---- */
 
 struct walk_request {
     rein_thread *thread;

@@ -266,7 +266,7 @@ static bool parse_options(struct tracing *tracing, const struct target *target, 
     return true;
 }
 
-/* What a handler found out on the main thread, and what it is to know afterwards. */
+/* What a handler found out in the loop, and what it is to know afterwards. */
 struct definition {
     const struct target *target;
     int number; /* of one that is complete, and is to be put into the program as a trace runs */
