@@ -986,7 +986,7 @@ static void be_host(void *arg)
     apart_ok(rein_attach(host->monitor, host->fixture->pid, NULL, &host->process));
     apart_ok(rein_process_add_breakpoint(host->process, host->hot, &options, &host->breakpoint));
     apart_ok(rein_monitor_run(host->monitor, be_the_hosts_work, host));
-    apart_check(!"the function has returned");
+    apart_check(false /* the function has returned */);
 }
 
 static void await_end(int monitor_id)
