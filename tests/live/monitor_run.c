@@ -1189,6 +1189,62 @@ static void M4_a_poll_does_not_keep_busy(void **state)
     work_end(work);
 }
 
+enum { STOPS = 100, POLL_MS = 2, LEFTOVER_MS = 5 };
+
+struct stops {
+    struct work work;
+    rein_thread *thread;
+    long sleeps; /* in polls between two stops, that end with their time */
+    double lasted_s;
+};
+
+static int stop_and_poll(void *arg)
+{
+    struct stops *stops = arg;
+    struct work *work = &stops->work;
+    struct pollfd fd = {.fd = work->ends[0], .events = POLLIN};
+    struct rusage before, after;
+    double begin = now();
+    for (int i = 0; i < STOPS; i++) {
+        int ready = -1;
+        want_ok(rein_thread_step(stops->thread, 0, LIMIT_MS));
+        getrusage(RUSAGE_THREAD, &before);
+        want_ok(rein_monitor_poll(work->monitor, &fd, 1, POLL_MS, &ready));
+        getrusage(RUSAGE_THREAD, &after);
+        stops->sleeps += after.ru_nvcsw - before.ru_nvcsw;
+    }
+    stops->lasted_s = now() - begin;
+    return 0;
+}
+
+/* After a stop there is nobody who runs, so no timer is set for a look at all: each would end a sleep for nothing. Those that were
+ * set while it ran come some milliseconds later. */
+static void M4_no_sleep_ends_for_a_look_behind_a_stop(void **state)
+{
+    (void)state;
+    struct stops stops = {0};
+    struct work *work = &stops.work;
+    rein_thread **threads;
+    size_t count;
+    if (monitor_kind() != REIN_MONITOR_PROCESS)
+        skip(); /* the others look by themselves */
+    work_begin(work);
+    work->fixture = start_ready("spin", "1", NULL);
+    work->process = attach(work->fixture);
+    assert_ok(rein_process_threads(work->process, &threads, &count));
+    for (size_t i = 0; i < count; i++)
+        if (rein_thread_id(threads[i]) != work->fixture->pid)
+            stops.thread = threads[i];
+    assert_non_null(stops.thread);
+    run(stop_and_poll, &stops);
+    if ((double)stops.sleeps > 1.5 * STOPS + stops.lasted_s * 1000 / LEFTOVER_MS)
+        fail_msg("%d stops, and polls of %d ms between them: %ld sleeps in %.3f s", STOPS, POLL_MS, stops.sleeps,
+                 stops.lasted_s);
+    rein_thread_list_free(threads, count);
+    let_go(work);
+    work_end(work);
+}
+
 /* ---- rein's descriptor is closed by others ---- */
 
 enum successor { NOTHING, SILENT, READABLE, SUCCESSORS };
@@ -1337,6 +1393,7 @@ int main(void)
         live_test(M2_M10_its_descriptor_is_another_file),
         live_test(M2_M10_its_descriptor_is_another_file_with_data),
         live_test(M4_a_poll_does_not_keep_busy),
+        live_test(M4_no_sleep_ends_for_a_look_behind_a_stop),
     };
     return live_main(tests);
 }
