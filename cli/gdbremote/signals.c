@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -19,7 +20,7 @@
 enum { STOPPERS = 2 };
 static const int stoppers[STOPPERS] = {SIGTTOU, SIGTTIN};
 static struct sigaction former[STOPPERS];
-static volatile sig_atomic_t ended_by;
+static atomic_int ended_by; /* a handler has it here, and the loop in the monitor's process */
 static int end_fd = -1;
 
 static void end(int number)

@@ -101,7 +101,8 @@ void request_finish(struct request *request, int result)
     if (answers && monitor_is_current(request->monitor))
         announce(request->monitor);
     bool by_lender = request->by_lender;
-    request->monitor->answered |= by_lender;
+    if (by_lender) /* else it may be a thread of the host that has asked while the monitor rests */
+        request->monitor->answered = true;
     list_remove(&request->waiting);
     request->result = result;
     atomic_store_explicit(&request->done, REQUEST_DONE, memory_order_release);
