@@ -871,12 +871,7 @@ int rein_spawn(rein_monitor *monitor, const char *path, char *const argv[], char
                  .process_group = getpgrp()},
         .child = {.error_fd = -1},
     };
-    sigemptyset(&spawn.what.ignored);
-    for (int signal = 1; signal <= SIGRTMAX; signal++) {
-        struct sigaction action;
-        if (!sigaction(signal, NULL, &action) && action.sa_handler == SIG_IGN)
-            sigaddset(&spawn.what.ignored, signal);
-    }
+    lend_find_ignored(&spawn.what.ignored);
     if (!lend_inherited(monitor, &spawn.what.mask, &spawn.what.ignored, &spawn.what.process_group))
         pthread_sigmask(SIG_SETMASK, NULL, &spawn.what.mask);
     bool own;

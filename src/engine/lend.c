@@ -116,17 +116,23 @@ int lend_submit(rein_monitor *monitor, struct request *request, int timeout_ms)
 
 /* ---- rein_monitor_run ---- */
 
-static bool signal_is_ignored(int signal)
+void lend_find_ignored(sigset_t *ignored)
 {
-    struct sigaction action;
-    return !sigaction(signal, NULL, &action) && action.sa_handler == SIG_IGN;
+    sigemptyset(ignored);
+    for (int signal = 1; signal <= SIGRTMAX; signal++) {
+        struct sigaction action;
+        if (!sigaction(signal, NULL, &action) && action.sa_handler == SIG_IGN)
+            sigaddset(ignored, signal);
+    }
 }
 
 void lend_run(rein_monitor *monitor)
 {
     struct run *run = monitor->run;
+    sigset_t own;
+    lend_find_ignored(&own);
     for (int signal = 1; signal <= SIGRTMAX; signal++)
-        if (signal_is_ignored(signal))
+        if (sigismember(&own, signal) == 1)
             sigdelset(&run->ignored, signal);
     if (setjmp(run->host_died) != 0) { /* and the run stays, for nobody to ask again */
         monitor->polls = NULL;
@@ -197,10 +203,7 @@ int rein_monitor_run(rein_monitor *monitor, int (*function)(void *arg), void *ar
         return function(arg); /* there is nothing to be handed over */
     struct run run = {.request = {.run = run_run}, .function = function, .arg = arg, .process_group = getpgrp()};
     pthread_sigmask(SIG_SETMASK, NULL, &run.mask);
-    sigemptyset(&run.ignored);
-    for (int signal = 1; signal <= SIGRTMAX; signal++)
-        if (signal_is_ignored(signal))
-            sigaddset(&run.ignored, signal);
+    lend_find_ignored(&run.ignored);
     return monitor_submit(monitor, &run.request, -1);
 }
 

@@ -23,6 +23,8 @@ int lend_submit(rein_monitor *monitor, struct request *request, int timeout_ms);
 void lend_run(rein_monitor *monitor);
 /* There is no monitor any more that could. */
 void lend_refuse(rein_monitor *monitor);
+/* The signals that the calling process ignores. */
+void lend_find_ignored(sigset_t *ignored);
 /* Of the host's thread, for which the function runs: what a program that it starts inherits. ignored: what the host ignores is
  * added where the monitor does not, as it has another use for the signal. False: the caller is no such function. */
 bool lend_inherited(const rein_monitor *monitor, sigset_t *mask, sigset_t *ignored, int *process_group);

@@ -273,20 +273,26 @@ static bool poll_descriptors(struct os_waiter *waiter, int64_t timeout_us)
     return own->revents & POLLIN || !heard || waiter->signal_fd < 0 || (!ready && timeout_us < 0);
 }
 
-/* timeout_us: -1 for none. */
+/* Takes the next of the signals that end a sleep; 0: none came. timeout_us: -1 for none. */
+static long take_signal(struct os_waiter *waiter, int64_t timeout_us, siginfo_t *info)
+{
+    raw_signals set = awaited_signals(waiter);
+    bool polls = waiter->fds && timeout_us;
+    if (polls && !poll_descriptors(waiter, timeout_us))
+        return 0;
+    struct raw_time timeout = raw_time_us(polls ? 0 : timeout_us);
+    long number = raw(SYS_rt_sigtimedwait, &set, info, timeout_us < 0 && !polls ? NULL : &timeout, sizeof set);
+    /* Or another thread of the host has taken it (LENT). */
+    if (polls && (number < 0 || !(waiter->fds[waiter->fd_count].revents & POLLIN)))
+        doubt_signal_fd(waiter);
+    return number < 0 ? 0 : number;
+}
+
 static void receive(struct os_waiter *waiter, int64_t timeout_us)
 {
     waiter->dry = 0;
-    raw_signals set = awaited_signals(waiter);
     siginfo_t info = {.si_signo = 0};
-    bool polls = waiter->fds && timeout_us;
-    if (polls && !poll_descriptors(waiter, timeout_us))
-        return;
-    struct raw_time timeout = raw_time_us(polls ? 0 : timeout_us);
-    long number = raw(SYS_rt_sigtimedwait, &set, &info, timeout_us < 0 && !polls ? NULL : &timeout, sizeof set);
-    if (polls && (number < 0 || !(waiter->fds[waiter->fd_count].revents & POLLIN)))
-        doubt_signal_fd(waiter);
-    if (number != SIGCHLD)
+    if (take_signal(waiter, timeout_us, &info) != SIGCHLD)
         return;
     waiter->hint = info.si_pid;
     become_dirty(waiter);
@@ -503,17 +509,9 @@ static void give_back(const struct os_waiter *waiter, siginfo_t *info, bool was_
 /* Takes one SIGCHLD: a tracee's becomes a hint; the first that is for others is kept. False when none came. */
 static bool lent_receive(struct os_waiter *waiter, int64_t timeout_us, siginfo_t *kept)
 {
-    raw_signals set = RAW_SIGNAL(SIGCHLD);
     siginfo_t info = {.si_signo = 0};
-    bool polls = waiter->fds && timeout_us;
-    if (polls && !poll_descriptors(waiter, timeout_us))
+    if (take_signal(waiter, timeout_us, &info) != SIGCHLD)
         return false;
-    struct raw_time timeout = raw_time_us(polls ? 0 : timeout_us);
-    if (raw(SYS_rt_sigtimedwait, &set, &info, timeout_us < 0 && !polls ? NULL : &timeout, sizeof set) != SIGCHLD) {
-        if (polls) /* or another thread of the host has taken it */
-            doubt_signal_fd(waiter);
-        return false;
-    }
     if (info.si_code == SI_QUEUE && info.si_ptr == waiter)
         return true; /* a wake */
     if (info.si_pid > 0 && waiter->is_tracee(info.si_pid, waiter->arg)) {
